@@ -1,0 +1,111 @@
+package config
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestLoadOfNothingIsTheDefault(t *testing.T) {
+	c, err := Load(nil)
+	require.NoError(t, err)
+	assert.Equal(t, Default(), c)
+}
+
+func TestLoadSetsWhatIsWrittenAndKeepsTheOtherDefaults(t *testing.T) {
+	c, err := Load(map[string]string{
+		"neuroscale:cluster":   `{"context":"lab","address":"10.88.0.2","deleteUnreachable":true}`,
+		"neuroscale:gitops":    `{"nodePort":31081}`,
+		"neuroscale:serving":   `{"defaultResources":{"cpu":1,"limits":{"cpu":"1500m"}},"registriesSkippingTagResolving":["docker.io","localhost:5000"],"scaleToZeroGracePeriod":"10s"}`,
+		"neuroscale:endpoints": `{"requeueSeconds":7}`,
+		"kubernetes:context":   "somebody else's",
+		"pulumi:tags":          `{"a":"b"}`,
+	})
+	require.NoError(t, err)
+	want := Default()
+	want.Cluster.Context, want.Cluster.Address, want.Cluster.DeleteUnreachable = "lab", "10.88.0.2", true
+	want.GitOps.NodePort = 31081
+	want.Serving.DefaultResources.CPU = "1"
+	want.Serving.DefaultResources.Limits.CPU = "1500m"
+	want.Serving.RegistriesSkippingTagResolving = []string{"docker.io", "localhost:5000"}
+	want.Serving.ScaleToZeroGracePeriod = Duration(10 * time.Second)
+	want.Endpoints.RequeueSeconds = 7
+	assert.Equal(t, want, c)
+}
+
+func TestLoadNamesEveryProblemInOneSentence(t *testing.T) {
+	for name, test := range map[string]struct{ key, value, want string }{
+		"unknown top-level key": {"servng", `{}`, "neuroscale:servng is not a key of the configuration: did you mean serving?"},
+		"unknown top-level key like no other": {"qqqqqq", `{}`,
+			"neuroscale:qqqqqq is not a key of the configuration: known there: cluster, endpoints, forge, gitops, serving"},
+		"unknown key": {"forge", `{"nodeport":30082}`,
+			"neuroscale:forge.nodeport is not a key of neuroscale:forge: did you mean nodePort?"},
+		"unknown key two levels down": {"serving", `{"defaultResources":{"limits":{"cpus":"1"}}}`,
+			"neuroscale:serving.defaultResources.limits.cpus is not a key of neuroscale:serving.defaultResources.limits: did you mean cpu?"},
+		"not an object": {"gitops", `30081`, "neuroscale:gitops is 30081: write an object with nodePort"},
+		"plain text":    {"gitops", `on`, `neuroscale:gitops is "on": write an object with nodePort`},
+		"text for a number": {"gitops", `{"nodePort":"30081"}`,
+			`neuroscale:gitops.nodePort is "30081": write a whole number, without quotes`},
+		"fraction": {"gitops", `{"nodePort":30081.5}`, "neuroscale:gitops.nodePort is 30081.5: write a whole number, without quotes"},
+		"text for a truth value": {"cluster", `{"deleteUnreachable":"yes"}`,
+			`neuroscale:cluster.deleteUnreachable is "yes": write true or false, without quotes`},
+		"empty value": {"forge", `{"storage":null}`, "neuroscale:forge.storage is empty: write a text"},
+		"one text for a list": {"serving", `{"registriesSkippingTagResolving":"docker.io"}`,
+			`neuroscale:serving.registriesSkippingTagResolving is "docker.io": write a list`},
+		"registry with scheme": {"serving", `{"registriesSkippingTagResolving":["docker.io","https://gcr.io"]}`,
+			`neuroscale:serving.registriesSkippingTagResolving[1] is "https://gcr.io": write the host name of a registry such as docker.io or localhost:5000`},
+		"node port out of range": {"forge", `{"nodePort":3000}`, "neuroscale:forge.nodePort is 3000: write a number from 30000 to 32767"},
+		"node port taken": {"forge", `{"nodePort":30081}`,
+			"neuroscale:forge.nodePort is 30081: write another number, neuroscale:gitops.nodePort has this one"},
+		"bad quantity": {"forge", `{"storage":"1 GB"}`,
+			`neuroscale:forge.storage is "1 GB": write an amount such as 250m, 2 (CPU) or 512Mi, 1Gi (memory, storage)`},
+		"request above limit": {"serving", `{"defaultResources":{"memory":"2Gi"}}`,
+			`neuroscale:serving.defaultResources.memory is "2Gi": write at most the limit 1Gi (neuroscale:serving.defaultResources.limits.memory), or raise that`},
+		"bad duration":       {"serving", `{"stableWindow":60}`, "neuroscale:serving.stableWindow is 60: write a time such as 30s or 5m"},
+		"duration too short": {"serving", `{"stableWindow":"1s"}`, `neuroscale:serving.stableWindow is "1s": write a time from 6s to 1h`},
+		"bad domain":         {"serving", `{"domain":"local"}`, `neuroscale:serving.domain is "local": write a domain name such as neuroscale.test`},
+		"bad namespace": {"endpoints", `{"namespace":"My Team"}`,
+			`neuroscale:endpoints.namespace is "My Team": write small letters, digits and -, at most 63, beginning and ending with a letter or digit`},
+		"too seldom":   {"endpoints", `{"requeueSeconds":0}`, "neuroscale:endpoints.requeueSeconds is 0: write a number of seconds from 1 to 3600"},
+		"bad provider": {"cluster", `{"provider":"kind"}`, `neuroscale:cluster.provider is "kind": write existing or k3d`},
+		"address with port": {"cluster", `{"address":"10.0.0.1:6443"}`,
+			`neuroscale:cluster.address is "10.0.0.1:6443": write a host name or an IP address, without scheme or port`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Load(map[string]string{"neuroscale:" + test.key: test.value})
+			require.EqualError(t, err, test.want)
+		})
+	}
+}
+
+func TestLoadReportsAllProblemsAtOnce(t *testing.T) {
+	_, err := Load(map[string]string{
+		"neuroscale:fogre":     `{}`,
+		"neuroscale:gitops":    `{"nodePort":"x"}`,
+		"neuroscale:serving":   `{"domian":"a.b","gateway":{"nodePort":1}}`,
+		"neuroscale:endpoints": `{"requeueSeconds":-1}`,
+	})
+	require.Error(t, err)
+	assert.Equal(t, []string{
+		"neuroscale:fogre is not a key of the configuration: did you mean forge?",
+		`neuroscale:gitops.nodePort is "x": write a whole number, without quotes`,
+		"neuroscale:serving.domian is not a key of neuroscale:serving: did you mean domain?",
+		"neuroscale:serving.gateway.nodePort is 1: write a number from 30000 to 32767",
+		"neuroscale:endpoints.requeueSeconds is -1: write a number of seconds from 1 to 3600",
+	}, strings.Split(err.Error(), "\n"))
+}
+
+func TestDurationIsWrittenAsPeopleWriteIt(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		30 * time.Second: "30s", time.Minute: "1m", 90 * time.Second: "1m30s", time.Hour: "1h", 90 * time.Minute: "1h30m",
+	} {
+		assert.Equal(t, want, Duration(d).String())
+	}
+}
+
+func TestKeysAreTheFiveSections(t *testing.T) {
+	assert.Equal(t, []string{"neuroscale:cluster", "neuroscale:endpoints", "neuroscale:forge", "neuroscale:gitops", "neuroscale:serving"}, Keys())
+}

@@ -1,0 +1,134 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"regexp"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// Kubernetes' default range of node ports.
+const (
+	minNodePort = 30000
+	maxNodePort = 32767
+)
+
+var registryHost = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]+)?$`)
+
+// checker collects problems of fields that could be read.
+type checker struct {
+	skip     map[string]bool
+	problems []error
+}
+
+// validate looks at every field and returns one error a problem. Fields in skip
+// were already refused.
+func validate(c *Config, skip map[string]bool) []error {
+	v := &checker{skip: skip}
+	v.cluster(c.Cluster)
+	v.nodePorts([]namedPort{
+		{"gitops.nodePort", c.GitOps.NodePort},
+		{"forge.nodePort", c.Forge.NodePort},
+		{"serving.gateway.nodePort", c.Serving.Gateway.NodePort},
+	})
+	v.quantity("forge.storage", c.Forge.Storage)
+	v.label("forge.organization", c.Forge.Organization)
+	v.serving(c.Serving)
+	v.label("endpoints.namespace", c.Endpoints.Namespace)
+	if n := c.Endpoints.RequeueSeconds; n < 1 || n > 3600 {
+		v.refuse("endpoints.requeueSeconds", n, "a number of seconds from 1 to 3600")
+	}
+	return v.problems
+}
+
+func (v *checker) refuse(field string, value any, write string) {
+	at := Namespace + ":" + field
+	if !v.skip[at] {
+		v.problems = append(v.problems, problem(at, show(value), write))
+	}
+}
+
+func (v *checker) cluster(c Cluster) {
+	switch c.Provider {
+	case ProviderExisting, ProviderK3d:
+	default:
+		v.refuse("cluster.provider", c.Provider, ProviderExisting+" or "+ProviderK3d)
+	}
+	if c.Address != "" && net.ParseIP(c.Address) == nil && len(validation.IsDNS1123Subdomain(c.Address)) > 0 {
+		v.refuse("cluster.address", c.Address, "a host name or an IP address, without scheme or port")
+	}
+}
+
+type namedPort struct {
+	field string
+	port  int
+}
+
+func (v *checker) nodePorts(ports []namedPort) {
+	taken := map[int]string{}
+	for _, p := range ports {
+		if p.port < minNodePort || p.port > maxNodePort {
+			v.refuse(p.field, p.port, fmt.Sprintf("a number from %d to %d", minNodePort, maxNodePort))
+			continue
+		}
+		if other, ok := taken[p.port]; ok {
+			v.refuse(p.field, p.port, fmt.Sprintf("another number, %s:%s has this one", Namespace, other))
+			continue
+		}
+		taken[p.port] = p.field
+	}
+}
+
+func (v *checker) quantity(field, value string) (resource.Quantity, bool) {
+	q, err := resource.ParseQuantity(value)
+	if err != nil || q.Sign() <= 0 {
+		v.refuse(field, value, "an amount such as 250m, 2 (CPU) or 512Mi, 1Gi (memory, storage)")
+		return q, false
+	}
+	return q, true
+}
+
+func (v *checker) label(field, value string) {
+	if len(validation.IsDNS1123Label(value)) > 0 {
+		v.refuse(field, value, "small letters, digits and -, at most 63, beginning and ending with a letter or digit")
+	}
+}
+
+func (v *checker) serving(s Serving) {
+	if len(validation.IsDNS1123Subdomain(s.Domain)) > 0 || !strings.Contains(s.Domain, ".") {
+		v.refuse("serving.domain", s.Domain, "a domain name such as neuroscale.test")
+	}
+	for i, host := range s.RegistriesSkippingTagResolving {
+		if !registryHost.MatchString(host) {
+			v.refuse(fmt.Sprintf("serving.registriesSkippingTagResolving[%d]", i), host,
+				"the host name of a registry such as docker.io or localhost:5000")
+		}
+	}
+	// Knative's own bounds of these two.
+	v.duration("serving.scaleToZeroGracePeriod", s.ScaleToZeroGracePeriod, 6*time.Second, time.Hour)
+	v.duration("serving.stableWindow", s.StableWindow, 6*time.Second, time.Hour)
+
+	const at = "serving.defaultResources."
+	r := s.DefaultResources
+	for _, pair := range []struct{ name, request, limit string }{
+		{"cpu", r.CPU, r.Limits.CPU},
+		{"memory", r.Memory, r.Limits.Memory},
+	} {
+		request, ok := v.quantity(at+pair.name, pair.request)
+		limit, ok2 := v.quantity(at+"limits."+pair.name, pair.limit)
+		if ok && ok2 && request.Cmp(limit) > 0 {
+			v.refuse(at+pair.name, pair.request, fmt.Sprintf("at most the limit %s (%s:%slimits.%s), or raise that",
+				pair.limit, Namespace, at, pair.name))
+		}
+	}
+}
+
+func (v *checker) duration(field string, value Duration, low, high time.Duration) {
+	if d := time.Duration(value); d < low || d > high {
+		v.refuse(field, value.String(), fmt.Sprintf("a time from %s to %s", Duration(low), Duration(high)))
+	}
+}
