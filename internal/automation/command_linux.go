@@ -1,0 +1,10 @@
+package automation
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+func setProcessAttributes(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGINT}
+}

@@ -1,0 +1,194 @@
+package automation
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+)
+
+// Home says where a stack's state lives and what keeps its secrets.
+type Home struct {
+	// BackendURL is the Pulumi backend.
+	BackendURL string
+	// StateDir is the folder of a file:// backend, "" for any other.
+	StateDir string
+	// PassphraseFile holds the passphrase this program generated; "" when the
+	// environment already names one.
+	PassphraseFile string
+	// workRoot is where copies of the project's settings are kept.
+	workRoot string
+}
+
+// LocateHome resolves the backend from PULUMI_BACKEND_URL, else a file backend
+// below XDG_STATE_HOME, and the passphrase from PULUMI_CONFIG_PASSPHRASE or
+// PULUMI_CONFIG_PASSPHRASE_FILE, else a generated file. It creates nothing.
+func LocateHome(getenv func(string) string) (Home, error) {
+	base := getenv("XDG_STATE_HOME")
+	if base == "" {
+		home := getenv("HOME")
+		if home == "" {
+			return Home{}, errors.New("neither XDG_STATE_HOME nor HOME is set: set one, the stack's state is kept there")
+		}
+		base = filepath.Join(home, ".local", "state")
+	}
+	base = filepath.Join(base, "neuroscale")
+
+	h := Home{BackendURL: getenv("PULUMI_BACKEND_URL")}
+	if h.BackendURL == "" {
+		h.BackendURL = "file://" + base
+	}
+	u, err := url.Parse(h.BackendURL)
+	if err != nil || u.Scheme == "" {
+		return Home{}, fmt.Errorf("PULUMI_BACKEND_URL %q is not a URL: use file:///absolute/path, s3://..., or unset it", h.BackendURL)
+	}
+	next := base
+	if u.Scheme == "file" {
+		dir := strings.TrimPrefix(h.BackendURL, "file://")
+		if dir, _, _ = strings.Cut(dir, "?"); strings.HasPrefix(dir, "~") {
+			dir = getenv("HOME") + strings.TrimPrefix(dir, "~")
+		}
+		if !filepath.IsAbs(dir) {
+			return Home{}, fmt.Errorf("PULUMI_BACKEND_URL %q is relative: use file:///absolute/path", h.BackendURL)
+		}
+		h.StateDir = filepath.Clean(dir)
+		next = h.StateDir
+	} else {
+		sum := sha256.Sum256([]byte(h.BackendURL))
+		next = filepath.Join(base, "backend-"+hex.EncodeToString(sum[:6]))
+	}
+	h.workRoot = filepath.Join(next, "work")
+	if getenv("PULUMI_CONFIG_PASSPHRASE") == "" && getenv("PULUMI_CONFIG_PASSPHRASE_FILE") == "" {
+		h.PassphraseFile = filepath.Join(next, "passphrase")
+	}
+	return h, nil
+}
+
+// Create makes the folders (0700) and, once, the passphrase file (0600).
+func (h Home) Create() error {
+	dirs := []string{h.workRoot}
+	if h.StateDir != "" {
+		dirs = append(dirs, h.StateDir)
+	}
+	for _, d := range dirs {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return fmt.Errorf("create the state folder %s: %w", d, err)
+		}
+	}
+	if h.PassphraseFile == "" {
+		return nil
+	}
+	raw := make([]byte, 32)
+	if _, err := rand.Read(raw); err != nil {
+		return fmt.Errorf("generate the passphrase: %w", err)
+	}
+	f, err := os.OpenFile(h.PassphraseFile, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("create the passphrase file: %w", err)
+	}
+	if _, err := f.WriteString(base64.RawURLEncoding.EncodeToString(raw) + "\n"); err != nil {
+		return errors.Join(fmt.Errorf("write the passphrase file: %w", err), f.Close())
+	}
+	return f.Close()
+}
+
+// Env is what a Pulumi command needs in its environment to use this home.
+func (h Home) Env() map[string]string {
+	env := map[string]string{
+		"PULUMI_BACKEND_URL":       h.BackendURL,
+		"PULUMI_SKIP_UPDATE_CHECK": "true",
+		// A stack made by `pulumi up` by hand keeps its salt in the state: use it.
+		"PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
+	}
+	if h.PassphraseFile != "" {
+		env["PULUMI_CONFIG_PASSPHRASE_FILE"] = h.PassphraseFile
+	}
+	return env
+}
+
+// HasState tells whether a file backend knows the stack; any other backend has
+// to be asked, which this does not do, and counts as knowing it.
+func (h Home) HasState(project, stack string) bool {
+	if h.StateDir == "" {
+		return true
+	}
+	for _, ext := range []string{".json", ".json.gz"} {
+		if _, err := os.Stat(filepath.Join(h.StateDir, ".pulumi", "stacks", project, stack+ext)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Stage copies Pulumi.yaml and the stack's settings to a folder of their own
+// and returns it. The engine writes `encryptionsalt` into that copy, never into
+// the checkout; the salt of an earlier run is kept unless the checkout has one.
+func (h Home) Stage(p *Project, stack string) (string, error) {
+	file, err := p.StackFile(stack)
+	if err != nil {
+		return "", err
+	}
+	settings, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("read the settings of stack %s: %w", stack, err)
+	}
+	project, err := os.ReadFile(filepath.Join(p.Root, "Pulumi.yaml"))
+	if err != nil {
+		return "", fmt.Errorf("read Pulumi.yaml: %w", err)
+	}
+	dir := filepath.Join(h.workRoot, p.Name)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("create the work folder: %w", err)
+	}
+	target := filepath.Join(dir, filepath.Base(file))
+	own, err := salt(settings, file)
+	if err != nil {
+		return "", err
+	}
+	if kept, err := os.ReadFile(target); err == nil && own == "" {
+		// A copy cut short by a kill has no readable salt; the state has it too.
+		if s, err := salt(kept, target); err == nil && s != "" {
+			settings = append([]byte("encryptionsalt: "+s+"\n"), settings...)
+		}
+	}
+	if err := replaceFile(filepath.Join(dir, "Pulumi.yaml"), project); err != nil {
+		return "", err
+	}
+	return dir, replaceFile(target, settings)
+}
+
+func salt(raw []byte, file string) (string, error) {
+	var s struct {
+		Salt string `json:"encryptionsalt"`
+	}
+	if err := yaml.Unmarshal(raw, &s); err != nil {
+		return "", fmt.Errorf("%s is not YAML: %w", filepath.Base(file), err)
+	}
+	return s.Salt, nil
+}
+
+func replaceFile(path string, content []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".stage-*")
+	if err != nil {
+		return fmt.Errorf("stage %s: %w", filepath.Base(path), err)
+	}
+	_, werr := tmp.Write(content)
+	if err := errors.Join(werr, tmp.Close()); err != nil {
+		return errors.Join(fmt.Errorf("stage %s: %w", filepath.Base(path), err), os.Remove(tmp.Name()))
+	}
+	if err := os.Rename(tmp.Name(), path); err != nil {
+		return fmt.Errorf("stage %s: %w", filepath.Base(path), err)
+	}
+	return nil
+}

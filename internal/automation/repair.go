@@ -1,0 +1,130 @@
+package automation
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// lockWait is how long a lock of a live process is waited for: long enough for
+// the engine of a killed run to notice and end, too short to queue behind a
+// whole `up` of somebody else.
+var lockWait = 45 * time.Second
+
+// releaseLocks removes the locks of processes that are certainly gone and waits
+// for those of live ones. Only file backends have lock files to look at.
+func (s *Stack) releaseLocks(ctx context.Context) error {
+	if s.home.StateDir == "" {
+		return nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("find this host's name: %w", err)
+	}
+	deadline := time.Now().Add(lockWait)
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	told := false
+	for {
+		held, err := locks(s.home.StateDir, s.Project.Name, s.Options.Stack)
+		if err != nil {
+			return err
+		}
+		var live []lock
+		for _, l := range held {
+			if !l.ended(host, "/proc") {
+				live = append(live, l)
+				continue
+			}
+			// File by file, not `pulumi cancel`: that would take a live lock too.
+			if err := os.Remove(l.file); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return fmt.Errorf("remove the stale lock %s: %w", l.file, err)
+			}
+			s.Log.Warn("released the lock of a run that was killed", "stack", s.Options.Stack, "pid", l.Pid, "since", l.Timestamp)
+		}
+		if len(live) == 0 {
+			return nil
+		}
+		if !told {
+			told = true
+			s.Log.Info("waiting for another run to end", "stack", s.Options.Stack, "lock", live[0].String())
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("stack %s is locked by %s: wait for it to end, or interrupt it (kill -INT %d)",
+				s.Options.Stack, live[0], live[0].Pid)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// clearPending drops the operations a killed run had begun but not recorded the
+// end of. The engine only warns about them and keeps them for ever. Exporting
+// and importing the state clears them (secrets stay encrypted on the way); it is
+// safe because every resource is applied under a fixed name, so that creating
+// one again adopts what is there.
+func (s *Stack) clearPending(ctx context.Context) error {
+	if s.home.surelyClean(s.Project.Name, s.Options.Stack) {
+		return nil
+	}
+	state, err := s.run(ctx, nil, "stack", "export")
+	if err != nil {
+		return s.explain("read the state of stack "+s.Options.Stack, err, nil)
+	}
+	pending, err := pendingOperations([]byte(state))
+	if err != nil || len(pending) == 0 {
+		return err
+	}
+	if _, err := s.run(ctx, []byte(state), "stack", "import"); err != nil {
+		return s.explain("clear the pending operations of stack "+s.Options.Stack, err, nil)
+	}
+	for _, p := range pending {
+		s.Log.Warn("an earlier run was killed, doing this again", "operation", p.Type, "resource", shortURN(p.Resource.URN))
+	}
+	return nil
+}
+
+type pendingOperation struct {
+	Type     string `json:"type"`
+	Resource struct {
+		URN string `json:"urn"`
+	} `json:"resource"`
+}
+
+func pendingOperations(state []byte) ([]pendingOperation, error) {
+	var d struct {
+		Deployment struct {
+			Pending []pendingOperation `json:"pending_operations"`
+		} `json:"deployment"`
+	}
+	if err := json.Unmarshal(state, &d); err != nil {
+		return nil, fmt.Errorf("read the state: %w", err)
+	}
+	return d.Deployment.Pending, nil
+}
+
+func reader(b []byte) io.Reader {
+	if b == nil {
+		return nil
+	}
+	return bytes.NewReader(b)
+}
+
+// surelyClean looks at a file backend's checkpoint without starting pulumi: no
+// mention of pending operations means there are none.
+func (h Home) surelyClean(project, stack string) bool {
+	if h.StateDir == "" {
+		return false
+	}
+	raw, err := os.ReadFile(filepath.Join(h.StateDir, ".pulumi", "stacks", project, stack+".json"))
+	return err == nil && !bytes.Contains(raw, []byte(`"pending_operations"`))
+}

@@ -1,0 +1,329 @@
+package automation
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/auto"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optdestroy"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optremove"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// parallel is how many steps the engine runs at once. Most of them only wait
+// for the cluster, so the engine's default (by the number of cores) is too low.
+const parallel = 48
+
+// Options say which stack to work on and with which program.
+type Options struct {
+	// Project is the checkout's.
+	Project *Project
+	// Stack is a name for which the project has settings.
+	Stack string
+	// Program is run by the engine for Up and Preview.
+	Program pulumi.RunFunc
+	// Log gets what was repaired and what is being waited for.
+	Log *slog.Logger
+	// Getenv is os.Getenv but for tests.
+	Getenv func(string) string
+}
+
+// Stack is one stack of the project, ready for operations.
+type Stack struct {
+	Options
+	home    Home
+	workDir string
+	pulumi  *command
+}
+
+// Observer sees every event of the engine, in order, from one goroutine.
+type Observer func(apitype.EngineEvent)
+
+// Changes counts the steps of an operation by kind (create, update, same, ...).
+type Changes map[string]int
+
+// Any is whether anything but "same" and reads happened.
+func (c Changes) Any() bool {
+	for op, n := range c {
+		if n > 0 && op != "same" && op != "read" && op != "refresh" {
+			return true
+		}
+	}
+	return false
+}
+
+// Result of an operation that succeeded.
+type Result struct {
+	Changes Changes
+	// Outputs are the stack's, secrets in plain text; nil after Destroy and Preview.
+	Outputs map[string]any
+	// Seconds is the wall time.
+	Seconds float64
+}
+
+// Open checks the stack's name and finds pulumi and the state's home. It writes
+// nothing.
+func Open(ctx context.Context, o Options) (*Stack, error) {
+	if o.Getenv == nil {
+		o.Getenv = os.Getenv
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if _, err := o.Project.StackFile(o.Stack); err != nil {
+		return nil, err
+	}
+	home, err := LocateHome(o.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	p, err := findPulumi(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Stack{Options: o, home: home, pulumi: p}, nil
+}
+
+// PulumiVersion is the version of the pulumi executable in use.
+func (s *Stack) PulumiVersion() string { return s.pulumi.version.String() }
+
+// Exists is whether there is state to show or destroy. Backends other than
+// file:// are taken to have it.
+func (s *Stack) Exists() bool { return s.home.HasState(s.Project.Name, s.Options.Stack) }
+
+// BackendURL is where the stack's state is.
+func (s *Stack) BackendURL() string { return s.home.BackendURL }
+
+func (s *Stack) neverUp() error {
+	return fmt.Errorf("stack %s has no state in %s: run `neuroscale up -s %s` first",
+		s.Options.Stack, s.home.BackendURL, s.Options.Stack)
+}
+
+// prepare stages the settings and opens (or creates) the stack in the backend.
+func (s *Stack) prepare(ctx context.Context) (auto.Stack, error) {
+	if err := s.home.Create(); err != nil {
+		return auto.Stack{}, err
+	}
+	dir, err := s.home.Stage(s.Project, s.Options.Stack)
+	if err != nil {
+		return auto.Stack{}, err
+	}
+	s.workDir = dir
+	stack, err := auto.UpsertStackLocalSource(ctx, s.Options.Stack, dir,
+		auto.Pulumi(s.pulumi), auto.Program(s.Program), auto.EnvVars(s.home.Env()))
+	if err != nil {
+		return auto.Stack{}, s.explain("open stack "+s.Options.Stack, err, nil)
+	}
+	return stack, nil
+}
+
+// Up creates or updates everything. What a killed run left behind is repaired
+// first; a lock held by a live process is waited for, then an error.
+func (s *Stack) Up(ctx context.Context, observe Observer) (Result, error) {
+	return s.change(ctx, "up", observe, func(stack auto.Stack, c chan events.EngineEvent) (map[string]any, error) {
+		r, err := stack.Up(ctx, optup.Parallel(parallel), optup.ShowSecrets(false), optup.SuppressOutputs(),
+			optup.SuppressProgress(), optup.Color("never"), optup.EventStreams(c))
+		return plain(r.Outputs), err
+	})
+}
+
+// DestroyOptions alter Destroy.
+type DestroyOptions struct {
+	// Unreachable forgets the resources of a cluster that no longer answers.
+	Unreachable bool
+	// Remove also removes the stack with its history.
+	Remove bool
+}
+
+// Destroy deletes everything the stack made.
+func (s *Stack) Destroy(ctx context.Context, o DestroyOptions, observe Observer) (Result, error) {
+	if !s.Exists() {
+		return Result{}, s.neverUp()
+	}
+	return s.change(ctx, "destroy", observe, func(stack auto.Stack, c chan events.EngineEvent) (map[string]any, error) {
+		if o.Unreachable {
+			stack.Workspace().SetEnvVar("PULUMI_K8S_DELETE_UNREACHABLE", "true")
+		}
+		_, err := stack.Destroy(ctx, optdestroy.Parallel(parallel), optdestroy.ShowSecrets(false), optdestroy.SuppressOutputs(),
+			optdestroy.SuppressProgress(), optdestroy.Color("never"), optdestroy.EventStreams(c))
+		if err == nil && o.Remove {
+			err = stack.Workspace().RemoveStack(ctx, s.Options.Stack, optremove.Force())
+		}
+		return nil, err
+	})
+}
+
+func (s *Stack) change(ctx context.Context, what string, observe Observer,
+	run func(auto.Stack, chan events.EngineEvent) (map[string]any, error),
+) (Result, error) {
+	start := time.Now()
+	if err := s.releaseLocks(ctx); err != nil {
+		return Result{}, err
+	}
+	stack, err := s.prepare(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := s.clearPending(ctx); err != nil {
+		return Result{}, err
+	}
+	follow := newFollower(observe)
+	outputs, err := run(stack, follow.events)
+	follow.wait()
+	if err != nil {
+		return Result{}, s.explain(what, err, follow)
+	}
+	return Result{Changes: follow.changes, Outputs: outputs, Seconds: time.Since(start).Seconds()}, nil
+}
+
+// Preview computes what Up would do. A stack that was never up is previewed
+// against an empty state in a temporary folder, so nothing is left behind.
+func (s *Stack) Preview(ctx context.Context, observe Observer) (Result, error) {
+	start := time.Now()
+	if !s.Exists() {
+		tmp, err := os.MkdirTemp("", "neuroscale-preview-")
+		if err != nil {
+			return Result{}, fmt.Errorf("create a folder for the preview: %w", err)
+		}
+		defer func() {
+			if err := os.RemoveAll(tmp); err != nil {
+				s.Log.Warn("the preview's folder stays", "folder", tmp, "error", err)
+			}
+		}()
+		scratch := *s
+		scratch.home = s.home.inside(tmp)
+		s = &scratch
+	}
+	stack, err := s.prepare(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	follow := newFollower(observe)
+	_, err = stack.Preview(ctx, optpreview.Parallel(parallel), optpreview.SuppressOutputs(),
+		optpreview.SuppressProgress(), optpreview.Color("never"), optpreview.EventStreams(follow.events))
+	follow.wait()
+	if err != nil {
+		return Result{}, s.explain("preview", err, follow)
+	}
+	return Result{Changes: follow.changes, Seconds: time.Since(start).Seconds()}, nil
+}
+
+// inside is the same home with its state and files moved below dir.
+func (h Home) inside(dir string) Home {
+	h.BackendURL, h.StateDir, h.workRoot = "file://"+dir, dir, filepath.Join(dir, "work")
+	if h.PassphraseFile != "" {
+		h.PassphraseFile = filepath.Join(dir, "passphrase")
+	}
+	return h
+}
+
+// Outputs reads the stack's outputs, secrets in plain text.
+func (s *Stack) Outputs(ctx context.Context) (map[string]any, error) {
+	if !s.Exists() {
+		return nil, s.neverUp()
+	}
+	out, err := s.run(ctx, nil, "stack", "output", "--json", "--show-secrets")
+	if err != nil {
+		return nil, s.explain("read the outputs of stack "+s.Options.Stack, err, nil)
+	}
+	var outputs map[string]any
+	if err := json.Unmarshal([]byte(out), &outputs); err != nil {
+		return nil, fmt.Errorf("read the outputs of stack %s: %w", s.Options.Stack, err)
+	}
+	if len(outputs) == 0 {
+		return nil, fmt.Errorf("stack %s is not up: run `neuroscale up -s %s`", s.Options.Stack, s.Options.Stack)
+	}
+	return outputs, nil
+}
+
+func plain(outputs auto.OutputMap) map[string]any {
+	m := make(map[string]any, len(outputs))
+	for k, v := range outputs {
+		m[k] = v.Value
+	}
+	return m
+}
+
+// follower hands the engine's events on and remembers what explains the outcome.
+type follower struct {
+	events  chan events.EngineEvent
+	done    chan struct{}
+	changes Changes
+	errors  []diagnostic
+}
+
+type diagnostic struct{ urn, message string }
+
+func newFollower(observe Observer) *follower {
+	f := &follower{events: make(chan events.EngineEvent, 64), done: make(chan struct{}), changes: Changes{}}
+	go func() {
+		defer close(f.done)
+		for e := range f.events {
+			if e.Error != nil {
+				continue // an event of a newer engine that this SDK cannot read
+			}
+			if e.SummaryEvent != nil {
+				clear(f.changes)
+				for op, n := range e.SummaryEvent.ResourceChanges {
+					f.changes[string(op)] = n
+				}
+			}
+			if d := e.DiagnosticEvent; d != nil && d.Severity == "error" {
+				f.errors = append(f.errors, diagnostic{urn: d.URN, message: d.Message})
+			}
+			if observe != nil {
+				observe(e.EngineEvent)
+			}
+		}
+	}()
+	return f
+}
+
+// wait returns once every event was observed. The Automation API closes the
+// channel when its command ends, but not if it never came to run one.
+func (f *follower) wait() {
+	select {
+	case <-f.done:
+	case <-time.After(5 * time.Second):
+	}
+}
+
+// run calls pulumi on the stack outside the Automation API.
+func (s *Stack) run(ctx context.Context, stdin []byte, args ...string) (string, error) {
+	if err := s.home.Create(); err != nil {
+		return "", err
+	}
+	dir, err := s.home.Stage(s.Project, s.Options.Stack)
+	if err != nil {
+		return "", err
+	}
+	var env []string
+	for k, v := range maps.All(s.home.Env()) {
+		env = append(env, k+"="+v)
+	}
+	stdout, stderr, _, err := s.pulumi.Run(ctx, dir, reader(stdin), nil, nil, env, append(args, "--stack", s.Options.Stack)...)
+	if err != nil {
+		return "", commandError{err: err, stderr: stderr}
+	}
+	return stdout, nil
+}
+
+// commandError is a failed pulumi command with what it said.
+type commandError struct {
+	err    error
+	stderr string
+}
+
+func (e commandError) Error() string { return errors.Join(e.err, errors.New(e.stderr)).Error() }
+func (e commandError) Unwrap() error { return e.err }

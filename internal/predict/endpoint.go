@@ -1,0 +1,167 @@
+package predict
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/neuroscale-platform/neuroscale/internal/nearest"
+)
+
+// InferenceServices is KServe's resource.
+var InferenceServices = schema.GroupVersionResource{Group: "serving.kserve.io", Version: "v1beta1", Resource: "inferenceservices"}
+
+// Errors Endpoint's result may be tested for.
+var (
+	// ErrUnknown means there is no such InferenceService.
+	ErrUnknown = errors.New("unknown endpoint")
+	// ErrNotReady means it exists but does not serve.
+	ErrNotReady = errors.New("not ready")
+)
+
+// kindError is one sentence that is also one of the errors above.
+type kindError struct {
+	kind error
+	text string
+}
+
+func (e *kindError) Error() string { return e.text }
+func (e *kindError) Unwrap() error { return e.kind }
+
+// Host is the host name Knative gives the predictor of an endpoint.
+func Host(name, namespace, domain string) string {
+	return name + "-predictor." + namespace + "." + domain
+}
+
+// Endpoint looks the InferenceService up and returns the host name of its
+// status. One that does not exist is ErrUnknown with those that do; one that is
+// not ready is ErrNotReady with its conditions.
+func Endpoint(ctx context.Context, c dynamic.Interface, namespace, name string) (string, error) {
+	o, err := c.Resource(InferenceServices).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return "", unknown(ctx, c, namespace, name)
+	}
+	if err != nil {
+		return "", fmt.Errorf("look up endpoint %s in namespace %s: %w", name, namespace, err)
+	}
+	if why := NotReady(o); why != "" {
+		return "", &kindError{ErrNotReady, fmt.Sprintf("endpoint %s in namespace %s is not ready: %s", name, namespace, why)}
+	}
+	raw, _, _ := unstructured.NestedString(o.Object, "status", "url")
+	u, err := url.Parse(raw)
+	if err != nil || u.Hostname() == "" {
+		return "", &kindError{ErrNotReady, fmt.Sprintf("endpoint %s in namespace %s has no URL yet: try again in a moment", name, namespace)}
+	}
+	return u.Hostname(), nil
+}
+
+func unknown(ctx context.Context, c dynamic.Interface, namespace, name string) error {
+	list, err := c.Resource(InferenceServices).Namespace(namespace).List(ctx, metav1.ListOptions{})
+	if apierrors.IsNotFound(err) {
+		return &kindError{ErrUnknown, "the cluster does not know InferenceServices: bring the platform up with `neuroscale up`"}
+	}
+	if err != nil {
+		return fmt.Errorf("list the endpoints of namespace %s: %w", namespace, err)
+	}
+	var known []string
+	for _, o := range list.Items {
+		known = append(known, o.GetName())
+	}
+	slices.Sort(known)
+	if len(known) == 0 {
+		return &kindError{ErrUnknown, fmt.Sprintf("no endpoint %q in namespace %s: there is none at all; push a folder apps/NAME to the endpoints repository", name, namespace)}
+	}
+	hint := ""
+	if n := nearest.Word(name, known); n != "" {
+		hint = fmt.Sprintf(" (did you mean %q?)", n)
+	}
+	return &kindError{ErrUnknown, fmt.Sprintf("no endpoint %q in namespace %s%s: there are %s", name, namespace, hint, strings.Join(known, ", "))}
+}
+
+// NotReady says why an object with a Ready condition is not, in one line; "" if
+// it is.
+func NotReady(o *unstructured.Unstructured) string {
+	conditions, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
+	var why []string
+	ready := false
+	for _, c := range conditions {
+		m, ok := c.(map[string]any)
+		if !ok {
+			continue
+		}
+		kind, status := m["type"], m["status"]
+		if kind == "Ready" && status == "True" {
+			ready = true
+		}
+		if status == "True" || m["severity"] == "Info" {
+			continue
+		}
+		part := fmt.Sprint(kind)
+		if r, _ := m["reason"].(string); r != "" {
+			part += " " + r
+		}
+		if msg, _ := m["message"].(string); msg != "" {
+			part += ": " + msg
+		}
+		why = append(why, part)
+	}
+	switch {
+	case ready:
+		return ""
+	case len(why) == 0:
+		return "its controller has not reported yet"
+	}
+	return strings.Join(why, "; ")
+}
+
+// Poll calls try at once and then every interval until it succeeds or the
+// context ends; then the last error from before that end counts.
+func Poll(ctx context.Context, interval time.Duration, try func(context.Context) error) error {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	var last error
+	for {
+		err := try(ctx)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() == nil || last == nil {
+			last = err
+		}
+		select {
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return ctx.Err()
+			}
+			return last
+		case <-tick.C:
+		}
+	}
+}
+
+// Await waits until the endpoint serves and returns its first answer. The
+// context bounds the wait.
+func Await(ctx context.Context, c dynamic.Interface, client *http.Client, namespace string, r Request) (Answer, error) {
+	var answer Answer
+	err := Poll(ctx, 200*time.Millisecond, func(ctx context.Context) error {
+		host, err := Endpoint(ctx, c, namespace, r.Name)
+		if err != nil {
+			return err
+		}
+		r.Host = host
+		answer, err = Do(ctx, client, r)
+		return err
+	})
+	return answer, err
+}

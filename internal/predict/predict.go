@@ -1,0 +1,132 @@
+// Package predict asks a model endpoint the way its users do: through the
+// gateway, with the endpoint's host name.
+package predict
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Example is the request every example endpoint answers.
+const Example = `{"instances":[[6.8,2.8,4.8,1.4],[6.0,3.4,4.5,1.6]]}`
+
+// maxBody bounds what is read of an answer, in bytes.
+const maxBody = 16 << 20
+
+// Request is one question to one endpoint.
+type Request struct {
+	// Name is the InferenceService's, and the model's.
+	Name string
+	// Gateway is the base URL of the gateway.
+	Gateway string
+	// Host is the endpoint's host name, by which the gateway routes.
+	Host string
+	// Data is the JSON body.
+	Data []byte
+}
+
+// Answer is what came back with status 200.
+type Answer struct {
+	Body      string  `json:"body"`
+	Status    int     `json:"status"`
+	LatencyMS float64 `json:"latencyMs"`
+	URL       string  `json:"url"`
+	Host      string  `json:"host"`
+}
+
+// StatusError is an answer other than 200.
+type StatusError struct {
+	Request Request
+	Status  int
+	Body    string
+}
+
+func (e *StatusError) Error() string {
+	body := strings.TrimSpace(e.Body)
+	if len(body) > 300 {
+		body = body[:300] + "..."
+	}
+	hint := ""
+	switch {
+	case e.Status == http.StatusNotFound && body == "":
+		hint = ": the gateway does not know this host name (yet)"
+	case e.Status == http.StatusNotFound:
+		hint = ": the endpoint has no such model"
+	case e.Status == http.StatusServiceUnavailable:
+		hint = ": no pod is ready for it"
+	}
+	if body != "" {
+		hint += ": " + body
+	}
+	return fmt.Sprintf("endpoint %s answered %d %s%s", e.Request.Name, e.Status, http.StatusText(e.Status), hint)
+}
+
+// Do sends the request once. Anything but status 200 is a *StatusError; a
+// gateway that cannot be reached is an error that says where it was looked for.
+func Do(ctx context.Context, client *http.Client, r Request) (Answer, error) {
+	if !json.Valid(r.Data) {
+		return Answer{}, errors.New("--data is not valid JSON: pass an object such as " + Example)
+	}
+	base, err := url.Parse(r.Gateway)
+	if err != nil || base.Host == "" {
+		return Answer{}, fmt.Errorf("the gateway %q is not a URL: use http://host:port", r.Gateway)
+	}
+	target := strings.TrimRight(r.Gateway, "/") + "/v1/models/" + url.PathEscape(r.Name) + ":predict"
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(r.Data))
+	if err != nil {
+		return Answer{}, fmt.Errorf("build the request: %w", err)
+	}
+	req.Host = r.Host
+	req.Header.Set("Content-Type", "application/json")
+
+	start := time.Now()
+	resp, err := client.Do(req)
+	if err != nil {
+		return Answer{}, unreachable(r.Gateway, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	if err != nil {
+		return Answer{}, unreachable(r.Gateway, err)
+	}
+	took := time.Since(start)
+	if resp.StatusCode != http.StatusOK {
+		return Answer{}, &StatusError{Request: r, Status: resp.StatusCode, Body: string(body)}
+	}
+	return Answer{
+		Body: string(body), Status: resp.StatusCode, LatencyMS: float64(took.Microseconds()) / 1000, URL: target, Host: r.Host,
+	}, nil
+}
+
+func unreachable(gateway string, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	cause := err.Error()
+	var op *net.OpError
+	switch {
+	case errors.As(err, &op):
+		cause = op.Err.Error()
+	case errors.Is(err, context.DeadlineExceeded):
+		cause = "no answer in time"
+	}
+	return fmt.Errorf("the gateway at %s cannot be reached (%s): is the platform up, and is that address routed from here?", gateway, cause)
+}
+
+// NewClient makes an HTTP client that keeps its connections and ignores proxies:
+// the gateway is next door.
+func NewClient(timeout time.Duration) *http.Client {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.Proxy = nil
+	t.MaxIdleConnsPerHost = 16
+	return &http.Client{Timeout: timeout, Transport: t}
+}
