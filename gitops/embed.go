@@ -1,0 +1,10 @@
+// Package gitops holds everything Argo CD reads that is ours: the platform's
+// layers, the first endpoints and the pins of what comes from upstream.
+package gitops
+
+import "embed"
+
+// FS is this folder.
+//
+//go:embed all:platform all:apps upstream.yaml
+var FS embed.FS

@@ -1,0 +1,117 @@
+package render
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+)
+
+// sources is this package's own text: what it does to a layer is one of the
+// inputs that a cached result depends on.
+//
+//go:embed *.go
+var sources embed.FS
+
+// inputHash names everything a layer's base is made from: this program's render
+// logic, the pins, and the layer's own files.
+func inputHash(pins []byte, l *layer, own map[string][]byte) (string, error) {
+	h := sha256.New()
+	add := func(name string, data []byte) {
+		fmt.Fprintf(h, "%s\x00%d\x00", name, len(data))
+		h.Write(data)
+	}
+	entries, err := fs.ReadDir(sources, ".")
+	if err != nil {
+		return "", err
+	}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), "_test.go") {
+			continue
+		}
+		data, err := sources.ReadFile(e.Name())
+		if err != nil {
+			return "", err
+		}
+		add(e.Name(), data)
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, m := range info.Deps {
+			if strings.HasPrefix(m.Path, "sigs.k8s.io/") {
+				add(m.Path, []byte(m.Version))
+			}
+		}
+	}
+	add(UpstreamFile, pins)
+	add("layer", []byte(l.name))
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		add(name, own[name])
+	}
+	return hex.EncodeToString(h.Sum(nil))[:24], nil
+}
+
+const cachedFile = "objects.json"
+
+// load reads a cached base: a line with the SHA-256 of the rest, then one object
+// a line. Anything that is not whole is treated as not there.
+func load(cacheDir, key string) []map[string]any {
+	data, err := os.ReadFile(filepath.Join(cacheDir, key, cachedFile))
+	if err != nil {
+		return nil
+	}
+	sum, rest, found := bytes.Cut(data, []byte("\n"))
+	if want := sha256.Sum256(rest); !found || string(sum) != hex.EncodeToString(want[:]) {
+		return nil
+	}
+	var objects []map[string]any
+	for line := range bytes.Lines(rest) {
+		object, err := decodeObject(line)
+		if err != nil || object == nil {
+			return nil
+		}
+		objects = append(objects, object)
+	}
+	return objects
+}
+
+// store writes a base into the cache, at once for other processes.
+func store(cacheDir, key string, objects []map[string]any) error {
+	var rest bytes.Buffer
+	e := json.NewEncoder(&rest)
+	e.SetEscapeHTML(false)
+	for _, o := range objects {
+		if err := e.Encode(o); err != nil {
+			return fmt.Errorf("cache a rendered layer: %w", err)
+		}
+	}
+	folder := filepath.Join(cacheDir, key)
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return fmt.Errorf("cache a rendered layer: %w", err)
+	}
+	partial, err := os.CreateTemp(folder, ".partial-")
+	if err != nil {
+		return fmt.Errorf("cache a rendered layer: %w", err)
+	}
+	defer os.Remove(partial.Name())
+	sum := sha256.Sum256(rest.Bytes())
+	_, err = fmt.Fprintf(partial, "%s\n%s", hex.EncodeToString(sum[:]), rest.Bytes())
+	if closeErr := partial.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(partial.Name(), filepath.Join(folder, cachedFile))
+	}
+	if err != nil {
+		return fmt.Errorf("cache a rendered layer: %w", err)
+	}
+	return nil
+}

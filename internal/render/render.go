@@ -1,0 +1,103 @@
+// Package render turns a platform layer into the objects Argo CD or Pulumi
+// applies: upstream's manifests at their pinned version and checksum, our
+// kustomization over them, and the layer's Args as patches.
+//
+// It is a pure function of its inputs: the same gitops folder and the same
+// patches give the same bytes, and the hash of those bytes names the result.
+package render
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"log/slog"
+)
+
+// Renderer renders the layers of one gitops folder. It is safe for concurrent
+// use.
+type Renderer struct {
+	fsys     fs.FS
+	cacheDir string
+	pins     []byte
+	upstream *Upstream
+	layers   map[string]*layer
+	fetch    fetch
+}
+
+// New reads the pins and layers of a gitops folder (gitops.FS, or a changed copy
+// of it). Results are kept below cacheDir by the hash of what they were made
+// from; without a cacheDir everything is rendered anew.
+func New(fsys fs.FS, cacheDir string) (*Renderer, error) {
+	pins, err := fs.ReadFile(fsys, UpstreamFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the pins: %w", err)
+	}
+	upstream, err := readUpstream(fsys)
+	if err != nil {
+		return nil, err
+	}
+	layers, err := readLayers(fsys, upstream)
+	if err != nil {
+		return nil, err
+	}
+	return &Renderer{fsys: fsys, cacheDir: cacheDir, pins: pins, upstream: upstream, layers: layers, fetch: goModDownload}, nil
+}
+
+// Layers are the names of the layers, sorted.
+func (r *Renderer) Layers() []string { return layerNames(r.layers) }
+
+// Upstream are the pins.
+func (r *Renderer) Upstream() *Upstream { return r.upstream }
+
+// Layer renders one layer. An unknown name is an error with the nearest known
+// one; a patch that matches nothing is an error naming it, and so is an object
+// with an image that is not pinned. It may download upstream modules with the Go
+// toolchain.
+func (r *Renderer) Layer(ctx context.Context, name string, patches ...Patch) (*Tree, error) {
+	l, ok := r.layers[name]
+	if !ok {
+		return nil, unknown("layer", name, r.Layers())
+	}
+	objects, err := r.cachedBase(ctx, l)
+	if err != nil {
+		return nil, fmt.Errorf("render layer %s: %w", name, err)
+	}
+	if objects, err = apply(objects, patches); err != nil {
+		return nil, fmt.Errorf("render layer %s: %w", name, err)
+	}
+	if err := checkImages(objects); err != nil {
+		return nil, fmt.Errorf("render layer %s: %w", name, err)
+	}
+	tree, err := newTree(l, r.upstream, objects)
+	if err != nil {
+		return nil, fmt.Errorf("render layer %s: %w", name, err)
+	}
+	return tree, nil
+}
+
+// cachedBase is the layer without patches, from the cache if it is there.
+func (r *Renderer) cachedBase(ctx context.Context, l *layer) ([]map[string]any, error) {
+	own, err := l.files(r.fsys)
+	if err != nil {
+		return nil, err
+	}
+	if r.cacheDir == "" {
+		return r.base(ctx, l, own)
+	}
+	key, err := inputHash(r.pins, l, own)
+	if err != nil {
+		return nil, fmt.Errorf("hash the inputs: %w", err)
+	}
+	if objects := load(r.cacheDir, key); objects != nil {
+		return objects, nil
+	}
+	objects, err := r.base(ctx, l, own)
+	if err != nil {
+		return nil, err
+	}
+	if err := store(r.cacheDir, key, objects); err != nil {
+		// The result is good; only the next run will be slower.
+		slog.WarnContext(ctx, "rendered layer not cached", "layer", l.name, "error", err)
+	}
+	return objects, nil
+}
