@@ -1,0 +1,227 @@
+package images
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/mod/modfile"
+)
+
+// goEnv is the environment of every go command of a build.
+func (b *builder) goEnv(r *Recipe) []string {
+	env := []string{
+		"GOMODCACHE=" + filepath.Join(b.build, "mod"), "GOCACHE=" + filepath.Join(b.build, "go"),
+		"GOTOOLCHAIN=local", "GOWORK=off", "GOFLAGS=-mod=mod", "GOOS=linux", "CGO_ENABLED=0",
+	}
+	if g := r.Go; g != nil && g.CGO {
+		env = append(env, "CGO_ENABLED=1", "CGO_CFLAGS="+g.CFlags)
+	}
+	return env
+}
+
+// module downloads the recipe's module, checks it against the pinned sum and
+// returns its folder, which is read-only.
+func (b *builder) module(ctx context.Context, r *Recipe) (string, error) {
+	c := command{dir: b.build, env: b.goEnv(r), log: b.log}
+	out, err := c.run(ctx, "go", "mod", "download", "-json", r.Module+"@"+r.Version)
+	if err != nil {
+		return "", err
+	}
+	var m struct{ Dir, Sum, Error string }
+	if err := json.Unmarshal(out, &m); err != nil {
+		return "", fmt.Errorf("go mod download %s: %w", r.Module, err)
+	}
+	if m.Sum != r.Sum {
+		return "", fmt.Errorf("%s@%s has checksum %s, expected %s", r.Module, r.Version, m.Sum, r.Sum)
+	}
+	return m.Dir, nil
+}
+
+// fetchGo prepares the module to build in and downloads what it imports.
+func (b *builder) fetchGo(ctx context.Context, r *Recipe, src, mod string) error {
+	var err error
+	switch {
+	case r.Go.InPlace:
+		err = copyTree(os.DirFS(mod), ".", src)
+	case r.Module == "":
+		err = os.WriteFile(filepath.Join(src, "go.mod"), []byte("module sealed/"+r.Name+"\n\ngo 1.26\n"), 0o644)
+	default:
+		err = writeModule(r, src, mod)
+	}
+	if err != nil {
+		return err
+	}
+	if r.Go.Main != "" {
+		if err := copyTree(recipeFiles, path.Join("_recipes", r.Go.Main), src); err != nil {
+			return err
+		}
+	}
+	c := command{dir: src, env: b.goEnv(r), log: b.log}
+	args := append([]string{"list", "-deps", "-tags", strings.Join(r.Go.Tags, ","), "-f", "{{with .Error}}{{.}}{{end}}"}, r.packages()...)
+	if _, err := c.run(ctx, "go", args...); err != nil {
+		return err
+	}
+	if r.Go.PNPM != nil {
+		return b.fetchWeb(ctx, r.Go.PNPM, src)
+	}
+	return nil
+}
+
+// writeModule writes a module whose build list is upstream's own: upstream's
+// go.mod with upstream itself required. Replacements by folders do not exist
+// outside upstream's repository.
+func writeModule(r *Recipe, src, mod string) error {
+	data, err := os.ReadFile(filepath.Join(mod, "go.mod"))
+	if err != nil {
+		return err
+	}
+	f, err := modfile.Parse("go.mod", data, nil)
+	if err != nil {
+		return err
+	}
+	if err := f.AddModuleStmt("sealed/" + r.Name); err != nil {
+		return err
+	}
+	f.DropToolchainStmt()
+	for _, rep := range slices.Clone(f.Replace) {
+		if rep.New.Version != "" {
+			continue
+		}
+		if r.Go.Staging {
+			version := "v0" + strings.TrimPrefix(r.Version, "v1")
+			err = f.AddReplace(rep.Old.Path, rep.Old.Version, rep.Old.Path, version)
+		} else {
+			err = f.DropReplace(rep.Old.Path, rep.Old.Version)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := f.AddRequire(r.Module, r.Version); err != nil {
+		return err
+	}
+	f.Cleanup()
+	if data, err = f.Format(); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(src, "go.mod"), data, 0o644); err != nil {
+		return err
+	}
+	sums, err := os.ReadFile(filepath.Join(mod, "go.sum"))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(src, "go.sum"), sums, 0o644)
+}
+
+// compile builds the recipe's main packages into root.
+func (b *builder) compile(ctx context.Context, r *Recipe, src, root string) error {
+	c := command{dir: src, env: b.goEnv(r), log: b.log}
+	if len(r.Go.Generate) > 0 {
+		g := command{dir: src, env: append(b.goEnv(r), "CGO_ENABLED=0"), log: b.log}
+		args := []string{"generate", "-tags", strings.Join(r.Go.Tags, ",")}
+		for _, p := range r.Go.Generate {
+			args = append(args, "./"+p)
+		}
+		if _, err := g.run(ctx, "go", args...); err != nil {
+			return err
+		}
+	}
+	out, err := os.MkdirTemp(filepath.Dir(src), "bin")
+	if err != nil {
+		return err
+	}
+	target := out + "/"
+	if len(r.Go.Packages) == 1 {
+		target = filepath.Join(out, "one")
+	}
+	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-tags", strings.Join(r.Go.Tags, ","), "-ldflags", r.ldflags(), "-o", target}, r.packages()...)
+	if _, err := c.run(ctx, "go", args...); err != nil {
+		return err
+	}
+	for dest, pkg := range r.Go.Packages {
+		from := filepath.Join(out, path.Base(pkg))
+		if len(r.Go.Packages) == 1 {
+			from = target
+		}
+		to := filepath.Join(root, dest)
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			return err
+		}
+		if err := os.Rename(from, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// packages are the import paths to build, sorted.
+func (r *Recipe) packages() []string {
+	var list []string
+	for _, p := range r.Go.Packages {
+		switch {
+		case r.Go.Main != "":
+			p = "."
+		case r.Go.InPlace:
+			p = "./" + p
+		default:
+			p = path.Join(r.Module, p)
+		}
+		list = append(list, p)
+	}
+	slices.Sort(list)
+	return list
+}
+
+func (r *Recipe) ldflags() string {
+	flags := []string{"-s", "-w"}
+	if r.Go.CGO {
+		flags = append(flags, "-linkmode", "external", "-extldflags", "-static")
+	}
+	var defines []string
+	for k, v := range r.Go.Define {
+		defines = append(defines, "-X '"+k+"="+r.expand(v)+"'")
+	}
+	slices.Sort(defines)
+	return strings.Join(append(flags, defines...), " ")
+}
+
+// copyTree copies the folder from of fsys to dir. Modules and embedded files
+// carry no modes: what starts with "#!" is executable.
+func copyTree(fsys fs.FS, from, dir string) error {
+	return fs.WalkDir(fsys, from, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(dir, strings.TrimPrefix(strings.TrimPrefix(p, from), "/"))
+		if d.IsDir() {
+			return os.MkdirAll(to, 0o755)
+		}
+		data, err := fs.ReadFile(fsys, p)
+		if err != nil {
+			return err
+		}
+		return writeFile(to, data)
+	})
+}
+
+func writeFile(file string, data []byte) error {
+	mode := fs.FileMode(0o644)
+	if strings.HasPrefix(string(data[:min(2, len(data))]), "#!") {
+		mode = 0o755
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(file, data, mode); err != nil {
+		return err
+	}
+	return os.Chmod(file, mode)
+}
