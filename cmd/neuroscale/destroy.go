@@ -1,0 +1,92 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/neuroscale-platform/neuroscale/internal/automation"
+	"github.com/neuroscale-platform/neuroscale/internal/progress"
+)
+
+func (a *app) destroyCommand() *cobra.Command {
+	var o automation.DestroyOptions
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "destroy",
+		Short: "Delete everything the stack made; the cluster stays",
+		Args:  exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.destroy(cmd.Context(), o, yes)
+		},
+	}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	cmd.Flags().BoolVar(&o.Unreachable, "unreachable", false, "forget what was in a cluster that no longer exists")
+	cmd.Flags().BoolVar(&o.Remove, "remove", false, "also remove the stack and its history")
+	return cmd
+}
+
+func (a *app) destroy(ctx context.Context, o automation.DestroyOptions, yes bool) error {
+	if _, err := a.project(); err != nil {
+		return err
+	}
+	tracker := progress.NewTracker(nil)
+	stack, err := a.open(ctx, a.program)
+	if err != nil {
+		return err
+	}
+	if !stack.Exists() {
+		fmt.Fprintf(a.out, "nothing to destroy: stack %s was never up\n", a.stack)
+		return nil
+	}
+	if !o.Unreachable {
+		if err := a.reachable(ctx); err != nil {
+			return fmt.Errorf("%w; if it is gone for good, run `neuroscale destroy -s %s --unreachable`", err, a.stack)
+		}
+	}
+	if !yes {
+		if err := a.confirm(); err != nil {
+			return err
+		}
+	}
+	stop := progress.Watch(ctx, tracker, a.renderer(), 200*time.Millisecond)
+	result, err := stack.Destroy(ctx, o, tracker.Observe)
+	stop()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "stack %s is destroyed: %d resources deleted in %.1fs\n", a.stack, result.Changes["delete"], result.Seconds)
+	return nil
+}
+
+func (a *app) reachable(ctx context.Context) error {
+	cfg, err := a.config()
+	if err != nil {
+		return err
+	}
+	cluster, err := a.cluster(cfg)
+	if err != nil {
+		return err
+	}
+	return cluster.Reachable(ctx)
+}
+
+func (a *app) confirm() error {
+	if !a.askable {
+		return errors.New("destroy asks before it deletes and there is no terminal to ask on: pass --yes")
+	}
+	fmt.Fprintf(a.err, "Everything stack %s made will be deleted, the models' repository too. Type the stack's name to go on: ", a.stack)
+	line, err := bufio.NewReader(a.in).ReadString('\n')
+	if err != nil && line == "" {
+		return errors.New("no answer: nothing was deleted")
+	}
+	if strings.TrimSpace(line) != a.stack {
+		return fmt.Errorf("%q is not %q: nothing was deleted", strings.TrimSpace(line), a.stack)
+	}
+	return nil
+}

@@ -1,0 +1,48 @@
+// Command neuroscale brings the platform up, shows what a change would do, asks
+// endpoints for predictions and measures it all.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/term"
+
+	"github.com/neuroscale-platform/neuroscale/stacks"
+)
+
+func main() {
+	os.Exit(run())
+}
+
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// A second ctrl-C ends the program at once.
+	context.AfterFunc(ctx, stop)
+	a := &app{
+		in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, program: stacks.Program,
+		terminal: term.IsTerminal(int(os.Stderr.Fd())), askable: term.IsTerminal(int(os.Stdin.Fd())),
+	}
+	return a.main(ctx, os.Args[1:])
+}
+
+// main runs one command line and returns the exit code: 0 only if everything
+// asked for holds. The error is printed here and nowhere else.
+func (a *app) main(ctx context.Context, args []string) int {
+	root := a.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(a.err, "neuroscale:", err)
+	if errors.Is(err, context.Canceled) {
+		return 130
+	}
+	return 1
+}

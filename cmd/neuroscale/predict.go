@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
+	"github.com/neuroscale-platform/neuroscale/internal/predict"
+)
+
+type predictFlags struct {
+	namespace, data, gateway, host string
+	timeout                        time.Duration
+}
+
+func (a *app) predictCommand() *cobra.Command {
+	var f predictFlags
+	var format string
+	cmd := &cobra.Command{
+		Use:   "predict NAME",
+		Short: "Ask an endpoint for a prediction, through the gateway",
+		Args:  exactArgs("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			answer, err := a.predict(cmd.Context(), args[0], f)
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				return writeJSON(a.out, answer)
+			}
+			_, err = fmt.Fprintln(a.out, strings.TrimRight(answer.Body, "\n"))
+			return err
+		},
+	}
+	cmd.Flags().StringVarP(&f.namespace, "namespace", "n", config.Default().Endpoints.Namespace, "namespace of the endpoint")
+	cmd.Flags().StringVarP(&f.data, "data", "d", predict.Example, "request body: JSON, @FILE, or - for standard input")
+	cmd.Flags().StringVar(&f.gateway, "gateway", "", "URL of the gateway (default: the stack's output gatewayUrl)")
+	cmd.Flags().StringVar(&f.host, "host", "", "host name of the endpoint (default: from its status in the cluster)")
+	cmd.Flags().DurationVar(&f.timeout, "timeout", 30*time.Second, "how long to wait for the answer")
+	outputFlag(cmd, &format, "text", "json")
+	return cmd
+}
+
+func (a *app) predict(ctx context.Context, name string, f predictFlags) (predict.Answer, error) {
+	data, err := a.readData(f.data)
+	if err != nil {
+		return predict.Answer{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
+	if err := a.locate(ctx, name, &f); err != nil {
+		return predict.Answer{}, err
+	}
+	return predict.Do(ctx, predict.NewClient(f.timeout), predict.Request{
+		Name: name, Gateway: f.gateway, Host: f.host, Data: data,
+	})
+}
+
+// locate fills in the gateway from the stack's outputs and the host from the
+// cluster, unless both were given.
+func (a *app) locate(ctx context.Context, name string, f *predictFlags) error {
+	if f.gateway != "" && f.host != "" {
+		return nil
+	}
+	stack, err := a.open(ctx, a.program)
+	if err != nil {
+		return err
+	}
+	raw, err := stack.Outputs(ctx)
+	if err != nil {
+		return err
+	}
+	out, err := decodeOutputs(raw)
+	if err != nil {
+		return err
+	}
+	if f.gateway == "" {
+		f.gateway = out.GatewayURL
+	}
+	if f.host != "" {
+		return nil
+	}
+	cluster, err := kube.FromBytes([]byte(out.Kubeconfig), "")
+	if err != nil {
+		return fmt.Errorf("the kubeconfig in the outputs of stack %s: %w", a.stack, err)
+	}
+	if f.host, err = predict.Endpoint(ctx, cluster.Dynamic, f.namespace, name); err == nil {
+		return nil
+	}
+	if errors.Is(err, predict.ErrUnknown) || errors.Is(err, predict.ErrNotReady) || ctx.Err() != nil {
+		return err
+	}
+	// Without the API server the gateway may still be there: guess the host the
+	// way Knative makes it.
+	cfg, cfgErr := a.config()
+	if cfgErr != nil {
+		return errors.Join(err, cfgErr)
+	}
+	f.host = predict.Host(name, f.namespace, cfg.Serving.Domain)
+	a.log().Warn("the cluster cannot be asked for the endpoint's host name, using the usual one", "host", f.host, "error", err)
+	return nil
+}
+
+func (a *app) readData(data string) ([]byte, error) {
+	switch {
+	case data == "-":
+		raw, err := io.ReadAll(a.in)
+		if err != nil {
+			return nil, fmt.Errorf("read the request from standard input: %w", err)
+		}
+		return raw, nil
+	case strings.HasPrefix(data, "@"):
+		raw, err := os.ReadFile(data[1:])
+		if err != nil {
+			return nil, fmt.Errorf("read the request (--data %s): %w", data, err)
+		}
+		return raw, nil
+	}
+	return []byte(data), nil
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
+
+	"github.com/neuroscale-platform/neuroscale/internal/automation"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
+	"github.com/neuroscale-platform/neuroscale/internal/nearest"
+)
+
+// app is what commands share; tests make one of their own.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+	getenv   func(string) string
+	program  pulumi.RunFunc
+	// terminal is whether err is one, askable whether in is one.
+	terminal, askable bool
+
+	dir, stack string
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "neuroscale",
+		Short:         "A self-service AI inference platform on any Kubernetes cluster",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	stack := a.getenv("NEUROSCALE_STACK")
+	if stack == "" {
+		stack = "ci"
+	}
+	root.PersistentFlags().StringVarP(&a.dir, "directory", "C", "", "folder in the checkout (default: the working directory)")
+	root.PersistentFlags().StringVarP(&a.stack, "stack", "s", stack, "stack: a name with a Pulumi.<name>.yaml ($NEUROSCALE_STACK)")
+	root.AddCommand(a.upCommand(), a.previewCommand(), a.destroyCommand(), a.predictCommand(), a.renderCommand(),
+		a.benchCommand(), a.versionCommand())
+	root.CompletionOptions.HiddenDefaultCmd = true
+	for _, c := range append(root.Commands(), root) {
+		c.SetFlagErrorFunc(flagError)
+	}
+	names := commandNames(root)
+	root.Args = func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		return fmt.Errorf("unknown command %q%s: there are %s", args[0], hint(args[0], names), strings.Join(names, ", "))
+	}
+	return root
+}
+
+func commandNames(root *cobra.Command) []string {
+	var names []string
+	for _, c := range root.Commands() {
+		names = append(names, c.Name())
+	}
+	slices.Sort(names)
+	return names
+}
+
+func flagError(cmd *cobra.Command, err error) error {
+	return fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())
+}
+
+func hint(word string, known []string) string {
+	if n := nearest.Word(word, known); n != "" {
+		return fmt.Sprintf(" (did you mean %q?)", n)
+	}
+	return ""
+}
+
+func (a *app) log() *slog.Logger {
+	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, attr slog.Attr) slog.Attr {
+			if attr.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return attr
+		},
+	}))
+}
+
+// open finds the project and the stack; a wrong stack name ends here.
+func (a *app) open(ctx context.Context, program pulumi.RunFunc) (*automation.Stack, error) {
+	project, err := a.project()
+	if err != nil {
+		return nil, err
+	}
+	return automation.Open(ctx, automation.Options{
+		Project: project, Stack: a.stack, Program: program, Log: a.log(), Getenv: a.getenv,
+	})
+}
+
+func (a *app) project() (*automation.Project, error) {
+	project, err := automation.FindProject(a.dir)
+	if err != nil {
+		return nil, err
+	}
+	_, err = project.StackFile(a.stack)
+	return project, err
+}
+
+// config reads and checks the stack's settings without Pulumi.
+func (a *app) config() (*config.Config, error) {
+	project, err := a.project()
+	if err != nil {
+		return nil, err
+	}
+	file, err := project.StackFile(a.stack)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the settings of stack %s: %w", a.stack, err)
+	}
+	values, err := settings(raw)
+	if err != nil {
+		return nil, fmt.Errorf("Pulumi.%s.yaml is not YAML: %w", a.stack, err)
+	}
+	c, err := config.Load(values)
+	if err != nil {
+		return nil, fmt.Errorf("Pulumi.%s.yaml: %w", a.stack, err)
+	}
+	return c, nil
+}
+
+// settings are the configuration values of a stack file the way Pulumi hands
+// them to a program: text as it is, everything else as JSON.
+func settings(raw []byte) (map[string]string, error) {
+	var file struct {
+		Config map[string]any `json:"config"`
+	}
+	if err := yaml.Unmarshal(raw, &file); err != nil {
+		return nil, err
+	}
+	values := map[string]string{}
+	for key, value := range file.Config {
+		if text, ok := value.(string); ok {
+			values[key] = text
+			continue
+		}
+		text, err := json.Marshal(value)
+		if err != nil {
+			return nil, err
+		}
+		values[key] = string(text)
+	}
+	return values, nil
+}
+
+// cluster connects to the cluster of the stack's settings.
+func (a *app) cluster(c *config.Config) (*kube.Cluster, error) {
+	if c.Cluster.Provider == config.ProviderK3d {
+		return nil, fmt.Errorf("stack %s makes its cluster with Docker, which this version cannot do yet: "+
+			"use -s ci with the kubeconfig of a cluster, or `make up STACK=ci` as root on Debian for a sealed node", a.stack)
+	}
+	return kube.FromFile(kube.Path(c.Cluster.Kubeconfig, a.getenv), c.Cluster.Context)
+}
+
+// outputFlag adds -o with the given formats; the first is the default.
+func outputFlag(cmd *cobra.Command, to *string, formats ...string) {
+	cmd.Flags().StringVarP(to, "output", "o", formats[0], "output: "+strings.Join(formats, " or "))
+	check := cmd.PreRunE
+	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+		if !slices.Contains(formats, *to) {
+			return fmt.Errorf("-o %s is unknown: use %s", *to, strings.Join(formats, " or "))
+		}
+		if check != nil {
+			return check(cmd, args)
+		}
+		return nil
+	}
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// exactArgs is cobra.ExactArgs as a sentence.
+func exactArgs(what ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == len(what) {
+			return nil
+		}
+		if len(what) == 0 {
+			return fmt.Errorf("%s takes no arguments: remove %q", cmd.Name(), strings.Join(args, " "))
+		}
+		return fmt.Errorf("%s takes %d argument(s) (%s), got %d: see `%s --help`",
+			cmd.Name(), len(what), strings.Join(what, " "), len(args), cmd.CommandPath())
+	}
+}

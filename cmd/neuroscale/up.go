@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/neuroscale-platform/neuroscale/internal/automation"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
+	"github.com/neuroscale-platform/neuroscale/internal/predict"
+	"github.com/neuroscale-platform/neuroscale/internal/progress"
+)
+
+// exampleEndpoint is what `up` ends with a prediction of.
+const (
+	exampleEndpoint  = "demo-iris-2"
+	exampleNamespace = "default"
+)
+
+// upReport is what `up` prints, and its -o json.
+type upReport struct {
+	Stack      string             `json:"stack"`
+	Changed    bool               `json:"changed"`
+	Resources  int                `json:"resources"`
+	Changes    automation.Changes `json:"changes"`
+	Phases     []phaseReport      `json:"phases"`
+	Prediction *predict.Answer    `json:"prediction,omitempty"`
+	URLs       []namedURL         `json:"urls"`
+	Seconds    float64            `json:"seconds"`
+}
+
+type phaseReport struct {
+	Name      string  `json:"name"`
+	From      float64 `json:"fromSeconds"`
+	Seconds   float64 `json:"seconds"`
+	Resources int     `json:"resources"`
+	Changed   int     `json:"changed"`
+}
+
+type namedURL struct {
+	Name string `json:"name"`
+	URL  string `json:"url"`
+	Note string `json:"note,omitempty"`
+}
+
+type upFlags struct {
+	skipPredict bool
+	timeout     time.Duration
+}
+
+func (a *app) upCommand() *cobra.Command {
+	var f upFlags
+	var format string
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Bring the platform up, or up to date, and ask it for a prediction",
+		Args:  exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			report, err := a.up(cmd.Context(), f)
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				return writeJSON(a.out, report)
+			}
+			return report.print(a.out)
+		},
+	}
+	cmd.Flags().BoolVar(&f.skipPredict, "skip-predict", false, "do not ask the example endpoint at the end")
+	cmd.Flags().DurationVar(&f.timeout, "predict-timeout", 3*time.Minute, "how long the example endpoint may take to answer")
+	outputFlag(cmd, &format, "text", "json")
+	return cmd
+}
+
+func (a *app) up(ctx context.Context, f upFlags) (*upReport, error) {
+	start := time.Now()
+	cfg, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := a.cluster(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := cluster.Reachable(ctx); err != nil {
+		return nil, err
+	}
+	tracker := progress.NewTracker(nil)
+	stack, err := a.open(ctx, tracker.Count(a.program))
+	if err != nil {
+		return nil, err
+	}
+	stop := progress.Watch(ctx, tracker, a.renderer(), 200*time.Millisecond)
+	result, err := stack.Up(ctx, tracker.Observe)
+	snapshot := stop()
+	if err != nil {
+		return nil, err
+	}
+	out, err := decodeOutputs(result.Outputs)
+	if err != nil {
+		return nil, err
+	}
+	report := &upReport{
+		Stack: a.stack, Changed: result.Changes.Any(), Resources: snapshot.Done, Changes: result.Changes, URLs: out.urls(),
+	}
+	report.addPhases(snapshot)
+	if !f.skipPredict {
+		if err := a.addPrediction(ctx, report, cluster, out, f.timeout); err != nil {
+			return nil, err
+		}
+	}
+	report.Seconds = time.Since(start).Seconds()
+	return report, nil
+}
+
+func (r *upReport) addPhases(s progress.Snapshot) {
+	for _, p := range s.Phases {
+		r.Phases = append(r.Phases, phaseReport{
+			Name: p.Name, From: p.Start.Seconds(), Seconds: p.Seconds(), Resources: p.Done, Changed: p.Changed,
+		})
+	}
+}
+
+func (a *app) addPrediction(ctx context.Context, r *upReport, cluster *kube.Cluster, out *outputs, timeout time.Duration) error {
+	start := time.Now()
+	if r.Changed {
+		fmt.Fprintf(a.err, "waiting for %s to answer\n", exampleEndpoint)
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	answer, err := predict.Await(ctx, cluster.Dynamic, predict.NewClient(30*time.Second), exampleNamespace, predict.Request{
+		Name: exampleEndpoint, Gateway: out.GatewayURL, Data: []byte(predict.Example),
+	})
+	if err != nil {
+		return fmt.Errorf("the platform is up, but its example endpoint gave no prediction in %s: %w", timeout, err)
+	}
+	r.Prediction = &answer
+	from := 0.0
+	if n := len(r.Phases); n > 0 {
+		for _, p := range r.Phases {
+			from = max(from, p.From+p.Seconds)
+		}
+	}
+	r.Phases = append(r.Phases, phaseReport{Name: "prediction", From: from, Seconds: time.Since(start).Seconds()})
+	return nil
+}
+
+func (r *upReport) print(w io.Writer) error {
+	if r.Changed {
+		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(t, "\nPHASE\tFROM\tTOOK\tRESOURCES")
+		for _, p := range r.Phases {
+			resources := ""
+			if p.Resources > 0 {
+				resources = fmt.Sprintf("%d (%d changed)", p.Resources, p.Changed)
+			}
+			fmt.Fprintf(t, "%s\t%.1fs\t%.1fs\t%s\n", p.Name, p.From, p.Seconds, resources)
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "\nstack %s is up: %d resources in %.1fs\n", r.Stack, r.Resources, r.Seconds)
+	} else {
+		fmt.Fprintf(w, "nothing to change: the %d resources of stack %s are as wanted (%.1fs)\n", r.Resources, r.Stack, r.Seconds)
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t)
+	for _, u := range r.URLs {
+		fmt.Fprintf(t, "%s\t%s\t%s\n", u.Name, u.URL, u.Note)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if p := r.Prediction; p != nil {
+		fmt.Fprintf(w, "\n%s, asked through the gateway as %s, answered in %.1f ms:\n%s\n", exampleEndpoint, p.Host, p.LatencyMS, p.Body)
+	}
+	return nil
+}
+
+func (o *outputs) urls() []namedURL {
+	list := []namedURL{
+		{"gateway", o.GatewayURL, "predictions, by Host header"},
+		{"argocd", o.ArgoCDURL, "user admin, password: output argocdAdminPassword"},
+		{"forge", o.ForgeURL, "user " + o.ForgeUser + ", password: output forgePassword"},
+		{"repository", o.Repository, "push a folder apps/NAME for a new endpoint"},
+	}
+	for _, name := range sortedKeys(o.Endpoints) {
+		list = append(list, namedURL{"endpoint " + name, o.Endpoints[name], ""})
+	}
+	return list
+}
+
+// renderer is live on a terminal and plain lines elsewhere.
+func (a *app) renderer() progress.Renderer {
+	if !a.terminal {
+		return progress.NewPlain(a.err, 10*time.Second)
+	}
+	return progress.NewLive(a.err, func() int {
+		width, _, err := term.GetSize(int(os.Stderr.Fd()))
+		if err != nil {
+			return 80
+		}
+		return width
+	})
+}

@@ -1,0 +1,206 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/neuroscale-platform/neuroscale/internal/predict"
+)
+
+var (
+	deployments = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
+	pods        = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
+	nodes       = schema.GroupVersionResource{Version: "v1", Resource: "nodes"}
+)
+
+// The examples every new endpoints repository holds.
+const (
+	driftDeployment  = "nginx-test"
+	warmEndpoint     = "demo-iris-2"
+	scalableEndpoint = "sklearn-iris"
+)
+
+// drift deletes the example Deployment and waits until Git's is Ready in its place.
+func drift(ctx context.Context, p *Platform) ([]float64, string, error) {
+	client := p.Dynamic.Resource(deployments).Namespace(p.Namespace)
+	return repeat(10, func() (float64, error) {
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+		defer cancel()
+		var old types.UID
+		err := predict.Poll(ctx, 100*time.Millisecond, func(ctx context.Context) error {
+			o, err := client.Get(ctx, driftDeployment, metav1.GetOptions{})
+			if err != nil {
+				return fmt.Errorf("look up Deployment %s: %w", driftDeployment, err)
+			}
+			old = o.GetUID()
+			return ready(o)
+		})
+		if err != nil {
+			return 0, err
+		}
+		return timed(func() error {
+			propagation := metav1.DeletePropagationBackground
+			if err := client.Delete(ctx, driftDeployment, metav1.DeleteOptions{PropagationPolicy: &propagation}); err != nil {
+				return fmt.Errorf("delete Deployment %s: %w", driftDeployment, err)
+			}
+			return predict.Poll(ctx, 50*time.Millisecond, func(ctx context.Context) error {
+				o, err := client.Get(ctx, driftDeployment, metav1.GetOptions{})
+				if err != nil {
+					return fmt.Errorf("wait for Deployment %s to come back: %w", driftDeployment, err)
+				}
+				if o.GetUID() == old {
+					return fmt.Errorf("Deployment %s was not deleted: %w", driftDeployment, errStill)
+				}
+				return ready(o)
+			})
+		})
+	})
+}
+
+// ready is nil when every wanted replica of the present generation is.
+func ready(deployment *unstructured.Unstructured) error {
+	number := func(fields ...string) int64 {
+		n, _, _ := unstructured.NestedInt64(deployment.Object, fields...)
+		return n
+	}
+	want := number("spec", "replicas")
+	if number("status", "observedGeneration") < deployment.GetGeneration() || number("status", "readyReplicas") < max(want, 1) {
+		return fmt.Errorf("Deployment %s is not Ready: %w", deployment.GetName(), errStill)
+	}
+	return nil
+}
+
+// fromZero waits until the example that may scale to zero has, and times the
+// request that wakes it.
+func fromZero(ctx context.Context, p *Platform) ([]float64, string, error) {
+	var idle float64
+	samples, _, err := repeat(1, func() (float64, error) {
+		ctx, cancel := context.WithTimeout(ctx, 6*time.Minute)
+		defer cancel()
+		host, err := p.host(ctx, scalableEndpoint)
+		if err != nil {
+			return 0, err
+		}
+		idle, err = timed(func() error {
+			return predict.Poll(ctx, time.Second, func(ctx context.Context) error {
+				list, err := p.Dynamic.Resource(pods).Namespace(p.Namespace).List(ctx, metav1.ListOptions{
+					LabelSelector: "serving.kserve.io/inferenceservice=" + scalableEndpoint,
+				})
+				if err != nil {
+					return fmt.Errorf("list the pods of %s: %w", scalableEndpoint, err)
+				}
+				if n := len(list.Items); n > 0 {
+					return fmt.Errorf("%s still has %d pods", scalableEndpoint, n)
+				}
+				return nil
+			})
+		})
+		if err != nil {
+			return 0, err
+		}
+		return timed(func() error {
+			_, err := predict.Do(ctx, p.HTTP, p.request(scalableEndpoint, host))
+			return err
+		})
+	})
+	return samples, fmt.Sprintf("after %.0f s of waiting for its pods to go", idle), err
+}
+
+func (p *Platform) host(ctx context.Context, endpoint string) (string, error) {
+	return predict.Endpoint(ctx, p.Dynamic, p.Namespace, endpoint)
+}
+
+func (p *Platform) request(endpoint, host string) predict.Request {
+	return predict.Request{Name: endpoint, Gateway: p.Gateway, Host: host, Data: []byte(predict.Example)}
+}
+
+// latency sends 300 requests one after another over one connection, after 20
+// that warm it up.
+func latency(ctx context.Context, p *Platform) ([]float64, string, error) {
+	host, err := p.host(ctx, warmEndpoint)
+	if err != nil {
+		return nil, "", err
+	}
+	for range 20 {
+		if _, err := predict.Do(ctx, p.HTTP, p.request(warmEndpoint, host)); err != nil {
+			return nil, "", err
+		}
+	}
+	return repeat(300, func() (float64, error) {
+		answer, err := predict.Do(ctx, p.HTTP, p.request(warmEndpoint, host))
+		return answer.LatencyMS, err
+	})
+}
+
+// summary is the part of the kubelet's /stats/summary that is used.
+type summary struct {
+	Pods []struct {
+		PodRef struct {
+			Name      string `json:"name"`
+			Namespace string `json:"namespace"`
+		} `json:"podRef"`
+		Containers []struct {
+			Memory struct {
+				RSS        uint64 `json:"rssBytes"`
+				WorkingSet uint64 `json:"workingSetBytes"`
+			} `json:"memory"`
+		} `json:"containers"`
+	} `json:"pods"`
+}
+
+// memory adds up the resident memory of every pod that is not a tenant's, as the
+// kubelets see it.
+func memory(ctx context.Context, p *Platform) ([]float64, string, error) {
+	list, err := p.Dynamic.Resource(nodes).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, "", fmt.Errorf("list the nodes: %w", err)
+	}
+	var rss, workingSet uint64
+	counted := 0
+	for _, node := range list.Items {
+		raw, err := p.Get(ctx, "/api/v1/nodes/"+node.GetName()+"/proxy/stats/summary")
+		if err != nil {
+			return nil, "", fmt.Errorf("read the statistics of node %s: %w", node.GetName(), err)
+		}
+		var s summary
+		if err := json.Unmarshal(raw, &s); err != nil {
+			return nil, "", fmt.Errorf("read the statistics of node %s: %w", node.GetName(), err)
+		}
+		for _, pod := range s.Pods {
+			if pod.PodRef.Namespace == p.Namespace {
+				continue
+			}
+			counted++
+			for _, c := range pod.Containers {
+				rss += c.Memory.RSS
+				workingSet += c.Memory.WorkingSet
+			}
+		}
+	}
+	if counted == 0 || rss == 0 {
+		return nil, "", fmt.Errorf("the kubelets report no resident memory for any platform pod (%d pods)", counted)
+	}
+	return []float64{float64(rss) / 1e9}, fmt.Sprintf("%d pods, working set %.2f GB", counted, float64(workingSet)/1e9), nil
+}
+
+// gone waits until an endpoint's InferenceService is deleted.
+func (p *Platform) gone(ctx context.Context, endpoint string) error {
+	return predict.Poll(ctx, 250*time.Millisecond, func(ctx context.Context) error {
+		_, err := p.Dynamic.Resource(predict.InferenceServices).Namespace(p.Namespace).Get(ctx, endpoint, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+			return nil
+		case err != nil:
+			return err
+		}
+		return fmt.Errorf("endpoint %s is still there: %w", endpoint, errStill)
+	})
+}
