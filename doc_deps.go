@@ -11,12 +11,11 @@ import (
 	_ "github.com/stretchr/testify/require"
 	_ "golang.org/x/sync/errgroup"
 	_ "golang.org/x/term"
-	_ "k8s.io/client-go/dynamic"
 	_ "k8s.io/client-go/discovery"
+	_ "k8s.io/client-go/dynamic"
 	_ "k8s.io/client-go/restmapper"
 	_ "k8s.io/client-go/tools/clientcmd"
 	_ "sigs.k8s.io/kustomize/api/krusty"
 	_ "sigs.k8s.io/kustomize/kyaml/filesys"
 	_ "sigs.k8s.io/yaml"
 )
-func main() {}

@@ -1,0 +1,162 @@
+// Package argocd provides Argo CD, the one part of the platform that Pulumi
+// applies object by object.
+package argocd
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/pulumi/pulumi-random/sdk/v4/go/random"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/neuroscale-platform/neuroscale/components/forge"
+	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/components/manifest"
+	"github.com/neuroscale-platform/neuroscale/internal/render"
+)
+
+const (
+	// Token is the component's type.
+	Token = "neuroscale:platform:ArgoCD"
+	// Layer is the rendered layer it is made of.
+	Layer = "argocd"
+	// Namespace holds Argo CD, its Applications and projects.
+	Namespace = "argocd"
+	// WebhookURL takes the forge's notice of a push.
+	WebhookURL = "http://argocd-server." + Namespace + ".svc/api/webhook"
+	// Service serves the API and pages at ServicePort.
+	Service = "argocd-server"
+	// ServicePort is the port of Service.
+	ServicePort = 80
+)
+
+// Args of Argo CD.
+type Args struct {
+	// Renderer of its layer.
+	Renderer layer.Renderer
+	// Address and NodePort at which people reach it.
+	Address  string
+	NodePort int
+	// Platform is the only repository of project platform, Endpoints of tenants.
+	Platform, Endpoints forge.Repository
+	// WebhookSecret is what the forge signs its notices with.
+	WebhookSecret pulumi.StringInput
+	// TenantNamespaces are the namespaces of project tenants.
+	TenantNamespaces []string
+}
+
+func (a *Args) validate() error {
+	if a == nil {
+		return errors.New("argocd: no Args")
+	}
+	var errs []error
+	if a.Renderer == nil {
+		errs = append(errs, errors.New("argocd: Args.Renderer is missing"))
+	}
+	for _, field := range []struct{ name, value string }{
+		{"Address", a.Address},
+		{"Platform.URL", a.Platform.URL},
+		{"Endpoints.URL", a.Endpoints.URL},
+	} {
+		if field.value == "" {
+			errs = append(errs, fmt.Errorf("argocd: Args.%s is empty", field.name))
+		}
+	}
+	if a.NodePort == 0 {
+		errs = append(errs, errors.New("argocd: Args.NodePort is 0"))
+	}
+	if a.WebhookSecret == nil {
+		errs = append(errs, errors.New("argocd: Args.WebhookSecret is missing"))
+	}
+	if len(a.TenantNamespaces) == 0 {
+		errs = append(errs, errors.New("argocd: Args.TenantNamespaces is empty"))
+	}
+	return errors.Join(errs...)
+}
+
+// ArgoCD syncs Git to the cluster.
+type ArgoCD struct {
+	pulumi.ResourceState
+	// URL at which people reach it.
+	URL string
+	// Hash and Version of its rendered layer.
+	Hash, Version string
+	// AdminPassword of the user admin.
+	AdminPassword pulumi.StringOutput
+	// Accepts is done when Applications can be created.
+	Accepts []pulumi.Resource
+	// Ready is done when they also get synced, from both repositories.
+	Ready []pulumi.Resource
+}
+
+// New applies Argo CD. What its processes read when they start is there before
+// them: the ApplicationSet controller looks for its key only once.
+func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*ArgoCD, error) {
+	if err := args.validate(); err != nil {
+		return nil, err
+	}
+	tree, err := args.Renderer.Layer(ctx.Context(), Layer, servicePatch(args.NodePort))
+	if err != nil {
+		return nil, fmt.Errorf("argocd: render: %w", err)
+	}
+	a := &ArgoCD{
+		Hash: tree.Hash(), Version: tree.Version(),
+		URL: fmt.Sprintf("http://%s:%d", args.Address, args.NodePort),
+	}
+	if err := ctx.RegisterComponentResource(Token, name, a, opts...); err != nil {
+		return nil, err
+	}
+	passwords := map[string]*random.RandomPassword{}
+	for _, key := range []string{"admin", "server-key", "redis"} {
+		length := 32
+		if key == "admin" {
+			length = 24
+		}
+		password, err := random.NewRandomPassword(ctx, name+"-"+key, &random.RandomPasswordArgs{
+			Length:  pulumi.Int(length),
+			Special: pulumi.Bool(false),
+		}, pulumi.Parent(a))
+		if err != nil {
+			return nil, fmt.Errorf("argocd: password %s: %w", key, err)
+		}
+		passwords[key] = password
+	}
+	a.AdminPassword = pulumi.ToSecret(passwords["admin"].Result).(pulumi.StringOutput)
+
+	ns, err := manifest.New(ctx, name, manifest.Namespace(Namespace), pulumi.Parent(a))
+	if err != nil {
+		return nil, err
+	}
+	in := &installation{
+		name: name, namespace: ns,
+		set: manifest.NewSet(ctx, pulumi.Parent(a)),
+	}
+	in.before("secret", settingsSecret(passwords, args.WebhookSecret))
+	in.before("redis", redisSecret(passwords["redis"]))
+	in.before("repository-platform", repositorySecret(PlatformProject, args.Platform))
+	in.before("repository-endpoints", repositorySecret(TenantsProject, args.Endpoints))
+	if err := in.apply(tree.Objects()); err != nil {
+		return nil, fmt.Errorf("argocd: %w", err)
+	}
+	in.project(platformProject(args))
+	in.project(tenantsProject(args))
+	if err := in.set.Err(); err != nil {
+		return nil, fmt.Errorf("argocd: %w", err)
+	}
+	a.Accepts = in.projects
+	a.Ready = append(append([]pulumi.Resource{}, in.projects...), in.workloads...)
+	return a, ctx.RegisterResourceOutputs(a, pulumi.Map{
+		"url":           pulumi.String(a.URL),
+		"adminPassword": a.AdminPassword,
+	})
+}
+
+// servicePatch makes people reach the server, which speaks plain HTTP.
+func servicePatch(nodePort int) render.Patch {
+	return render.Patch{Kind: "Service", Namespace: Namespace, Name: Service, Merge: map[string]any{
+		"spec": map[string]any{
+			"type":  "NodePort",
+			"ports": []any{map[string]any{"name": "http", "nodePort": nodePort}},
+		},
+	}}
+}

@@ -1,0 +1,43 @@
+package argocd
+
+import (
+	"github.com/pulumi/pulumi-random/sdk/v4/go/random"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/neuroscale-platform/neuroscale/components/forge"
+	"github.com/neuroscale-platform/neuroscale/components/manifest"
+)
+
+// partOf makes Argo CD watch a Secret.
+var partOf = map[string]string{"app.kubernetes.io/part-of": "argocd"}
+
+// settingsSecret is complete from the start, so Argo CD never writes to it.
+func settingsSecret(passwords map[string]*random.RandomPassword, webhook pulumi.StringInput) manifest.Object {
+	return manifest.Secret(Namespace, "argocd-secret", partOf, map[string]pulumi.StringInput{
+		"admin.password": passwords["admin"].BcryptHash,
+		// Sessions older than this end; a new password comes with a new key
+		// only when it is asked for.
+		"admin.passwordMtime": pulumi.String("2000-01-01T00:00:00Z"),
+		"server.secretkey":    passwords["server-key"].Result,
+		// Gitea signs like Gogs, and Argo CD reads it as such.
+		"webhook.gogs.secret": webhook,
+	})
+}
+
+func redisSecret(password *random.RandomPassword) manifest.Object {
+	return manifest.Secret(Namespace, "argocd-redis", partOf, map[string]pulumi.StringInput{"auth": password.Result})
+}
+
+// repositorySecret gives one project read access to one repository.
+func repositorySecret(project string, r forge.Repository) manifest.Object {
+	return manifest.Secret(Namespace, "repository-"+project, map[string]string{
+		"app.kubernetes.io/part-of":      "argocd",
+		"argocd.argoproj.io/secret-type": "repository",
+	}, map[string]pulumi.StringInput{
+		"type":     pulumi.String("git"),
+		"project":  pulumi.String(project),
+		"url":      pulumi.String(r.URL),
+		"username": pulumi.String(r.Reader.Username),
+		"password": r.Reader.Password,
+	})
+}

@@ -1,0 +1,48 @@
+package endpoints
+
+import (
+	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/components/manifest"
+)
+
+func applicationSet(args *Args) manifest.Object {
+	return manifest.Object{
+		"apiVersion": "argoproj.io/v1alpha1", "kind": "ApplicationSet",
+		"metadata": manifest.Object{
+			"name": ApplicationSet, "namespace": args.ApplicationNamespace,
+			"annotations": manifest.Object{"pulumi.com/waitFor": "condition=ResourcesUpToDate"},
+		},
+		"spec": manifest.Object{
+			"goTemplate":        true,
+			"goTemplateOptions": []any{"missingkey=error"},
+			"generators": []any{manifest.Object{"git": manifest.Object{
+				"repoURL": args.Repository.URL, "revision": "main",
+				"requeueAfterSeconds": args.RequeueSeconds,
+				"directories":         []any{manifest.Object{"path": Folder + "/*"}},
+			}}},
+			"template": manifest.Object{
+				"metadata": manifest.Object{
+					"name": "{{.path.basename}}", "namespace": args.ApplicationNamespace,
+					"finalizers": []any{layer.Finalizer},
+					// A push refreshes only the Applications whose folder it touches.
+					"annotations": manifest.Object{"argocd.argoproj.io/manifest-generate-paths": "."},
+				},
+				"spec": manifest.Object{
+					"project": args.Project,
+					"source": manifest.Object{
+						"repoURL": args.Repository.URL, "targetRevision": "main", "path": "{{.path.path}}",
+					},
+					"destination": manifest.Object{"server": layer.LocalCluster, "namespace": args.Namespace},
+					"syncPolicy": manifest.Object{
+						"automated":   manifest.Object{"prune": true, "selfHeal": true},
+						"syncOptions": []any{"ServerSideApply=true"},
+						"retry": manifest.Object{
+							"limit":   -1,
+							"backoff": manifest.Object{"duration": "1s", "factor": 2, "maxDuration": "30s"},
+						},
+					},
+				},
+			},
+		},
+	}
+}

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Makes the organization, its repositories, the accounts and the webhook be as
+# described. Every step looks first, so it can run any number of times. Passwords
+# go from files to files.
+set -euo pipefail
+
+work=/tmp/bootstrap
+mkdir -p "$work"
+umask 077
+secret() { printf '%s' "$(<"/etc/forge/accounts/$1")"; }
+printf 'user = "%s:%s"\n' "$ADMIN" "$(secret "$ADMIN")" >"$work/auth"
+
+# api METHOD PATH [BODY]: prints the status, leaves the answer in $work/answer.
+api() {
+  local body=()
+  if (($# > 2)); then
+    printf '%s' "$3" >"$work/body"
+    body=(--header 'Content-Type: application/json' --data "@$work/body")
+  fi
+  curl --silent --show-error --max-time 20 --config "$work/auth" --request "$1" \
+    --output "$work/answer" --write-out '%{http_code}' "${body[@]}" "$FORGE_URL/api/v1$2"
+}
+
+# must WHAT STATUS... -- METHOD PATH [BODY]: fails unless the status is expected.
+must() {
+  local what=$1 wanted=() got
+  shift
+  while [[ $1 != -- ]]; do
+    wanted+=("$1")
+    shift
+  done
+  shift
+  got=$(api "$@")
+  if [[ " ${wanted[*]} " != *" $got "* ]]; then
+    printf '%s: %s %s answered %s: %s\n' "$what" "$1" "$2" "$got" "$(<"$work/answer")" >&2
+    exit 1
+  fi
+  printf '%s: %s\n' "$what" "$got"
+}
+
+exists() { [[ $(api GET "$1") == 200 ]]; }
+
+curl --silent --show-error --fail --output /dev/null \
+  --retry 60 --retry-delay 1 --retry-max-time 90 --retry-all-errors "$FORGE_URL/api/healthz"
+
+if ! exists "/orgs/$ORGANIZATION"; then
+  must "organization $ORGANIZATION" 201 -- POST /orgs \
+    "{\"username\":\"$ORGANIZATION\",\"visibility\":\"private\"}"
+fi
+
+for user in "$READER" "$WRITER"; do
+  if exists "/users/$user"; then
+    must "account $user" 200 -- PATCH "/admin/users/$user" \
+      "{\"source_id\":0,\"login_name\":\"$user\",\"password\":\"$(secret "$user")\",\"must_change_password\":false}"
+  else
+    must "account $user" 201 -- POST /admin/users \
+      "{\"username\":\"$user\",\"email\":\"$user@forge.invalid\",\"password\":\"$(secret "$user")\",\"must_change_password\":false,\"restricted\":true}"
+  fi
+done
+
+for repository in "$PLATFORM" "$ENDPOINTS"; do
+  if ! exists "/repos/$ORGANIZATION/$repository"; then
+    must "repository $repository" 201 -- POST "/orgs/$ORGANIZATION/repos" \
+      "{\"name\":\"$repository\",\"private\":true,\"default_branch\":\"main\",\"auto_init\":false}"
+  fi
+  must "$READER reads $repository" 204 -- PUT "/repos/$ORGANIZATION/$repository/collaborators/$READER" \
+    '{"permission":"read"}'
+done
+must "$WRITER writes $PLATFORM" 204 -- PUT "/repos/$ORGANIZATION/$PLATFORM/collaborators/$WRITER" \
+  '{"permission":"write"}'
+
+hooks=/repos/$ORGANIZATION/$ENDPOINTS/hooks
+settings="\"active\":true,\"events\":[\"push\"],\"config\":{\"url\":\"$WEBHOOK_URL\",\"content_type\":\"json\",\"secret\":\"$(secret webhook)\"}"
+must "webhooks" 200 -- GET "$hooks"
+# One hook a line; the number of the one that has our address.
+hook=$(sed 's/{"id":/\n&/g' "$work/answer" | grep -F "\"$WEBHOOK_URL\"" | sed -n 's/^{"id":\([0-9]*\).*/\1/p' | head -n 1 || true)
+if [[ -n $hook ]]; then
+  must "webhook $WEBHOOK_URL" 200 -- PATCH "$hooks/$hook" "{$settings}"
+else
+  must "webhook $WEBHOOK_URL" 201 -- POST "$hooks" "{\"type\":\"gitea\",$settings}"
+fi

@@ -1,0 +1,162 @@
+// Package forge provides the place where Git lives: Gitea in the cluster.
+package forge
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/neuroscale-platform/neuroscale/components/manifest"
+)
+
+const (
+	// Token is the component's type.
+	Token = "neuroscale:platform:Forge"
+	// Namespace holds Gitea.
+	Namespace = "forge"
+	// Admin is the account people sign in with.
+	Admin = "ops"
+
+	// reader is Argo CD's account, writer the program's.
+	reader = "argocd"
+	writer = "neuroscale"
+
+	// Service serves pages and Git at Port.
+	Service = "gitea"
+	// Port of Service.
+	Port = 3000
+)
+
+// Repository names.
+const (
+	Platform  = "platform"
+	Endpoints = "endpoints"
+)
+
+// Args of the forge.
+type Args struct {
+	// Image of Gitea, with its tag.
+	Image string
+	// NodePort serves its pages and Git over HTTP.
+	NodePort int
+	// Address is the host name or IP address of the node port.
+	Address string
+	// Storage is the size of its volume, a Kubernetes quantity.
+	Storage string
+	// Organization owns both repositories.
+	Organization string
+	// WebhookURL is told about pushes to the endpoints repository.
+	WebhookURL string
+}
+
+func (a *Args) validate() error {
+	if a == nil {
+		return errors.New("forge: no Args")
+	}
+	var errs []error
+	for _, field := range []struct{ name, value string }{
+		{"Image", a.Image}, {"Address", a.Address}, {"Storage", a.Storage},
+		{"Organization", a.Organization}, {"WebhookURL", a.WebhookURL},
+	} {
+		if field.value == "" {
+			errs = append(errs, fmt.Errorf("forge: Args.%s is empty", field.name))
+		}
+	}
+	if a.NodePort == 0 {
+		errs = append(errs, errors.New("forge: Args.NodePort is 0"))
+	}
+	return errors.Join(errs...)
+}
+
+// Account may do something with a repository.
+type Account struct {
+	Username string
+	Password pulumi.StringOutput
+}
+
+// Repository is one Git repository as seen from inside the cluster.
+type Repository struct {
+	// URL to clone from.
+	URL string
+	// Reader may read it, Writer also push.
+	Reader, Writer Account
+}
+
+// Forge is where Git lives.
+type Forge struct {
+	pulumi.ResourceState
+	// URL at which people reach it.
+	URL string
+	// Admin is the account people sign in with.
+	Admin Account
+	// Platform is written by the program only, Endpoints by people only (but for
+	// its first content).
+	Platform, Endpoints Repository
+	// EndpointsURL is where people clone Endpoints from.
+	EndpointsURL string
+	// WebhookSecret signs what is sent to Args.WebhookURL.
+	WebhookSecret pulumi.StringOutput
+	// Ready is done when both repositories answer.
+	Ready []pulumi.Resource
+}
+
+// New brings up Gitea with an organization, its two private repositories and an
+// account for each of those who use them.
+func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Forge, error) {
+	if err := args.validate(); err != nil {
+		return nil, err
+	}
+	f := &Forge{URL: fmt.Sprintf("http://%s:%d", args.Address, args.NodePort)}
+	if err := ctx.RegisterComponentResource(Token, name, f, opts...); err != nil {
+		return nil, err
+	}
+	secrets, err := newSecrets(ctx, name, pulumi.Parent(f))
+	if err != nil {
+		return nil, err
+	}
+	f.Admin = Account{Admin, secrets.admin}
+	f.WebhookSecret = secrets.webhook
+	f.Platform = Repository{
+		URL:    repositoryURL(internalURL(), args.Organization, Platform),
+		Reader: Account{reader, secrets.reader}, Writer: Account{writer, secrets.writer},
+	}
+	f.Endpoints = Repository{
+		URL:    repositoryURL(internalURL(), args.Organization, Endpoints),
+		Reader: Account{reader, secrets.reader}, Writer: f.Admin,
+	}
+	f.EndpointsURL = repositoryURL(f.URL, args.Organization, Endpoints)
+
+	ns, err := manifest.New(ctx, name, manifest.Namespace(Namespace), pulumi.Parent(f))
+	if err != nil {
+		return nil, err
+	}
+	// What lives in the namespace goes with it.
+	set := manifest.NewSet(ctx, pulumi.Parent(f), pulumi.DeletedWith(ns))
+	inNamespace := pulumi.DependsOn([]pulumi.Resource{ns})
+
+	settings := set.Add(name+"-settings", appIniSecret(secrets), inNamespace)
+	accounts := set.Add(name+"-accounts", accountsSecret(secrets), inNamespace)
+	scripts := set.Add(name+"-scripts", scriptsConfigMap(), inNamespace)
+	volume := set.Add(name+"-volume", volumeClaim(args), inNamespace)
+	server := set.Add(name+"-server", deployment(args),
+		pulumi.DependsOn([]pulumi.Resource{settings, accounts, scripts, volume}))
+	svc := set.Add(name+"-service", serviceObject(args), inNamespace)
+	bootstrap := set.Add(name+"-bootstrap", bootstrapJob(args), pulumi.DependsOn([]pulumi.Resource{server, svc}))
+	if err := set.Err(); err != nil {
+		return nil, fmt.Errorf("forge: %w", err)
+	}
+	f.Ready = []pulumi.Resource{bootstrap}
+	return f, ctx.RegisterResourceOutputs(f, pulumi.Map{
+		"url":        pulumi.String(f.URL),
+		"repository": pulumi.String(f.EndpointsURL),
+	})
+}
+
+// internalURL is how the cluster reaches the forge. Gitea writes it into webhook
+// payloads, where Argo CD compares it with the repository of an Application.
+func internalURL() string { return fmt.Sprintf("http://%s.%s.svc:%d", Service, Namespace, Port) }
+
+func repositoryURL(base, organization, repository string) string {
+	return fmt.Sprintf("%s/%s/%s.git", base, organization, repository)
+}

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Runs before the server: brings the database up to date and gives the
+# administrator the password in the mounted file. Gitea's command line takes
+# passwords as arguments only, which anybody on the host may read; its API does
+# not, so a server that nobody else reaches yet is asked instead.
+set -euo pipefail
+
+gitea=/app/gitea/gitea
+config=/etc/gitea/app.ini
+work=/tmp/init
+marker=$GITEA_WORK_DIR/.administrator
+password=$(</etc/forge/accounts/$ADMIN)
+wanted=$(sha256sum </etc/forge/accounts/"$ADMIN")
+
+"$gitea" migrate --config "$config"
+if [[ -f $marker && $(<"$marker") == "$wanted" ]]; then
+  exit 0
+fi
+
+mkdir -p "$work"
+if ! "$gitea" admin user list --admin --config "$config" | grep -qw -- "$ADMIN"; then
+  "$gitea" admin user create --config "$config" --username "$ADMIN" \
+    --email "$ADMIN@forge.invalid" --admin --must-change-password=false --random-password >/dev/null
+fi
+token_name=init-$(date +%s)-$RANDOM
+token=$("$gitea" admin user generate-access-token --config "$config" --username "$ADMIN" \
+  --token-name "$token_name" --scopes write:admin --raw | tail -n 1)
+
+"$gitea" web --config "$config" >"$work/web.log" 2>&1 &
+server=$!
+trap 'kill "$server" 2>/dev/null || true' EXIT
+
+umask 077
+printf 'header = "Authorization: token %s"\n' "$token" >"$work/token"
+printf 'user = "%s:%s"\n' "$ADMIN" "$password" >"$work/basic"
+printf '{"source_id":0,"login_name":"%s","password":"%s","must_change_password":false}' \
+  "$ADMIN" "$password" >"$work/body"
+
+url=http://localhost:3000
+if ! curl --silent --show-error --fail --output /dev/null \
+  --retry 60 --retry-delay 1 --retry-max-time 90 --retry-all-errors "$url/api/healthz"; then
+  cat "$work/web.log" >&2
+  exit 1
+fi
+curl --silent --show-error --fail --output /dev/null --config "$work/token" --request PATCH \
+  --header 'Content-Type: application/json' --data "@$work/body" "$url/api/v1/admin/users/$ADMIN"
+curl --silent --show-error --fail --output /dev/null --config "$work/basic" --request DELETE \
+  "$url/api/v1/users/$ADMIN/tokens/$token_name"
+kill "$server"
+wait "$server" || true
+printf '%s\n' "$wanted" >"$marker"

@@ -1,0 +1,213 @@
+package forge
+
+import (
+	_ "embed"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/neuroscale-platform/neuroscale/components/manifest"
+)
+
+var (
+	//go:embed app.ini
+	appIni string
+	//go:embed init.sh
+	initScript string
+	//go:embed bootstrap.sh
+	bootstrapScript string
+)
+
+const (
+	uid           = 1000 // of the user git in Gitea's rootless image
+	settingsName  = "gitea-settings"
+	accountsName  = "gitea-accounts"
+	volumeName    = "gitea"
+	workDir       = "/var/lib/gitea"
+	accountsDir   = "/etc/forge/accounts"
+	scriptsDir    = "/etc/forge/scripts"
+	webhookSecret = "webhook"
+)
+
+func scriptsName() string {
+	return "gitea-scripts-" + manifest.Hash(initScript, bootstrapScript)
+}
+
+func scriptsConfigMap() manifest.Object {
+	return manifest.ConfigMap(Namespace, scriptsName(), map[string]string{
+		"init.sh": initScript, "bootstrap.sh": bootstrapScript,
+	})
+}
+
+// appIniSecret is Gitea's whole configuration: it holds three secrets.
+func appIniSecret(s *secrets) manifest.Object {
+	text := pulumi.All(s.secretKey, s.internalToken, s.oauthJWTSecret).ApplyT(func(values []any) string {
+		return strings.NewReplacer(
+			"@ROOT_URL@", internalURL()+"/",
+			"@SECRET_KEY@", values[0].(string),
+			"@INTERNAL_TOKEN@", values[1].(string),
+			"@JWT_SECRET@", values[2].(string),
+		).Replace(appIni)
+	}).(pulumi.StringOutput)
+	return manifest.Secret(Namespace, settingsName, nil, map[string]pulumi.StringInput{"app.ini": text})
+}
+
+func accountsSecret(s *secrets) manifest.Object {
+	return manifest.Secret(Namespace, accountsName, nil, map[string]pulumi.StringInput{
+		Admin: s.admin, reader: s.reader, writer: s.writer, webhookSecret: s.webhook,
+	})
+}
+
+func volumeClaim(args *Args) manifest.Object {
+	return manifest.Object{
+		"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+		"metadata": manifest.Object{
+			"name": volumeName, "namespace": Namespace,
+			// A class that binds with the first pod never binds before it.
+			"annotations": manifest.Object{"pulumi.com/skipAwait": "true"},
+		},
+		"spec": manifest.Object{
+			"accessModes": []any{"ReadWriteOnce"},
+			"resources":   manifest.Object{"requests": manifest.Object{"storage": args.Storage}},
+		},
+	}
+}
+
+func labels() manifest.Object { return manifest.Object{"app.kubernetes.io/name": Service} }
+
+func serviceObject(args *Args) manifest.Object {
+	return manifest.Object{
+		"apiVersion": "v1", "kind": "Service",
+		"metadata": manifest.Object{"name": Service, "namespace": Namespace, "labels": labels()},
+		"spec": manifest.Object{
+			"type":     "NodePort",
+			"selector": labels(),
+			"ports": []any{manifest.Object{
+				"name": "http", "port": Port, "targetPort": "http", "nodePort": args.NodePort, "protocol": "TCP",
+			}},
+		},
+	}
+}
+
+// environment of every process of Gitea: it insists on the name of its user,
+// which an arbitrary uid need not have in /etc/passwd.
+func environment() []any {
+	return []any{
+		manifest.Object{"name": "USER", "value": "git"},
+		manifest.Object{"name": "HOME", "value": workDir},
+		manifest.Object{"name": "GITEA_WORK_DIR", "value": workDir},
+		manifest.Object{"name": "GITEA_CUSTOM", "value": workDir + "/custom"},
+		manifest.Object{"name": "TMPDIR", "value": "/tmp"},
+		manifest.Object{"name": "ADMIN", "value": Admin},
+	}
+}
+
+func deployment(args *Args) manifest.Object {
+	mounts := []any{
+		manifest.Mount("data", workDir, false),
+		manifest.Mount("scratch", "/tmp", false),
+		manifest.Mount("settings", "/etc/gitea", true),
+	}
+	memory := manifest.Object{
+		"requests": manifest.Object{"cpu": "20m", "memory": "128Mi"},
+		"limits":   manifest.Object{"memory": "384Mi"},
+	}
+	health := func(period, failures int) manifest.Object {
+		return manifest.Object{
+			"httpGet":       manifest.Object{"path": "/api/healthz", "port": "http"},
+			"periodSeconds": period, "failureThreshold": failures, "timeoutSeconds": 5,
+		}
+	}
+	initContainer := manifest.Container(manifest.Object{
+		"name": "init", "image": args.Image,
+		"command": []any{"bash", scriptsDir + "/init.sh"},
+		"env":     environment(),
+		"volumeMounts": append([]any{
+			manifest.Mount("accounts", accountsDir, true),
+			manifest.Mount("scripts", scriptsDir, true),
+		}, mounts...),
+		"resources": memory,
+	})
+	server := manifest.Container(manifest.Object{
+		"name": Service, "image": args.Image,
+		"command":        []any{"/app/gitea/gitea", "web", "--config", "/etc/gitea/app.ini"},
+		"env":            environment(),
+		"ports":          []any{manifest.Object{"name": "http", "containerPort": Port, "protocol": "TCP"}},
+		"volumeMounts":   mounts,
+		"resources":      memory,
+		"startupProbe":   health(1, 120),
+		"readinessProbe": health(2, 3),
+		"livenessProbe":  health(10, 6),
+	})
+	return manifest.Object{
+		"apiVersion": "apps/v1", "kind": "Deployment",
+		"metadata": manifest.Object{"name": Service, "namespace": Namespace, "labels": labels()},
+		"spec": manifest.Object{
+			"replicas": 1,
+			// Two servers must never share the database file.
+			"strategy": manifest.Object{"type": "Recreate"},
+			"selector": manifest.Object{"matchLabels": labels()},
+			"template": manifest.Object{
+				"metadata": manifest.Object{
+					"labels":      labels(),
+					"annotations": manifest.Object{"neuroscale.dev/settings": manifest.Hash(appIni)},
+				},
+				"spec": manifest.Object{
+					"automountServiceAccountToken":  false,
+					"enableServiceLinks":            false,
+					"terminationGracePeriodSeconds": 15,
+					"securityContext": manifest.Object{
+						"runAsUser": uid, "runAsGroup": uid, "fsGroup": uid, "runAsNonRoot": true,
+					},
+					"initContainers": []any{initContainer},
+					"containers":     []any{server},
+					"volumes": []any{
+						manifest.Object{"name": "data", "persistentVolumeClaim": manifest.Object{"claimName": volumeName}},
+						manifest.Object{"name": "scratch", "emptyDir": manifest.Object{"sizeLimit": "256Mi"}},
+						manifest.SecretVolume("settings", settingsName),
+						manifest.SecretVolume("accounts", accountsName),
+						manifest.ConfigMapVolume("scripts", scriptsName()),
+					},
+				},
+			},
+		},
+	}
+}
+
+// bootstrapJob is named by all that it does, so a change runs it again.
+func bootstrapJob(args *Args) manifest.Object {
+	name := "gitea-bootstrap-" + manifest.Hash(bootstrapScript, args.Image, args.Organization, args.WebhookURL)
+	env := []any{}
+	for _, pair := range [][2]string{
+		{"FORGE_URL", internalURL()},
+		{"ADMIN", Admin},
+		{"READER", reader},
+		{"WRITER", writer},
+		{"ORGANIZATION", args.Organization},
+		{"PLATFORM", Platform},
+		{"ENDPOINTS", Endpoints},
+		{"WEBHOOK_URL", args.WebhookURL},
+	} {
+		env = append(env, manifest.Object{"name": pair[0], "value": pair[1]})
+	}
+	return manifest.Job(manifest.JobSpec{
+		Namespace: Namespace, Name: name, UID: uid, Seconds: 300,
+		Labels: map[string]string{"app.kubernetes.io/name": "gitea-bootstrap"},
+		Container: manifest.Object{
+			"name": "bootstrap", "image": args.Image,
+			"command": []any{"bash", scriptsDir + "/bootstrap.sh"},
+			"env":     env,
+			"volumeMounts": []any{
+				manifest.Mount("accounts", accountsDir, true),
+				manifest.Mount("scripts", scriptsDir, true),
+				manifest.Mount("scratch", "/tmp", false),
+			},
+			"resources": manifest.SmallResources(),
+		},
+		Volumes: []any{
+			manifest.SecretVolume("accounts", accountsName),
+			manifest.ConfigMapVolume("scripts", scriptsName()),
+			manifest.ScratchVolume("scratch"),
+		},
+	})
+}

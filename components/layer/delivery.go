@@ -1,0 +1,137 @@
+package layer
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/neuroscale-platform/neuroscale/components/forge"
+	"github.com/neuroscale-platform/neuroscale/components/manifest"
+)
+
+var (
+	//go:embed askpass.sh
+	askpassScript string
+	//go:embed git.sh
+	gitScript string
+	//go:embed push.sh
+	pushScript string
+	//go:embed seed.sh
+	seedScript string
+	//go:embed probe.py
+	probeScript string
+)
+
+const (
+	// DeliveryToken is the type of the Delivery component.
+	DeliveryToken = "neuroscale:platform:Delivery"
+	// Namespace holds what carries layers from the program to Git and asks
+	// whether they work.
+	Namespace = "neuroscale-system"
+
+	writerSecret = "platform-writer"
+	gitUID       = 999  // of the user argocd in Argo CD's image
+	probeUID     = 1000 // of the user in KServe's storage initializer
+)
+
+// DeliveryArgs are what all layers have in common.
+type DeliveryArgs struct {
+	// Repository the layers are pushed to.
+	Repository forge.Repository
+	// GitImage has bash, git and tar; ProbeImage python3.
+	GitImage, ProbeImage string
+	// Project and Namespace of the Applications.
+	Project, ApplicationNamespace string
+	// RepositoryReady is done when Repository can be pushed to.
+	RepositoryReady []pulumi.Resource
+	// ControllerReady is done when an Application gets synced. Applications are
+	// deleted before it, while somebody is there to prune their objects.
+	ControllerReady []pulumi.Resource
+}
+
+func (a *DeliveryArgs) validate() error {
+	if a == nil {
+		return errors.New("delivery: no Args")
+	}
+	var errs []error
+	for _, field := range []struct{ name, value string }{
+		{"Repository.URL", a.Repository.URL},
+		{"Repository.Writer.Username", a.Repository.Writer.Username},
+		{"GitImage", a.GitImage}, {"ProbeImage", a.ProbeImage},
+		{"Project", a.Project}, {"ApplicationNamespace", a.ApplicationNamespace},
+	} {
+		if field.value == "" {
+			errs = append(errs, fmt.Errorf("delivery: Args.%s is empty", field.name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Delivery is the way from the program to Git that all layers take.
+type Delivery struct {
+	pulumi.ResourceState
+	args *DeliveryArgs
+	// Namespace object, which the objects of every layer go with.
+	Namespace *manifest.Resource
+	// pushReady is what a push Job needs, probeReady a probe Job.
+	pushReady, probeReady []pulumi.Resource
+}
+
+// NewDelivery prepares the namespace, the scripts and the credentials that the
+// layers' Jobs use.
+func NewDelivery(ctx *pulumi.Context, name string, args *DeliveryArgs, opts ...pulumi.ResourceOption) (*Delivery, error) {
+	if err := args.validate(); err != nil {
+		return nil, err
+	}
+	d := &Delivery{args: args}
+	if err := ctx.RegisterComponentResource(DeliveryToken, name, d, opts...); err != nil {
+		return nil, err
+	}
+	var err error
+	if d.Namespace, err = manifest.New(ctx, name, manifest.Namespace(Namespace), pulumi.Parent(d)); err != nil {
+		return nil, err
+	}
+	set := manifest.NewSet(ctx, pulumi.Parent(d), pulumi.DeletedWith(d.Namespace),
+		pulumi.DependsOn([]pulumi.Resource{d.Namespace}))
+	git := set.Add(name+"-git", manifest.ConfigMap(Namespace, gitScripts(), map[string]string{
+		"askpass.sh": askpassScript, "git.sh": gitScript, "push.sh": pushScript, "seed.sh": seedScript,
+	}))
+	probe := set.Add(name+"-probe", manifest.ConfigMap(Namespace, probeScripts(), map[string]string{"probe.py": probeScript}))
+	credentials := set.Add(name+"-writer", credentialsSecret(writerSecret, args.Repository.Writer))
+	if err := set.Err(); err != nil {
+		return nil, fmt.Errorf("delivery: %w", err)
+	}
+	d.pushReady = append([]pulumi.Resource{git, credentials}, args.RepositoryReady...)
+	d.probeReady = []pulumi.Resource{probe}
+	return d, ctx.RegisterResourceOutputs(d, pulumi.Map{})
+}
+
+// Seed pushes archive to the main branch of a repository that has none yet; one
+// that has is left alone. The last resource it registers is returned.
+func (d *Delivery) Seed(set *manifest.Set, name string, repository forge.Repository, archive []byte, message string) pulumi.Resource {
+	goes := pulumi.DeletedWith(d.Namespace)
+	inNamespace := pulumi.DependsOn([]pulumi.Resource{d.Namespace})
+	object := name + "-" + manifest.Hash(string(archive))
+	tree := set.Add(name, archiveConfigMap(object, archive), inNamespace, goes)
+	credentials := set.Add(name, credentialsSecret(name, repository.Writer), inNamespace, goes)
+	return set.Add(name, pushJob(pushSpec{
+		name: object, image: d.args.GitImage, labels: map[string]string{"app.kubernetes.io/part-of": "neuroscale"},
+		archive: object, credentials: name, script: "seed.sh",
+		env: map[string]string{"REPOSITORY": repository.URL, "MESSAGE": message},
+	}), goes, pulumi.DependsOn(append([]pulumi.Resource{tree, credentials}, d.pushReady...)))
+}
+
+func gitScripts() string {
+	return "git-" + manifest.Hash(askpassScript, gitScript, pushScript, seedScript)
+}
+
+func probeScripts() string { return "probe-" + manifest.Hash(probeScript) }
+
+func credentialsSecret(name string, account forge.Account) manifest.Object {
+	return manifest.Secret(Namespace, name, nil, map[string]pulumi.StringInput{
+		"username": pulumi.String(account.Username),
+		"password": account.Password,
+	})
+}

@@ -1,0 +1,91 @@
+"""Asks the API server, without changing anything (server-side dry run), to create
+each canary in the file named by $CANARIES, until every answer is the expected one
+or $SECONDS have passed. "deny" holds only when the named admission webhook itself
+said no: a webhook that cannot be called refuses everything too."""
+
+import json
+import os
+import ssl
+import sys
+import time
+import urllib.error
+import urllib.request
+
+ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+SERVER = "https://%s:%s" % (
+    "[%s]" % os.environ["KUBERNETES_SERVICE_HOST"]
+    if ":" in os.environ["KUBERNETES_SERVICE_HOST"]
+    else os.environ["KUBERNETES_SERVICE_HOST"],
+    os.environ["KUBERNETES_SERVICE_PORT"],
+)
+
+
+def read(name):
+    with open(os.path.join(ACCOUNT, name), encoding="utf-8") as file:
+        return file.read().strip()
+
+
+def create(canary, context):
+    """Returns the status code and message of a dry-run creation."""
+    item = canary["object"]
+    version = item["apiVersion"]
+    path = "%s/%s/namespaces/%s/%s?dryRun=All&fieldManager=neuroscale-probe" % (
+        "apis" if "/" in version else "api",
+        version,
+        item["metadata"]["namespace"],
+        canary["resource"],
+    )
+    request = urllib.request.Request(
+        SERVER + "/" + path,
+        data=json.dumps(item).encode(),
+        headers={"Content-Type": "application/json", "Authorization": "Bearer " + read("token")},
+        method="POST",
+    )
+    try:
+        with urllib.request.urlopen(request, context=context, timeout=15) as answer:
+            return answer.status, ""
+    except urllib.error.HTTPError as error:
+        body = error.read().decode(errors="replace")
+        try:
+            return error.code, json.loads(body).get("message", body)
+        except ValueError:
+            return error.code, body
+    except OSError as error:
+        return 0, str(error)
+
+
+def holds(canary, code, message):
+    if canary["expect"] == "admit":
+        return code in (200, 201)
+    return 400 <= code < 500 and 'admission webhook "%s" denied' % canary["by"] in message
+
+
+def main():
+    with open(os.environ["CANARIES"], encoding="utf-8") as file:
+        waiting = json.load(file)
+    context = ssl.create_default_context(cafile=os.path.join(ACCOUNT, "ca.crt"))
+    deadline = time.monotonic() + float(os.environ["SECONDS"])
+    last = {}
+    while True:
+        unmet = []
+        for canary in waiting:
+            item = canary["object"]
+            name = "%s %s" % (item["kind"], item["metadata"]["name"])
+            code, message = create(canary, context)
+            line = "%s, expected %s: %s %s" % (name, canary["expect"], code, message)
+            if last.get(name) != line:
+                print(line, flush=True)
+                last[name] = line
+            if not holds(canary, code, message):
+                unmet.append(canary)
+        if not unmet:
+            return 0
+        if time.monotonic() >= deadline:
+            print("%d of the canaries were not answered as expected" % len(unmet), file=sys.stderr)
+            return 1
+        waiting = unmet
+        time.sleep(0.5)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

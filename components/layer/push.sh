@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Pushes the rendered tree in $TREE to $REPOSITORY as the tag $TAG. The tag is the
+# tree's hash: if it is there, there is nothing to do, and if it is something else
+# than that tree, it becomes the tree.
+set -euo pipefail
+. "$(dirname -- "$0")/git.sh"
+
+commit_tree "$MESSAGE"
+commit=$(git rev-parse HEAD)
+there=$(remote "refs/tags/$TAG")
+if [[ $there == "$commit" ]]; then
+  echo "$TAG is there: $commit"
+  exit 0
+fi
+git push --quiet --force "$REPOSITORY" "HEAD:refs/tags/$TAG"
+echo "$TAG pushed: $commit"

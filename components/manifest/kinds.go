@@ -1,0 +1,130 @@
+package manifest
+
+import "github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+// Namespace is a Namespace object.
+func Namespace(name string) Object {
+	return Object{"apiVersion": "v1", "kind": "Namespace", "metadata": Object{"name": name}}
+}
+
+// ConfigMap is an immutable ConfigMap: its name is expected to say what is in it.
+func ConfigMap(namespace, name string, data map[string]string) Object {
+	d := Object{}
+	for key, value := range data {
+		d[key] = value
+	}
+	return Object{
+		"apiVersion": "v1", "kind": "ConfigMap", "immutable": true,
+		"metadata": Object{"name": name, "namespace": namespace},
+		"data":     d,
+	}
+}
+
+// Secret is an Opaque Secret of values in clear text; they leave the program
+// encoded and marked secret.
+func Secret(namespace, name string, labels map[string]string, values map[string]pulumi.StringInput) Object {
+	data := Object{}
+	for key, value := range values {
+		data[key] = Base64(value)
+	}
+	metadata := Object{"name": name, "namespace": namespace}
+	if len(labels) > 0 {
+		l := Object{}
+		for key, value := range labels {
+			l[key] = value
+		}
+		metadata["labels"] = l
+	}
+	return Object{"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": data}
+}
+
+// Base64 encodes a secret value for a Secret's data.
+func Base64(value pulumi.StringInput) pulumi.StringOutput {
+	return pulumi.ToSecret(value.ToStringOutput().ApplyT(encode)).(pulumi.StringOutput)
+}
+
+// Container hardens a container: not root, no privileges, nothing to write to
+// but what is mounted.
+func Container(c Object) Object {
+	c["securityContext"] = Object{
+		"allowPrivilegeEscalation": false,
+		"readOnlyRootFilesystem":   true,
+		"runAsNonRoot":             true,
+		"capabilities":             Object{"drop": []any{"ALL"}},
+		"seccompProfile":           Object{"type": "RuntimeDefault"},
+	}
+	c["imagePullPolicy"] = "IfNotPresent"
+	return c
+}
+
+// JobSpec describes a Job that runs one container to its end.
+type JobSpec struct {
+	Namespace, Name string
+	Labels          map[string]string
+	// UID the container runs as, also its group and the group of its volumes.
+	UID            int
+	ServiceAccount string // empty: no token is mounted
+	Container      Object
+	Volumes        []any
+	// Seconds after which it has failed, all attempts together.
+	Seconds int
+}
+
+// Job is a Job that retries quickly and fails after its deadline. Its pods stay,
+// so that their logs can be read.
+func Job(s JobSpec) Object {
+	labels := Object{}
+	for key, value := range s.Labels {
+		labels[key] = value
+	}
+	pod := Object{
+		"restartPolicy":                 "Never",
+		"terminationGracePeriodSeconds": 5,
+		"automountServiceAccountToken":  s.ServiceAccount != "",
+		"securityContext": Object{
+			"runAsUser": s.UID, "runAsGroup": s.UID, "fsGroup": s.UID, "runAsNonRoot": true,
+		},
+		"containers": []any{Container(s.Container)},
+		"volumes":    s.Volumes,
+	}
+	if s.ServiceAccount != "" {
+		pod["serviceAccountName"] = s.ServiceAccount
+	}
+	return Object{
+		"apiVersion": "batch/v1", "kind": "Job",
+		"metadata": Object{"name": s.Name, "namespace": s.Namespace, "labels": labels},
+		"spec": Object{
+			"backoffLimit":          12,
+			"activeDeadlineSeconds": s.Seconds,
+			"template":              Object{"metadata": Object{"labels": labels}, "spec": pod},
+		},
+	}
+}
+
+// SmallResources are those of a short script.
+func SmallResources() Object {
+	return Object{
+		"requests": Object{"cpu": "10m", "memory": "32Mi"},
+		"limits":   Object{"memory": "256Mi"},
+	}
+}
+
+// ConfigMapVolume mounts a ConfigMap's files, executable.
+func ConfigMapVolume(name, configMap string) Object {
+	return Object{"name": name, "configMap": Object{"name": configMap, "defaultMode": 0o555}}
+}
+
+// SecretVolume mounts a Secret's files for the pod's group.
+func SecretVolume(name, secret string) Object {
+	return Object{"name": name, "secret": Object{"secretName": secret, "defaultMode": 0o440}}
+}
+
+// ScratchVolume is an empty folder in memory, gone with the pod.
+func ScratchVolume(name string) Object {
+	return Object{"name": name, "emptyDir": Object{"medium": "Memory", "sizeLimit": "64Mi"}}
+}
+
+// Mount of a volume, read-only unless it is scratch space.
+func Mount(volume, path string, readOnly bool) Object {
+	return Object{"name": volume, "mountPath": path, "readOnly": readOnly}
+}

@@ -1,0 +1,65 @@
+package serving
+
+import (
+	"strings"
+
+	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/render"
+)
+
+func knativePatches(s config.Serving) []render.Patch {
+	return []render.Patch{
+		configMap(knativeNamespace, "config-domain", map[string]any{s.Domain: ""}),
+		configMap(knativeNamespace, "config-deployment", map[string]any{
+			"registries-skipping-tag-resolving": strings.Join(s.RegistriesSkippingTagResolving, ","),
+		}),
+		configMap(knativeNamespace, "config-autoscaler", map[string]any{
+			"scale-to-zero-grace-period": s.ScaleToZeroGracePeriod.String(),
+			"stable-window":              s.StableWindow.String(),
+		}),
+		{Kind: "Service", Namespace: gatewayNamespace, Name: GatewayService, Merge: map[string]any{
+			"spec": map[string]any{
+				"type":  "NodePort",
+				"ports": []any{map[string]any{"name": "http2", "nodePort": s.Gateway.NodePort}},
+			},
+		}},
+	}
+}
+
+func kservePatches(s config.Serving) []render.Patch {
+	r := s.DefaultResources
+	return []render.Patch{
+		configMap(kserveNamespace, "inferenceservice-config", map[string]any{
+			"inferenceService": map[string]any{"resource": map[string]any{
+				"cpuRequest": r.CPU, "memoryRequest": r.Memory,
+				"cpuLimit": r.Limits.CPU, "memoryLimit": r.Limits.Memory,
+			}},
+			"ingress": map[string]any{"ingressDomain": s.Domain},
+		}),
+	}
+}
+
+func configMap(namespace, name string, data map[string]any) render.Patch {
+	return render.Patch{
+		Kind: "ConfigMap", Namespace: namespace, Name: name,
+		Merge: map[string]any{"data": data},
+	}
+}
+
+// knativeDifferences are what Knative's webhook writes into its own
+// configurations, and the rules that Kubernetes collects into aggregated roles.
+func knativeDifferences() []layer.IgnoredDifference {
+	webhooks := []string{
+		".webhooks[]?.clientConfig.caBundle",
+		".webhooks[]?.rules",
+		".webhooks[]?.namespaceSelector",
+	}
+	return []layer.IgnoredDifference{
+		{Group: "admissionregistration.k8s.io", Kind: "MutatingWebhookConfiguration", JQPaths: webhooks},
+		{Group: "admissionregistration.k8s.io", Kind: "ValidatingWebhookConfiguration", JQPaths: webhooks},
+		{Group: "rbac.authorization.k8s.io", Kind: "ClusterRole", JQPaths: []string{
+			"select(.aggregationRule != null) | .rules",
+		}},
+	}
+}
