@@ -1,0 +1,68 @@
+# What people type. Everything with logic in it is in Go: cmd/neuroscale, sealed/.
+SHELL := /bin/bash -euo pipefail
+.DEFAULT_GOAL := help
+
+NAME  ?= default
+STACK ?= $(shell timeout 5 docker info >/dev/null 2>&1 && echo dev || echo ci)
+GO    ?= go
+
+# Builds leave room for what people wait for: the machine has two cores.
+NICE := nice -n 5
+SEALED_ENV = eval "$$(bin/sealed env --name $(NAME))"
+
+.PHONY: help up up-dev up-ci down test test-unit test-e2e bench preview lint need-go need-sealed \
+        bin/neuroscale bin/sealed bin/pulumi-resource-standin
+
+help: ## show this
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+
+up: up-$(STACK) ## bring the platform up and ask it for a prediction
+
+up-dev: bin/neuroscale
+	@bin/neuroscale up -s dev
+
+# The command line compiles while the node and its images are made.
+up-ci: need-sealed bin/sealed bin/pulumi-resource-standin
+	@$(NICE) $(GO) build -o bin/neuroscale ./cmd/neuroscale & build=$$!; \
+	bin/sealed up --name $(NAME); wait $$build; \
+	$(SEALED_ENV); exec bin/neuroscale up -s ci
+
+up-%: bin/neuroscale
+	@bin/neuroscale up -s $*
+
+preview: bin/neuroscale ## show what `make up` would change
+	@if [ -x bin/sealed ]; then $(SEALED_ENV) 2>/dev/null || true; fi; bin/neuroscale preview -s $(STACK)
+
+down: need-sealed bin/sealed ## end the sealed node and everything on it
+	@bin/sealed down --name $(NAME)
+
+bench: need-sealed bin/neuroscale bin/sealed ## measure the platform (takes the node down and up again)
+	@$(SEALED_ENV); bin/neuroscale bench -s ci --sealed bin/sealed --sealed-name $(NAME)
+
+test: lint test-unit test-e2e ## everything that is tested
+
+lint: need-go ## formatting and vet of both modules
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	[ -z "$$unformatted" ] || { echo "not formatted (run gofmt -w): $$unformatted" >&2; exit 1; }
+	@$(NICE) $(GO) vet ./...
+	@$(NICE) $(GO) vet -C sealed ./...
+
+test-unit: need-go ## unit tests of both modules
+	@$(NICE) $(GO) test -timeout 10m $$($(GO) list ./... | grep -v '/tests\(/\|$$\)')
+	@$(NICE) $(GO) test -C sealed -timeout 10m ./...
+
+test-e2e: need-sealed bin/neuroscale bin/sealed bin/pulumi-resource-standin ## end to end on a sealed node of its own
+	@$(GO) test -count 1 -timeout 55m ./tests/...
+
+bin/neuroscale: need-go
+	@$(NICE) $(GO) build -o $@ ./cmd/neuroscale
+
+bin/sealed bin/pulumi-resource-standin: need-go
+	@$(NICE) $(GO) build -C sealed -o ../$@ ./cmd/$(@F)
+
+need-go:
+	@command -v $(GO) >/dev/null || { echo "make: Go is not installed: install it from https://go.dev/dl/ (go.mod says which version)" >&2; exit 1; }
+
+need-sealed: need-go
+	@[ "$$(uname -s)" = Linux ] || { echo "make: a sealed node needs Linux: use a cluster you have with 'bin/neuroscale up -s ci' and KUBECONFIG" >&2; exit 1; }
+	@[ "$$(id -u)" = 0 ] || { echo "make: a sealed node needs root (namespaces, mounts): run this as root, or use a cluster you have with 'bin/neuroscale up -s ci' and KUBECONFIG" >&2; exit 1; }
