@@ -11,7 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"sigs.k8s.io/yaml"
+	// Not sigs.k8s.io/yaml: it goes to JSON and back, which for the megabytes of
+	// resource definitions takes most of a render.
+	"go.yaml.in/yaml/v2"
 )
 
 // Tree is a rendered layer.
@@ -88,7 +90,7 @@ func (t *Tree) Objects() []map[string]any { return t.objects }
 // trees give equal archives with the same version of this program.
 func (t *Tree) Archive() ([]byte, error) {
 	var out bytes.Buffer
-	z, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
+	z, err := gzip.NewWriterLevel(&out, gzip.DefaultCompression)
 	if err != nil {
 		return nil, fmt.Errorf("archive layer %s: %w", t.name, err)
 	}
