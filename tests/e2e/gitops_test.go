@@ -1,0 +1,246 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/neuroscale-platform/neuroscale/tests/rig"
+)
+
+const (
+	argocd  = "argocd"
+	tenants = "default"
+	// often is how often a condition is looked at.
+	often = 100 * time.Millisecond
+)
+
+func (s *suite) layersAtTheirTags(t *testing.T) {
+	ctx := within(t, 2*time.Minute)
+	apps, err := s.cluster.List(ctx, rig.Applications, argocd)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(apps), len(applicationLayers())+s.folders(t), "Applications are missing")
+	for _, name := range applicationLayers() {
+		s.requireLayer(ctx, t, name)
+	}
+	for i := range apps {
+		require.NoError(t, s.awaitSynced(ctx, apps[i].GetName(), ""))
+	}
+}
+
+// folders counts the example endpoints.
+func (s *suite) folders(t *testing.T) int {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(s.checkout, "gitops", "apps", "*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, found)
+	return len(found)
+}
+
+// requireLayer demands that a layer is synced and healthy at its output's tag.
+func (s *suite) requireLayer(ctx context.Context, t *testing.T, name string) {
+	t.Helper()
+	layer, ok := s.outputs.Layers[name]
+	require.True(t, ok, "layer %s is not in the outputs", name)
+	require.NoError(t, s.awaitSynced(ctx, name, "layer/"+name+"/"+layer.Hash))
+}
+
+// awaitSynced waits until an Application is synced and healthy, at a revision
+// unless that is "".
+func (s *suite) awaitSynced(ctx context.Context, name, revision string) error {
+	err := rig.Poll(ctx, time.Minute, often, func(ctx context.Context) (string, error) {
+		app, err := s.cluster.Get(ctx, rig.Applications, argocd, name)
+		if err != nil {
+			return "", err
+		}
+		if app == nil {
+			return "there is no such Application", nil
+		}
+		want := rig.Text(app, "spec", "source", "targetRevision")
+		if revision != "" && want != revision {
+			return fmt.Sprintf("it wants %s, not %s", want, revision), nil
+		}
+		if at := rig.Text(app, "status", "sync", "comparedTo", "source", "targetRevision"); at != want {
+			return fmt.Sprintf("it was compared to %s, not %s", at, want), nil
+		}
+		sync, health := rig.Text(app, "status", "sync", "status"), rig.Text(app, "status", "health", "status")
+		if sync != "Synced" || health != "Healthy" {
+			return sync + ", " + health, nil
+		}
+		return "", nil
+	})
+	if err != nil {
+		return fmt.Errorf("application %s: %w", name, err)
+	}
+	return nil
+}
+
+func (s *suite) driftHeals(t *testing.T) {
+	ctx := within(t, time.Minute)
+	before := s.deployment(ctx, t, tenants, "nginx-test")
+	require.NoError(t, s.cluster.Delete(ctx, rig.Deployments, tenants, "nginx-test"))
+	start := time.Now()
+	s.awaitAvailable(ctx, t, tenants, "nginx-test", before)
+	t.Logf("nginx-test was back and available after %s", time.Since(start).Round(100*time.Millisecond))
+}
+
+func (s *suite) deployment(ctx context.Context, t *testing.T, namespace, name string) *unstructured.Unstructured {
+	t.Helper()
+	d, err := s.cluster.Get(ctx, rig.Deployments, namespace, name)
+	require.NoError(t, err)
+	require.NotNil(t, d, "Deployment %s/%s is not there", namespace, name)
+	return d
+}
+
+// awaitAvailable waits until a Deployment has all its pods, one at least, and is
+// not the one it was before, if that is given.
+func (s *suite) awaitAvailable(ctx context.Context, t *testing.T, namespace, name string, before *unstructured.Unstructured) {
+	t.Helper()
+	require.NoError(t, rig.Poll(ctx, 30*time.Second, often, func(ctx context.Context) (string, error) {
+		d, err := s.cluster.Get(ctx, rig.Deployments, namespace, name)
+		if err != nil || d == nil {
+			return "the Deployment is not there", err
+		}
+		if before != nil && d.GetUID() == before.GetUID() {
+			return "the Deployment is still the old one", nil
+		}
+		want, have := rig.Number(d, "spec", "replicas"), rig.Number(d, "status", "availableReplicas")
+		if want < 1 || have < want || rig.Number(d, "status", "observedGeneration") != d.GetGeneration() {
+			return fmt.Sprintf("%d of %d pods are available", have, want), nil
+		}
+		return "", nil
+	}), "Deployment %s/%s", namespace, name)
+}
+
+func (s *suite) layerHeals(t *testing.T) {
+	t.Run("a Deployment scaled to zero", func(t *testing.T) {
+		ctx := within(t, time.Minute)
+		s.awaitAvailable(ctx, t, "knative-serving", "autoscaler", nil)
+		require.NoError(t, s.cluster.Patch(ctx, rig.Deployments, "knative-serving", "autoscaler", `{"spec":{"replicas":0}}`))
+		s.awaitAvailable(ctx, t, "knative-serving", "autoscaler", nil)
+	})
+	t.Run("a deleted ConfigMap", func(t *testing.T) {
+		ctx := within(t, time.Minute)
+		before := s.servingDefaults(ctx, t)
+		require.NoError(t, s.cluster.Delete(ctx, rig.ConfigMaps, "kserve", "inferenceservice-config"))
+		require.NoError(t, s.awaitObject(ctx, rig.ConfigMaps, "kserve", "inferenceservice-config"))
+		assert.Equal(t, before, s.servingDefaults(ctx, t))
+	})
+	ctx := within(t, 2*time.Minute)
+	for _, name := range applicationLayers() {
+		s.requireLayer(ctx, t, name)
+	}
+}
+
+func (s *suite) awaitObject(ctx context.Context, r schema.GroupVersionResource, namespace, name string) error {
+	return rig.Poll(ctx, 30*time.Second, often, func(ctx context.Context) (string, error) {
+		o, err := s.cluster.Get(ctx, r, namespace, name)
+		if err == nil && o == nil {
+			return fmt.Sprintf("%s %s/%s is not there", r.Resource, namespace, name), nil
+		}
+		return "", err
+	})
+}
+
+const pushed = "pushed-iris"
+
+func (s *suite) pushedEndpoint(t *testing.T) {
+	ctx := within(t, 4*time.Minute)
+	clone, err := rig.CloneRepository(ctx, s.outputs.Repository, s.outputs.ForgeUser, s.outputs.ForgePassword, t.TempDir())
+	require.NoError(t, err)
+	writeEndpoint(t, filepath.Join(clone.Dir, "apps"), example, pushed)
+	require.NoError(t, clone.Publish(ctx, "Add "+pushed))
+	start := time.Now()
+
+	app := s.awaitFolder(ctx, t, "apps/"+pushed)
+	t.Logf("an Application was there after %s", time.Since(start).Round(100*time.Millisecond))
+	host := strings.Replace(s.hostOf(t, example), example, pushed, 1)
+	require.NoError(t, rig.Poll(ctx, 90*time.Second, often, func(ctx context.Context) (string, error) {
+		answer, err := s.ask(ctx, pushed, host)
+		if err != nil {
+			return "", err
+		}
+		if answer.Code != 200 {
+			return fmt.Sprintf("the gateway answers %d %s", answer.Code, answer.Body), nil
+		}
+		requirePrediction(t, answer.Body)
+		return "", nil
+	}))
+	t.Logf("the endpoint answered 200 after %s", time.Since(start).Round(100*time.Millisecond))
+	require.NoError(t, s.awaitSynced(ctx, app, ""))
+	service, err := s.cluster.Get(ctx, rig.InferenceServices, tenants, pushed)
+	require.NoError(t, err)
+	assert.Equal(t, "True", rig.Condition(service, "Ready"))
+
+	s.upKeepsWhatPeopleMerged(ctx, t, clone)
+
+	_, err = clone.Git(ctx, "rm", "-r", "--quiet", "apps/"+pushed)
+	require.NoError(t, err)
+	require.NoError(t, clone.Publish(ctx, "Remove "+pushed))
+	require.NoError(t, rig.Poll(ctx, time.Minute, often, func(ctx context.Context) (string, error) {
+		service, err := s.cluster.Get(ctx, rig.InferenceServices, tenants, pushed)
+		if err != nil || service != nil {
+			return "the InferenceService is still there", err
+		}
+		if gone, err := s.cluster.Get(ctx, rig.Applications, argocd, app); err != nil || gone != nil {
+			return "the Application is still there", err
+		}
+		return "", nil
+	}))
+}
+
+func (s *suite) upKeepsWhatPeopleMerged(ctx context.Context, t *testing.T, clone *rig.Clone) {
+	t.Helper()
+	head, err := clone.Git(ctx, "ls-remote", "origin", "refs/heads/main")
+	require.NoError(t, err)
+	require.NotEmpty(t, head)
+	before := s.resources(ctx, t)
+	r := succeed(ctx, t, s.command("up"))
+	assert.Contains(t, r.Stdout, "nothing to change")
+	after, err := clone.Git(ctx, "ls-remote", "origin", "refs/heads/main")
+	require.NoError(t, err)
+	assert.Equal(t, head, after, "up pushed to the repository of the people")
+	assert.Equal(t, before, s.resources(ctx, t), "an up without changes changed the state")
+}
+
+// awaitFolder waits for the Application of a folder and returns its name.
+func (s *suite) awaitFolder(ctx context.Context, t *testing.T, folder string) string {
+	t.Helper()
+	name := ""
+	require.NoError(t, rig.Poll(ctx, 30*time.Second, often, func(ctx context.Context) (string, error) {
+		apps, err := s.cluster.List(ctx, rig.Applications, argocd)
+		for i := range apps {
+			if rig.Text(&apps[i], "spec", "source", "path") == folder {
+				name = apps[i].GetName()
+				return "", nil
+			}
+		}
+		return "no Application has the folder " + folder, err
+	}))
+	return name
+}
+
+// writeEndpoint copies a folder under another endpoint's name.
+func writeEndpoint(t *testing.T, apps, from, to string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(apps, from, "*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files, "the repository has no apps/%s", from)
+	require.NoError(t, os.MkdirAll(filepath.Join(apps, to), 0o755))
+	for _, f := range files {
+		raw, err := os.ReadFile(f)
+		require.NoError(t, err)
+		copied := strings.ReplaceAll(string(raw), from, to)
+		require.Contains(t, copied, to)
+		require.NoError(t, os.WriteFile(filepath.Join(apps, to, filepath.Base(f)), []byte(copied), 0o644))
+	}
+}

@@ -1,0 +1,41 @@
+package e2e
+
+import (
+	"testing"
+)
+
+// TestPlatform is a platform's life, in order: each step stands on those before
+// it, so the first failure of one that the rest needs ends it. A step's name says
+// what does not hold if it fails.
+func TestPlatform(t *testing.T) {
+	s := begin(t)
+	for _, step := range []struct {
+		name string
+		run  func(*suite, *testing.T)
+		// base is a step without which no later one can pass.
+		base bool
+	}{
+		{"a sealed node comes up", (*suite).nodeUp, true},
+		{"a second sealed up changes nothing", (*suite).nodeUpAgain, false},
+		{"a preview needs neither a stack nor a cluster", (*suite).previewOfNothing, false},
+		{"an up that was killed can be done again", (*suite).upSurvivesKills, true},
+		{"the outputs say where everything is", (*suite).outputsAreComplete, true},
+		{"every layer is synced and healthy at the tag of the outputs", (*suite).layersAtTheirTags, false},
+		{"an endpoint predicts through the gateway", (*suite).endpointPredicts, false},
+		{"what is wrong is said in one sentence and changes nothing", (*suite).badInput, false},
+		{"a deleted Deployment of an endpoint's folder comes back", (*suite).driftHeals, false},
+		{"a changed or deleted object of a layer comes back", (*suite).layerHeals, false},
+		{"a pushed folder becomes an endpoint and what people merged stays", (*suite).pushedEndpoint, false},
+		{"a changed value moves one layer and the value back its old tag", (*suite).layerChangeAndRollback, false},
+		{"a destroy leaves nothing in the cluster", (*suite).destroyLeavesNothing, false},
+		{"a sealed down leaves nothing on the host", (*suite).downLeavesNothing, false},
+	} {
+		passed := t.Run(step.name, func(t *testing.T) {
+			s.diagnoseOnFailure(t)
+			step.run(s, t)
+		})
+		if step.base && !passed {
+			t.Fatalf("the later steps were not run: %q failed", step.name)
+		}
+	}
+}

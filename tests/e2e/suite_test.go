@@ -1,0 +1,164 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/neuroscale-platform/neuroscale/stacks"
+	"github.com/neuroscale-platform/neuroscale/tests/rig"
+)
+
+const stack = "ci"
+
+// theSuite is what all tests act on; nil when they were not asked for.
+var theSuite *suite
+
+// suite is one sealed node with one stack on it, and the files to drive them.
+type suite struct {
+	node, victim rig.Instance
+	sealed       string
+	neuroscale   string
+	checkout     string
+
+	// Filled by the steps that make them.
+	env     []string
+	cluster *rig.Cluster
+	project rig.Project
+	host    rig.HostSnapshot
+	empty   rig.Inventory
+	outputs *stacks.Outputs
+}
+
+func newSuite() (*suite, error) {
+	checkout, err := rig.Checkout()
+	if err != nil {
+		return nil, err
+	}
+	s := &suite{
+		checkout:   checkout,
+		sealed:     filepath.Join(checkout, "bin", "sealed"),
+		neuroscale: filepath.Join(checkout, "bin", "neuroscale"),
+	}
+	for _, binary := range []string{s.sealed, s.neuroscale} {
+		if _, err := os.Stat(binary); err != nil {
+			return nil, fmt.Errorf("%s is not built: run make", binary)
+		}
+	}
+	s.node = rig.Instance{Name: platformInstance, Sealed: s.sealed}
+	s.victim = rig.Instance{Name: killedInstance, Sealed: s.sealed}
+	return s, nil
+}
+
+// begin gives a test the suite, or skips it when nobody asked for it.
+func begin(t *testing.T) *suite {
+	t.Helper()
+	if theSuite == nil {
+		t.Skipf("set %s=1 to run the end-to-end tests", wanted)
+	}
+	return theSuite
+}
+
+// within is a context for one step.
+func within(t *testing.T, limit time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// run runs a command and logs how it went.
+func run(ctx context.Context, t *testing.T, c rig.Command) rig.Result {
+	t.Helper()
+	r, err := c.Run(ctx)
+	require.NoError(t, err)
+	t.Logf("%s: exit %d after %s", r.Command, r.Code, r.Took.Round(100*time.Millisecond))
+	return r
+}
+
+// succeed runs a command that has to end well.
+func succeed(ctx context.Context, t *testing.T, c rig.Command) rig.Result {
+	t.Helper()
+	r := run(ctx, t, c)
+	require.Zero(t, r.Code, "%s", r)
+	return r
+}
+
+// command is a call of neuroscale for the suite's stack and project.
+func (s *suite) command(verb string, more ...string) rig.Command {
+	args := append([]string{verb, "-C", s.project.Dir, "-s", stack}, more...)
+	return rig.Command{Path: s.neuroscale, Args: args, Env: s.env, Dir: s.project.Dir}
+}
+
+// with replaces variables of a command's environment.
+func with(c rig.Command, variables ...string) rig.Command {
+	c.Env = append(append([]string{}, c.Env...), variables...)
+	return c
+}
+
+// pulumi is a call of Pulumi's own command line, by hand in the project.
+func (s *suite) pulumi(args ...string) rig.Command {
+	path := "pulumi"
+	for _, dir := range filepath.SplitList(rig.Lookup(s.env, "PATH")) {
+		if candidate := filepath.Join(dir, "pulumi"); isFile(candidate) {
+			path = candidate
+			break
+		}
+	}
+	return rig.Command{Path: path, Args: append(args, "--non-interactive"), Env: s.env, Dir: s.project.Dir}
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// readOutputs decodes the stack's outputs; an unknown or missing one fails.
+func (s *suite) readOutputs(ctx context.Context, t *testing.T) *stacks.Outputs {
+	t.Helper()
+	r, err := s.pulumi("stack", "output", "--json", "--show-secrets", "--stack", stack).Run(ctx)
+	require.NoError(t, err)
+	require.Zero(t, r.Code, "pulumi stack output: %s", r.Stderr)
+	var o stacks.Outputs
+	d := json.NewDecoder(strings.NewReader(r.Stdout))
+	d.DisallowUnknownFields()
+	require.NoError(t, d.Decode(&o))
+	return &o
+}
+
+// resources are the resources in the stack's state, as text: it changes when the
+// state does, whoever wrote it and whenever.
+func (s *suite) resources(ctx context.Context, t *testing.T) []string {
+	t.Helper()
+	r, err := s.pulumi("stack", "export", "--stack", stack).Run(ctx)
+	require.NoError(t, err)
+	require.Zero(t, r.Code, "pulumi stack export: %s", r.Stderr)
+	var state struct {
+		Deployment struct {
+			Resources []json.RawMessage `json:"resources"`
+		} `json:"deployment"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(r.Stdout), &state))
+	all := make([]string, 0, len(state.Deployment.Resources))
+	for _, raw := range state.Deployment.Resources {
+		all = append(all, string(raw))
+	}
+	return all
+}
+
+// diagnoseOnFailure writes what the cluster says into the log of a failed test.
+func (s *suite) diagnoseOnFailure(t *testing.T) {
+	t.Helper()
+	t.Cleanup(func() {
+		if t.Failed() && s.cluster != nil {
+			t.Logf("the cluster at the time of the failure:\n%s", s.cluster.Diagnose(context.WithoutCancel(t.Context())))
+		}
+	})
+}

@@ -1,0 +1,137 @@
+package rig
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// The resources the tests look at.
+var (
+	Namespaces        = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
+	Pods              = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
+	Events            = schema.GroupVersionResource{Version: "v1", Resource: "events"}
+	ConfigMaps        = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
+	Deployments       = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
+	Jobs              = schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"}
+	CRDs              = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+	Applications      = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"}
+	InferenceServices = schema.GroupVersionResource{Group: "serving.kserve.io", Version: "v1beta1", Resource: "inferenceservices"}
+)
+
+// Cluster reads and disturbs a cluster.
+type Cluster struct {
+	dynamic   dynamic.Interface
+	discovery discovery.DiscoveryInterface
+	http      *http.Client
+	server    string
+}
+
+// Connect makes a client from a kubeconfig file.
+func Connect(kubeconfig string) (*Cluster, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig %s: %w", kubeconfig, err)
+	}
+	config.QPS, config.Burst, config.Timeout = 100, 200, 20*time.Second
+	config.WarningHandler = rest.NoWarnings{}
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig %s: %w", kubeconfig, err)
+	}
+	d, err := dynamic.NewForConfigAndClient(config, client)
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig %s: %w", kubeconfig, err)
+	}
+	disco, err := discovery.NewDiscoveryClientForConfigAndClient(config, client)
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig %s: %w", kubeconfig, err)
+	}
+	return &Cluster{dynamic: d, discovery: disco, http: client, server: config.Host}, nil
+}
+
+// Get reads one object; nil without an error means there is none, or not even
+// its kind.
+func (c *Cluster) Get(ctx context.Context, r schema.GroupVersionResource, namespace, name string) (*unstructured.Unstructured, error) {
+	o, err := c.dynamic.Resource(r).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	return o, err
+}
+
+// List reads the objects of a kind, in all namespaces if namespace is "". A kind
+// that does not exist has none.
+func (c *Cluster) List(ctx context.Context, r schema.GroupVersionResource, namespace string) ([]unstructured.Unstructured, error) {
+	l, err := c.dynamic.Resource(r).Namespace(namespace).List(ctx, metav1.ListOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return l.Items, nil
+}
+
+// Delete deletes one object in the background.
+func (c *Cluster) Delete(ctx context.Context, r schema.GroupVersionResource, namespace, name string) error {
+	policy := metav1.DeletePropagationBackground
+	err := c.dynamic.Resource(r).Namespace(namespace).Delete(ctx, name, metav1.DeleteOptions{PropagationPolicy: &policy})
+	if err != nil {
+		return fmt.Errorf("delete %s %s/%s: %w", r.Resource, namespace, name, err)
+	}
+	return nil
+}
+
+// Patch merges a JSON document into one object.
+func (c *Cluster) Patch(ctx context.Context, r schema.GroupVersionResource, namespace, name, merge string) error {
+	_, err := c.dynamic.Resource(r).Namespace(namespace).Patch(ctx, name, types.MergePatchType, []byte(merge), metav1.PatchOptions{})
+	if err != nil {
+		return fmt.Errorf("patch %s %s/%s: %w", r.Resource, namespace, name, err)
+	}
+	return nil
+}
+
+// Text is a string field of an object, "" if it is not there.
+func Text(o *unstructured.Unstructured, path ...string) string {
+	if o == nil {
+		return ""
+	}
+	s, _, _ := unstructured.NestedString(o.Object, path...)
+	return s
+}
+
+// Number is an integer field of an object, 0 if it is not there.
+func Number(o *unstructured.Unstructured, path ...string) int64 {
+	if o == nil {
+		return 0
+	}
+	n, _, _ := unstructured.NestedInt64(o.Object, path...)
+	return n
+}
+
+// Condition is the status of a condition of an object, "" if it has none.
+func Condition(o *unstructured.Unstructured, kind string) string {
+	if o == nil {
+		return ""
+	}
+	all, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
+	for _, c := range all {
+		if m, ok := c.(map[string]any); ok && m["type"] == kind {
+			s, _ := m["status"].(string)
+			return s
+		}
+	}
+	return ""
+}
