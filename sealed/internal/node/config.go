@@ -1,0 +1,169 @@
+package node
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/template"
+
+	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/pki"
+	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/process"
+)
+
+//go:embed templates
+var templates embed.FS
+
+// configDir of a running node, as the node sees it.
+const configDir = "/run/neuroscale"
+
+// etcd listens on loopback of the node's own network.
+const etcdURL = "http://127.0.0.1:2379"
+
+// config fills the templates.
+type config struct {
+	Node, NodeIP, Registry, PauseImage string
+	PluginDir, ConfigDir, PKI          string
+	DNSIP, Domain, PodSubnet           string
+}
+
+func newConfig(i *Instance, s Spec) config {
+	return config{
+		Node: i.FullName(), NodeIP: i.NodeIP().String(), Registry: i.Registry(), PauseImage: s.PauseImage,
+		PluginDir: s.PluginDir, ConfigDir: configDir, PKI: configDir + "/pki",
+		DNSIP: DNSIP, Domain: Domain, PodSubnet: "10.42.0.0/24",
+	}
+}
+
+// files renders every configuration file, by its path below ConfigDir.
+func (c config) files() (map[string][]byte, error) {
+	rendered := map[string][]byte{
+		"resolv.conf": []byte("nameserver " + c.DNSIP + "\n"),
+	}
+	for path, name := range map[string]string{
+		"containerd.toml":                "containerd.toml",
+		"kubelet.yaml":                   "kubelet.yaml",
+		"registries/_default/hosts.toml": "hosts.toml",
+		"cni/10-neuroscale.conflist":     "cni.conflist",
+	} {
+		t, err := template.New(name).Option("missingkey=error").ParseFS(templates, "templates/"+name)
+		if err != nil {
+			return nil, fmt.Errorf("parse %s: %w", name, err)
+		}
+		var text bytes.Buffer
+		if err := t.Execute(&text, c); err != nil {
+			return nil, fmt.Errorf("render %s: %w", name, err)
+		}
+		rendered[path] = text.Bytes()
+	}
+	return rendered, nil
+}
+
+func (c config) write(dir string) error {
+	files, err := c.files()
+	if err != nil {
+		return err
+	}
+	for path, content := range files {
+		if err := writeFile(filepath.Join(dir, path), content, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Names of the node's processes, which are those of their log files.
+const (
+	etcd              = "etcd"
+	containerd        = "containerd"
+	apiServer         = "kube-apiserver"
+	controllerManager = "kube-controller-manager"
+	scheduler         = "kube-scheduler"
+	kubelet           = "kubelet"
+	proxy             = "kube-proxy"
+)
+
+// Processes in the order they are started.
+var Processes = []string{etcd, containerd, apiServer, controllerManager, scheduler, kubelet, proxy}
+
+// arguments of every process.
+func (c config) arguments() map[string][]string {
+	kubeconfig := func(client string) string { return "--kubeconfig=" + c.PKI + "/" + client + ".kubeconfig" }
+	cert := func(flag, name, ending string) string { return "--" + flag + "=" + c.PKI + "/" + name + "." + ending }
+	return map[string][]string{
+		etcd: {
+			"--data-dir=/var/lib/etcd",
+			"--listen-client-urls=" + etcdURL, "--advertise-client-urls=" + etcdURL,
+			"--listen-peer-urls=http://127.0.0.1:2380", "--initial-advertise-peer-urls=http://127.0.0.1:2380",
+			"--initial-cluster=default=http://127.0.0.1:2380",
+			"--unsafe-no-fsync", "--auto-compaction-retention=1", "--log-level=warn",
+			// One member elects itself; there is nobody to wait for.
+			"--heartbeat-interval=10", "--election-timeout=100",
+		},
+		containerd: {"--config=" + c.ConfigDir + "/containerd.toml"},
+		apiServer: {
+			"--etcd-servers=" + etcdURL,
+			"--bind-address=0.0.0.0", "--secure-port=6443", "--advertise-address=" + c.NodeIP,
+			"--service-cluster-ip-range=" + ServiceCIDR, "--allow-privileged=true",
+			"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
+			cert("client-ca-file", pki.CA, "crt"),
+			cert("tls-cert-file", pki.APIServer, "crt"), cert("tls-private-key-file", pki.APIServer, "key"),
+			cert("kubelet-certificate-authority", pki.CA, "crt"),
+			cert("kubelet-client-certificate", pki.KubeletClient, "crt"), cert("kubelet-client-key", pki.KubeletClient, "key"),
+			"--kubelet-preferred-address-types=InternalIP",
+			"--service-account-issuer=https://kubernetes.default.svc",
+			cert("service-account-key-file", pki.ServiceAccounts, "pub"),
+			cert("service-account-signing-key-file", pki.ServiceAccounts, "key"),
+			cert("requestheader-client-ca-file", pki.FrontProxyCA, "crt"),
+			cert("proxy-client-cert-file", pki.FrontProxy, "crt"), cert("proxy-client-key-file", pki.FrontProxy, "key"),
+			"--requestheader-allowed-names=" + pki.FrontProxy,
+			"--requestheader-extra-headers-prefix=X-Remote-Extra-",
+			"--requestheader-group-headers=X-Remote-Group", "--requestheader-username-headers=X-Remote-User",
+			"--enable-aggregator-routing=true",
+			"--enable-priority-and-fairness=false", "--profiling=false",
+		},
+		controllerManager: {
+			kubeconfig(pki.ControllerManager), "--bind-address=127.0.0.1", "--leader-elect=false", "--profiling=false",
+			"--use-service-account-credentials=true",
+			cert("service-account-private-key-file", pki.ServiceAccounts, "key"), cert("root-ca-file", pki.CA, "crt"),
+			cert("cluster-signing-cert-file", pki.CA, "crt"), cert("cluster-signing-key-file", pki.CA, "key"),
+			"--allocate-node-cidrs=true", "--cluster-cidr=" + PodCIDR,
+			"--flex-volume-plugin-dir=/var/lib/kubelet/volume-plugins",
+			"--kube-api-qps=200", "--kube-api-burst=400",
+			"--concurrent-deployment-syncs=20", "--concurrent-replicaset-syncs=20", "--concurrent-endpoint-syncs=20",
+			"--concurrent-service-endpoint-syncs=20", "--concurrent-namespace-syncs=20", "--concurrent-gc-syncs=20",
+		},
+		scheduler: {
+			kubeconfig(pki.Scheduler), "--bind-address=127.0.0.1", "--leader-elect=false", "--profiling=false",
+			"--kube-api-qps=200", "--kube-api-burst=400",
+		},
+		kubelet: {
+			"--config=" + c.ConfigDir + "/kubelet.yaml", kubeconfig(pki.Kubelet),
+			"--hostname-override=" + c.Node, "--node-ip=" + c.NodeIP,
+		},
+		proxy: {
+			kubeconfig(pki.Proxy), "--hostname-override=" + c.Node, "--cluster-cidr=" + PodCIDR,
+			"--proxy-mode=iptables", "--iptables-min-sync-period=100ms", "--conntrack-max-per-core=0", "--oom-score-adj=0",
+		},
+	}
+}
+
+// processes turns names into what the supervisor runs. Kubernetes' own
+// programs are taken from s.Binaries, the others from PATH.
+func (c config) processes(s Spec, look func(string) (string, error)) (map[string]process.Spec, error) {
+	specs := map[string]process.Spec{}
+	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=/root", "LANG=C.UTF-8"}
+	for name, args := range c.arguments() {
+		path := filepath.Join(s.Binaries, name)
+		if !strings.HasPrefix(name, "kube") {
+			var err error
+			if path, err = look(name); err != nil {
+				return nil, fmt.Errorf("program %s is not on PATH: %w", name, err)
+			}
+		}
+		specs[name] = process.Spec{Name: name, Path: path, Args: args, Env: env}
+	}
+	return specs, nil
+}

@@ -1,0 +1,334 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/cgroup"
+	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/metadb"
+	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/netns"
+	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/packages"
+	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/pki"
+	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/process"
+)
+
+// Options of Bring and Remove.
+type Options struct {
+	Cache string // absolute, without symbolic links
+	Repo  string // folder that holds gitops/upstream.yaml
+	Name  string
+	Say   func(format string, args ...any) // progress, one line a call
+}
+
+// Images is who builds what a node runs.
+type Images interface {
+	// Missing names what is not in the cache yet.
+	Missing() ([]string, error)
+	// Ensure builds it.
+	Ensure(ctx context.Context) error
+	// Binaries is the folder of Kubernetes' programs, Objects that of buckets,
+	// Registry that of images.
+	Binaries() string
+	Objects() string
+	Registry() string
+}
+
+// Bring makes the instance run and be ready; if it is, it says so.
+func Bring(ctx context.Context, o Options, images Images) (*Instance, error) {
+	if err := CheckName(o.Name); err != nil {
+		return nil, err
+	}
+	begun := time.Now()
+	seconds := func() string { return fmt.Sprintf("%.1fs", time.Since(begun).Seconds()) }
+	if os.Getuid() == 0 {
+		l, err := acquire(ctx, (&Instance{Name: o.Name, cache: o.Cache}).lockPath(), func(holder string) {
+			o.Say("waiting for process %s, which works on instance %s", holder, o.Name)
+		})
+		if err != nil {
+			return nil, err
+		}
+		defer l.release()
+	}
+	i, err := Load(o.Cache, o.Name)
+	if err != nil {
+		return nil, err
+	}
+	missing, err := images.Missing()
+	if err != nil {
+		return nil, err
+	}
+	running := i.Running()
+	if !running {
+		if err := admit(i, len(missing) > 0); err != nil {
+			return nil, err
+		}
+	}
+	if err := install(ctx, o); err != nil {
+		return nil, err
+	}
+	if len(missing) > 0 {
+		if err := images.Ensure(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if running && i.State == Up && healthy(ctx, i) == nil {
+		o.Say("instance %s is up and healthy", i.Name)
+		return i, nil
+	}
+	begun = time.Now()
+	if running {
+		o.Say("instance %s is running, process %d; waiting for it", i.Name, i.PID)
+	} else {
+		if err := prepare(ctx, o, i, images); err != nil {
+			return nil, err
+		}
+		if err := launch(i); err != nil {
+			return nil, err
+		}
+		o.Say("started, process %d, address %s %s", i.PID, i.NodeIP(), seconds())
+	}
+	if err := becomeReady(ctx, o, i, seconds); err != nil {
+		return nil, err
+	}
+	i.State = Up
+	if err := i.Save(); err != nil {
+		return nil, err
+	}
+	o.Say("instance %s is up %s", i.Name, seconds())
+	return i, nil
+}
+
+// admit checks the machine and settles the instance's addresses.
+func admit(i *Instance, builds bool) error {
+	m, err := Inspect(i, builds)
+	if err != nil {
+		return err
+	}
+	others, err := List(i.cache)
+	if err != nil {
+		return err
+	}
+	if i.State == Down {
+		m.choose(i, others)
+	}
+	return m.Check(i)
+}
+
+func install(ctx context.Context, o Options) error {
+	names := packages.Missing(packages.Required)
+	if len(names) == 0 {
+		return nil
+	}
+	begun := time.Now()
+	o.Say("installing %d Debian packages: %s", len(names), strings.Join(names, ", "))
+	path := filepath.Join(o.Cache, "apt.log")
+	if err := os.MkdirAll(o.Cache, 0o755); err != nil {
+		return fmt.Errorf("create cache: %w", err)
+	}
+	log, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("create %s: %w", path, err)
+	}
+	defer log.Close()
+	if err := packages.Install(ctx, names, log); err != nil {
+		return err
+	}
+	o.Say("installed %d Debian packages %.1fs", len(names), time.Since(begun).Seconds())
+	return os.Remove(path)
+}
+
+// prepare clears what an instance that was killed left behind and writes all
+// that the node reads.
+func prepare(ctx context.Context, o Options, i *Instance, images Images) error {
+	i.State, i.PID, i.StartTime = Starting, 0, 0
+	if err := i.Save(); err != nil {
+		return err
+	}
+	if err := clear(ctx, i); err != nil {
+		return err
+	}
+	pause, coredns, err := nodeImages(o.Repo)
+	if err != nil {
+		return err
+	}
+	plugins, err := pluginDir()
+	if err != nil {
+		return err
+	}
+	spec := Spec{Binaries: images.Binaries(), PluginDir: plugins, RegistryDir: images.Registry(),
+		ObjectDir: images.Objects(), PauseImage: pause, CoreDNSImage: coredns}
+	if err := spec.save(i); err != nil {
+		return err
+	}
+	if err := metadb.DropContainers(i.Path("containerd")); err != nil {
+		return err
+	}
+	for _, dir := range []string{"kubelet", "pods"} {
+		if err := os.RemoveAll(i.Path(dir)); err != nil {
+			return fmt.Errorf("remove left-over %s: %w", dir, err)
+		}
+	}
+	if err := secrets(i); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(i.failure()); err != nil {
+		return fmt.Errorf("forget the last failure: %w", err)
+	}
+	if err := connect(ctx, i); err != nil {
+		return err
+	}
+	all, err := cgroup.Hierarchies(mountinfo)
+	if err != nil {
+		return err
+	}
+	return cgroup.Create(all, i.FullName())
+}
+
+// secrets creates certificates, kubeconfig, passphrase and state folder, those
+// of them that are not there.
+func secrets(i *Instance) error {
+	for _, dir := range []string{i.LogDir(), i.StateDir()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("create %s: %w", dir, err)
+		}
+	}
+	err := pki.Ensure(i.Path("pki"), pki.Request{Cluster: i.FullName(), Server: i.APIServer(), Node: i.FullName(),
+		NodeIP: i.NodeIP(), ServiceIP: net.ParseIP(ServiceIP), Domain: Domain})
+	if err != nil {
+		return err
+	}
+	admin, err := os.ReadFile(i.Path("pki", pki.Admin+".kubeconfig"))
+	if err != nil {
+		return fmt.Errorf("read the administrator's kubeconfig: %w", err)
+	}
+	if err := writeFile(i.Kubeconfig(), admin, 0o600); err != nil {
+		return err
+	}
+	if _, err := os.Stat(i.Passphrase()); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	random := make([]byte, 32)
+	if _, err := rand.Read(random); err != nil {
+		return fmt.Errorf("make a passphrase: %w", err)
+	}
+	return writeFile(i.Passphrase(), []byte(hex.EncodeToString(random)+"\n"), 0o600)
+}
+
+// launch starts the node's first process. It begins its work only when its pid
+// has been written down, so that a later command always finds it.
+func launch(i *Instance) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	log, err := os.OpenFile(filepath.Join(i.LogDir(), "node.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	if err != nil {
+		return fmt.Errorf("open log of the node: %w", err)
+	}
+	defer log.Close()
+	wait, begin, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("create pipe: %w", err)
+	}
+	defer wait.Close()
+	defer begin.Close()
+	cmd := exec.Command(self, "node-init", "--name", i.Name)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "NEUROSCALE_CACHE=" + i.cache}
+	cmd.Dir = "/"
+	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, []*os.File{wait}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Setsid:     true,
+		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS,
+	}
+	if err := netns.Do(i.FullName(), cmd.Start); err != nil {
+		return fmt.Errorf("start node: %w", err)
+	}
+	go func() { _ = cmd.Wait() }()
+	ticks, alive := process.StartTime(cmd.Process.Pid)
+	if !alive {
+		return fmt.Errorf("the node ended at once: see %s", log.Name())
+	}
+	i.PID, i.StartTime = cmd.Process.Pid, ticks
+	if err := i.Save(); err != nil {
+		return err
+	}
+	all, err := cgroup.Hierarchies(mountinfo)
+	if err != nil {
+		return err
+	}
+	if err := cgroup.Join(all, i.FullName(), i.PID); err != nil {
+		return err
+	}
+	if _, err := begin.Write([]byte{1}); err != nil {
+		return fmt.Errorf("begin node: %w", err)
+	}
+	return nil
+}
+
+// becomeReady waits for the API server, applies the add-ons and waits for node
+// and cluster DNS.
+func becomeReady(ctx context.Context, o Options, i *Instance, seconds func() string) error {
+	config, err := clientcmd.BuildConfigFromFlags("", i.Kubeconfig())
+	if err != nil {
+		return fmt.Errorf("read kubeconfig: %w", err)
+	}
+	config.QPS, config.Burst = 100, 200
+	alive := func(ask func() bool) func() (bool, error) {
+		return func() (bool, error) {
+			if !i.Running() {
+				return false, i.why()
+			}
+			return ask(), nil
+		}
+	}
+	if err := poll(ctx, apiTimeout, alive(func() bool { return apiReady(ctx, config) })); err != nil {
+		return fmt.Errorf("API server of instance %s is not ready: %w", i.Name, err)
+	}
+	o.Say("API server ready %s", seconds())
+	spec, err := loadSpec(i)
+	if err != nil {
+		return err
+	}
+	n, err := applyAddons(ctx, config, i, spec)
+	if err != nil {
+		return err
+	}
+	o.Say("%d add-on objects applied %s", n, seconds())
+	c, err := newCluster(config)
+	if err != nil {
+		return err
+	}
+	if err := poll(ctx, readyTimeout, alive(func() bool { return c.nodeReady(ctx, i.FullName()) == nil })); err != nil {
+		return fmt.Errorf("node %s is not Ready: %w: %w", i.FullName(), err, c.nodeReady(ctx, i.FullName()))
+	}
+	o.Say("node Ready %s", seconds())
+	if err := poll(ctx, readyTimeout, alive(func() bool { return c.dnsReady(ctx) == nil })); err != nil {
+		return fmt.Errorf("cluster DNS of instance %s is not ready: %w: %w", i.Name, err, c.dnsReady(ctx))
+	}
+	o.Say("cluster DNS ready %s", seconds())
+	return nil
+}
+
+const readyTimeout = 2 * time.Minute
+
+// why the node ended, as it said itself.
+func (i *Instance) why() error {
+	said, err := os.ReadFile(i.failure())
+	if err != nil {
+		return fmt.Errorf("the node ended without a word; see `sealed logs node --name %s`", i.Name)
+	}
+	return errors.New(strings.TrimSpace(string(said)))
+}
