@@ -3,7 +3,7 @@ SHELL := /bin/bash -euo pipefail
 .DEFAULT_GOAL := help
 
 NAME  ?= default
-STACK ?= $(shell timeout 5 docker info >/dev/null 2>&1 && echo dev || echo ci)
+STACK ?= $(shell timeout 5 docker version >/dev/null 2>&1 && echo dev || echo ci)
 GO    ?= go
 
 # Builds leave room for what people wait for: the machine has two cores.

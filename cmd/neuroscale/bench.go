@@ -14,6 +14,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/bench"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
+	"github.com/neuroscale-platform/neuroscale/stacks"
 )
 
 type benchFlags struct {
@@ -80,7 +81,7 @@ func (a *app) platform(ctx context.Context, f benchFlags) (*bench.Platform, erro
 	if err != nil {
 		return nil, err
 	}
-	out, err := decodeOutputs(raw)
+	out, err := stacks.DecodeOutputs(raw)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +99,7 @@ func (a *app) platform(ctx context.Context, f benchFlags) (*bench.Platform, erro
 	p := &bench.Platform{
 		Dynamic: cluster.Dynamic, Get: cluster.Get, HTTP: predict.NewClient(time.Minute), Log: a.err,
 		Gateway: out.GatewayURL, Domain: cfg.Serving.Domain, Namespace: cfg.Endpoints.Namespace,
-		Repository: out.Repository, ForgeUser: out.ForgeUser, ForgePassword: out.ForgePass,
+		Repository: out.Repository, ForgeUser: out.ForgeUser, ForgePassword: out.ForgePassword,
 		Self: func(ctx context.Context, args ...string) ([]byte, error) {
 			return execute(ctx, self, append(args, "-s", a.stack, "-C", stack.Project.Root)...)
 		},

@@ -14,6 +14,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
+	"github.com/neuroscale-platform/neuroscale/stacks"
 )
 
 type predictFlags struct {
@@ -78,7 +79,7 @@ func (a *app) locate(ctx context.Context, name string, f *predictFlags) error {
 	if err != nil {
 		return err
 	}
-	out, err := decodeOutputs(raw)
+	out, err := stacks.DecodeOutputs(raw)
 	if err != nil {
 		return err
 	}

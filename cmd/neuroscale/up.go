@@ -15,6 +15,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
 	"github.com/neuroscale-platform/neuroscale/internal/progress"
+	"github.com/neuroscale-platform/neuroscale/stacks"
 )
 
 // exampleEndpoint is what `up` ends with a prediction of.
@@ -102,12 +103,12 @@ func (a *app) up(ctx context.Context, f upFlags) (*upReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := decodeOutputs(result.Outputs)
+	out, err := stacks.DecodeOutputs(result.Outputs)
 	if err != nil {
 		return nil, err
 	}
 	report := &upReport{
-		Stack: a.stack, Changed: result.Changes.Any(), Resources: snapshot.Done, Changes: result.Changes, URLs: out.urls(),
+		Stack: a.stack, Changed: result.Changes.Any(), Resources: snapshot.Done, Changes: result.Changes, URLs: urls(out),
 	}
 	report.addPhases(snapshot)
 	if !f.skipPredict {
@@ -127,7 +128,7 @@ func (r *upReport) addPhases(s progress.Snapshot) {
 	}
 }
 
-func (a *app) addPrediction(ctx context.Context, r *upReport, cluster *kube.Cluster, out *outputs, timeout time.Duration) error {
+func (a *app) addPrediction(ctx context.Context, r *upReport, cluster *kube.Cluster, out *stacks.Outputs, timeout time.Duration) error {
 	start := time.Now()
 	if r.Changed {
 		fmt.Fprintf(a.err, "waiting for %s to answer\n", exampleEndpoint)
@@ -183,7 +184,7 @@ func (r *upReport) print(w io.Writer) error {
 	return nil
 }
 
-func (o *outputs) urls() []namedURL {
+func urls(o *stacks.Outputs) []namedURL {
 	list := []namedURL{
 		{"gateway", o.GatewayURL, "predictions, by Host header"},
 		{"argocd", o.ArgoCDURL, "user admin, password: output argocdAdminPassword"},

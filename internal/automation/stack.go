@@ -67,7 +67,7 @@ func (c Changes) Any() bool {
 type Result struct {
 	Changes Changes
 	// Outputs are the stack's, secrets in plain text; nil after Destroy and Preview.
-	Outputs map[string]any
+	Outputs auto.OutputMap
 	// Seconds is the wall time.
 	Seconds float64
 }
@@ -131,10 +131,10 @@ func (s *Stack) prepare(ctx context.Context) (auto.Stack, error) {
 // Up creates or updates everything. What a killed run left behind is repaired
 // first; a lock held by a live process is waited for, then an error.
 func (s *Stack) Up(ctx context.Context, observe Observer) (Result, error) {
-	return s.change(ctx, "up", observe, func(stack auto.Stack, c chan events.EngineEvent) (map[string]any, error) {
+	return s.change(ctx, "up", observe, func(stack auto.Stack, c chan events.EngineEvent) (auto.OutputMap, error) {
 		r, err := stack.Up(ctx, optup.Parallel(parallel), optup.ShowSecrets(false), optup.SuppressOutputs(),
 			optup.SuppressProgress(), optup.Color("never"), optup.EventStreams(c))
-		return plain(r.Outputs), err
+		return r.Outputs, err
 	})
 }
 
@@ -151,7 +151,7 @@ func (s *Stack) Destroy(ctx context.Context, o DestroyOptions, observe Observer)
 	if !s.Exists() {
 		return Result{}, s.neverUp()
 	}
-	return s.change(ctx, "destroy", observe, func(stack auto.Stack, c chan events.EngineEvent) (map[string]any, error) {
+	return s.change(ctx, "destroy", observe, func(stack auto.Stack, c chan events.EngineEvent) (auto.OutputMap, error) {
 		if o.Unreachable {
 			stack.Workspace().SetEnvVar("PULUMI_K8S_DELETE_UNREACHABLE", "true")
 		}
@@ -165,7 +165,7 @@ func (s *Stack) Destroy(ctx context.Context, o DestroyOptions, observe Observer)
 }
 
 func (s *Stack) change(ctx context.Context, what string, observe Observer,
-	run func(auto.Stack, chan events.EngineEvent) (map[string]any, error),
+	run func(auto.Stack, chan events.EngineEvent) (auto.OutputMap, error),
 ) (Result, error) {
 	start := time.Now()
 	if err := s.releaseLocks(ctx); err != nil {
@@ -229,7 +229,7 @@ func (h Home) inside(dir string) Home {
 }
 
 // Outputs reads the stack's outputs, secrets in plain text.
-func (s *Stack) Outputs(ctx context.Context) (map[string]any, error) {
+func (s *Stack) Outputs(ctx context.Context) (auto.OutputMap, error) {
 	if !s.Exists() {
 		return nil, s.neverUp()
 	}
@@ -237,22 +237,18 @@ func (s *Stack) Outputs(ctx context.Context) (map[string]any, error) {
 	if err != nil {
 		return nil, s.explain("read the outputs of stack "+s.Options.Stack, err, nil)
 	}
-	var outputs map[string]any
-	if err := json.Unmarshal([]byte(out), &outputs); err != nil {
+	var values map[string]any
+	if err := json.Unmarshal([]byte(out), &values); err != nil {
 		return nil, fmt.Errorf("read the outputs of stack %s: %w", s.Options.Stack, err)
 	}
-	if len(outputs) == 0 {
+	if len(values) == 0 {
 		return nil, fmt.Errorf("stack %s is not up: run `neuroscale up -s %s`", s.Options.Stack, s.Options.Stack)
 	}
-	return outputs, nil
-}
-
-func plain(outputs auto.OutputMap) map[string]any {
-	m := make(map[string]any, len(outputs))
-	for k, v := range outputs {
-		m[k] = v.Value
+	outputs := auto.OutputMap{}
+	for name, value := range values {
+		outputs[name] = auto.OutputValue{Value: value}
 	}
-	return m
+	return outputs, nil
 }
 
 // follower hands the engine's events on and remembers what explains the outcome.
