@@ -88,7 +88,9 @@ func TestSealedRefusesWhoIsNotRoot(t *testing.T) {
 	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(dir)) })
 	require.NoError(t, os.Chmod(dir, 0o755))
 	binary := filepath.Join(dir, "sealed")
-	copyExecutable(t, s.sealed, binary)
+	copyFile(t, s.sealed, binary, 0o755)
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "gitops"), 0o755))
+	copyFile(t, filepath.Join(s.checkout, "gitops", "upstream.yaml"), filepath.Join(dir, "gitops", "upstream.yaml"), 0o644)
 
 	before, err := rig.NewHostSnapshot(ctx)
 	require.NoError(t, err)
@@ -101,15 +103,15 @@ func TestSealedRefusesWhoIsNotRoot(t *testing.T) {
 	assert.Empty(t, before.Added(after, "e2e-nobody"))
 	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
-	assert.Len(t, left, 1, "it left files")
+	assert.Len(t, left, 2, "it left files")
 }
 
-func copyExecutable(t *testing.T, from, to string) {
+func copyFile(t *testing.T, from, to string, mode os.FileMode) {
 	t.Helper()
 	in, err := os.Open(from)
 	require.NoError(t, err)
 	defer in.Close()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o755)
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_EXCL, mode)
 	require.NoError(t, err)
 	_, err = io.Copy(out, in)
 	require.NoError(t, err)

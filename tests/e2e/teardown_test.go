@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"syscall"
@@ -83,10 +82,10 @@ func (s *suite) killNode(ctx context.Context, t *testing.T) int {
 	require.Positive(t, record.PID)
 	require.NoError(t, syscall.Kill(record.PID, syscall.SIGKILL))
 	require.NoError(t, rig.Poll(ctx, 30*time.Second, often, func(context.Context) (string, error) {
-		if err := syscall.Kill(record.PID, 0); errors.Is(err, syscall.ESRCH) {
-			return "", nil
+		if rig.Alive(record.PID) {
+			return "the node's first process is still there", nil
 		}
-		return "the node's first process is still there", nil
+		return "", nil
 	}))
 	return record.PID
 }

@@ -161,7 +161,7 @@ func (p *Process) Session() []int {
 		if err != nil {
 			continue
 		}
-		if s, ok := readStat(pid); ok && s.session == p.PID() && s.state != "Z" {
+		if s, ok := readStat(pid); ok && s.session == p.PID() && Alive(pid) {
 			pids = append(pids, pid)
 		}
 	}
@@ -186,6 +186,12 @@ func readStat(pid int) (stat, bool) {
 	}
 	session, err := strconv.Atoi(f[3])
 	return stat{state: f[0], session: session}, err == nil
+}
+
+// Alive says that a process runs; one that only waits to be buried does not.
+func Alive(pid int) bool {
+	s, ok := readStat(pid)
+	return ok && s.state != "Z" && s.state != "X"
 }
 
 func nonBlank(s string) []string {
