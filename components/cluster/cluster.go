@@ -87,8 +87,7 @@ func Existing(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Resou
 		if warnErr := ctx.Log.Warn(err.Error()+" (this preview shows what a new cluster would get)", &pulumi.LogArgs{Resource: c}); warnErr != nil {
 			return nil, warnErr
 		}
-		unknown := pulumi.UnsafeUnknownOutput(nil).ApplyT(func(any) string { return "" }).(pulumi.StringOutput)
-		c.Kubeconfig = pulumi.ToSecret(unknown).(pulumi.StringOutput)
+		c.Kubeconfig = pulumi.UnsafeUnknownOutput(nil).ApplyT(func(any) string { return "" }).(pulumi.StringOutput)
 	} else {
 		c.Kubeconfig = pulumi.ToSecret(pulumi.String(target.kubeconfig)).(pulumi.StringOutput)
 	}

@@ -10,7 +10,7 @@ import (
 
 func knativePatches(s config.Serving) []render.Patch {
 	return []render.Patch{
-		configMap(knativeNamespace, "config-domain", map[string]any{s.Domain: ""}),
+		configMap(knativeNamespace, "config-domain", domains(s.Domain)),
 		configMap(knativeNamespace, "config-deployment", map[string]any{
 			"registries-skipping-tag-resolving": strings.Join(s.RegistriesSkippingTagResolving, ","),
 		}),
@@ -37,6 +37,12 @@ func kservePatches(s config.Serving) []render.Patch {
 			}},
 			"ingress": map[string]any{"ingressDomain": s.Domain},
 		}),
+		// The controller reads the ingress settings only when it starts.
+		{Kind: "Deployment", Namespace: kserveNamespace, Name: "kserve-controller-manager", Merge: map[string]any{
+			"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{
+				"annotations": map[string]any{"neuroscale.dev/domain": s.Domain},
+			}}},
+		}},
 	}
 }
 
@@ -47,19 +53,18 @@ func configMap(namespace, name string, data map[string]any) render.Patch {
 	}
 }
 
-// knativeDifferences are what Knative's webhook writes into its own
-// configurations, and the rules that Kubernetes collects into aggregated roles.
+// domains leaves only domain in config-domain: with two, Knative takes the first.
+func domains(domain string) map[string]any {
+	data := map[string]any{config.Default().Serving.Domain: nil}
+	data[domain] = ""
+	return data
+}
+
+// knativeDifferences are the rules that Kubernetes collects into aggregated
+// roles.
 func knativeDifferences() []layer.IgnoredDifference {
-	webhooks := []string{
-		".webhooks[]?.clientConfig.caBundle",
-		".webhooks[]?.rules",
-		".webhooks[]?.namespaceSelector",
-	}
-	return []layer.IgnoredDifference{
-		{Group: "admissionregistration.k8s.io", Kind: "MutatingWebhookConfiguration", JQPaths: webhooks},
-		{Group: "admissionregistration.k8s.io", Kind: "ValidatingWebhookConfiguration", JQPaths: webhooks},
-		{Group: "rbac.authorization.k8s.io", Kind: "ClusterRole", JQPaths: []string{
-			"select(.aggregationRule != null) | .rules",
-		}},
-	}
+	return []layer.IgnoredDifference{{
+		Group: "rbac.authorization.k8s.io", Kind: "ClusterRole",
+		JQPaths: []string{"select(.aggregationRule != null) | .rules"},
+	}}
 }

@@ -63,7 +63,7 @@ func TestLoadNamesEveryProblemInOneSentence(t *testing.T) {
 		"bad quantity": {"forge", `{"storage":"1 GB"}`,
 			`neuroscale:forge.storage is "1 GB": write an amount such as 250m, 2 (CPU) or 512Mi, 1Gi (memory, storage)`},
 		"request above limit": {"serving", `{"defaultResources":{"memory":"2Gi"}}`,
-			`neuroscale:serving.defaultResources.memory is "2Gi": write at most the limit 1Gi (neuroscale:serving.defaultResources.limits.memory), or raise that`},
+			`neuroscale:serving.defaultResources.memory is "2Gi": write at most the limit 512Mi (neuroscale:serving.defaultResources.limits.memory), or raise that`},
 		"bad duration":       {"serving", `{"stableWindow":60}`, "neuroscale:serving.stableWindow is 60: write a time such as 30s or 5m"},
 		"duration too short": {"serving", `{"stableWindow":"1s"}`, `neuroscale:serving.stableWindow is "1s": write a time from 6s to 1h`},
 		"bad domain":         {"serving", `{"domain":"local"}`, `neuroscale:serving.domain is "local": write a domain name such as neuroscale.test`},

@@ -12,8 +12,8 @@ func Default() *Config {
 			Domain:  "neuroscale.test",
 			Gateway: Gateway{NodePort: 30080},
 			DefaultResources: Resources{
-				CPU: "100m", Memory: "256Mi",
-				Limits: Limits{CPU: "1", Memory: "1Gi"},
+				CPU: "50m", Memory: "256Mi",
+				Limits: Limits{CPU: "1", Memory: "512Mi"},
 			},
 			// Knative's own registries: names that only local clusters know.
 			RegistriesSkippingTagResolving: []string{"kind.local", "ko.local", "dev.local"},

@@ -1,0 +1,130 @@
+package recorder
+
+import (
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/neuroscale-platform/neuroscale/internal/render"
+)
+
+// Renderer renders small stand-ins of the platform's layers: the objects that
+// components patch or look for, and nothing that has to be downloaded.
+func Renderer(t *testing.T) *render.Renderer {
+	t.Helper()
+	r, err := render.New(layers(), "")
+	require.NoError(t, err)
+	return r
+}
+
+func layers() fstest.MapFS {
+	files := map[string]string{
+		"upstream.yaml": `
+upstreams:
+  argo-cd: {module: example.com/argo-cd, version: v1.0.0, sum: h1:a, images: {argocd: example.com/argocd:v1}}
+  gitea: {module: example.com/gitea, version: v2.0.0, sum: h1:b, images: {gitea: example.com/gitea:v2}}
+  kserve: {module: example.com/kserve, version: v3.0.0, sum: h1:c, images: {storage-initializer: example.com/storage:v3}}
+`,
+		"platform/argocd/layer.yaml": "version: [argo-cd]\n",
+		"platform/argocd/objects.yaml": `
+apiVersion: v1
+kind: Namespace
+metadata: {name: argocd}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: applications.argoproj.io}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: appprojects.argoproj.io}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: argocd-server, namespace: argocd}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: argocd-server}
+rules: []
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: argocd-cm, namespace: argocd}
+data: {a: b}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: argocd-server, namespace: argocd}
+spec: {ports: [{name: http, port: 80, targetPort: 8080}, {name: https, port: 443, targetPort: 8080}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: argocd-server, namespace: argocd}
+spec: {template: {spec: {containers: [{name: server, image: example.com/argocd:v1}]}}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: argocd-application-controller, namespace: argocd}
+spec: {template: {spec: {containers: [{name: controller, image: example.com/argocd:v1}]}}}
+`,
+		"platform/knative/layer.yaml": "version: [kserve]\n",
+		"platform/knative/objects.yaml": `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: config-domain, namespace: knative-serving}
+data: {neuroscale.test: ""}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: config-deployment, namespace: knative-serving}
+data: {registries-skipping-tag-resolving: example.com}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: config-autoscaler, namespace: knative-serving}
+data: {enable-scale-to-zero: "true"}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: kourier, namespace: kourier-system}
+spec: {type: ClusterIP, ports: [{name: http2, port: 80, targetPort: 8080}]}
+`,
+		"platform/kserve/layer.yaml": "version: [kserve]\n",
+		"platform/kserve/objects.yaml": `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: inferenceservice-config, namespace: kserve}
+data:
+  ingress: '{"ingressDomain": "neuroscale.test", "urlScheme": "http"}'
+  inferenceService: '{"resource": {"cpuRequest": "1"}}'
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: kserve-controller-manager, namespace: kserve}
+spec: {template: {spec: {containers: [{name: manager, image: example.com/manager:v3}]}}}
+`,
+		"platform/kserve-runtimes/layer.yaml": "version: [kserve]\nkustomization: true\n",
+		"platform/kserve-runtimes/objects.yaml": `
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata: {name: mutating}
+webhooks: [{name: one}, {name: two}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: validating}
+webhooks: [{name: three}]
+`,
+	}
+	out := fstest.MapFS{}
+	for name, content := range files {
+		out[name] = &fstest.MapFile{Data: []byte(content)}
+	}
+	for _, layer := range []string{"argocd", "knative", "kserve", "kserve-runtimes"} {
+		out["platform/"+layer+"/kustomization.yaml"] = &fstest.MapFile{Data: []byte(
+			"apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [objects.yaml]\n")}
+	}
+	return out
+}

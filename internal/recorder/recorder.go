@@ -1,0 +1,122 @@
+// Package recorder runs Pulumi programs without an engine and remembers every
+// registration, for tests to ask about.
+package recorder
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+const (
+	project = "neuroscale"
+	stack   = "test"
+)
+
+// Registration is one registered resource.
+type Registration struct {
+	Type, Name, URN string
+	// Custom is false for components.
+	Custom bool
+	// Inputs keep their secret marks.
+	Inputs resource.PropertyMap
+	// Provider is the reference of an explicit provider, URN::ID, or "".
+	Provider string
+	// Parent, Dependencies and DeletedWith are URNs.
+	Parent       string
+	Dependencies []string
+	DeletedWith  string
+	// SecretOutputs are the properties the engine is told to keep secret.
+	SecretOutputs []string
+}
+
+// Recording is what a program registered, in the order it arrived.
+type Recording struct {
+	mu            sync.Mutex
+	Registrations []*Registration
+}
+
+// Options of a run.
+type Options struct {
+	// Config are raw values by key with namespace.
+	Config map[string]string
+	// DryRun makes it a preview.
+	DryRun bool
+}
+
+// Run runs program in project neuroscale, stack test, and returns what it
+// registered. A resource of a type that Run knows no answer for is an error.
+func Run(program pulumi.RunFunc, o Options) (*Recording, error) {
+	r := &Recording{}
+	err := pulumi.RunErr(program, pulumi.WithMocks(project, stack, r), func(info *pulumi.RunInfo) {
+		info.Config, info.DryRun = o.Config, o.DryRun
+	})
+	// The SDK wraps even a single error in a list with bullets.
+	var list interface{ WrappedErrors() []error }
+	if errors.As(err, &list) {
+		err = errors.Join(list.WrappedErrors()...)
+	}
+	return r, err
+}
+
+// NewResource is called by the SDK for every registration.
+func (r *Recording) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
+	outputs, err := answer(args)
+	if err != nil {
+		return "", nil, err
+	}
+	rpc := args.RegisterRPC
+	var parentType tokens.Type
+	if parent := resource.URN(rpc.GetParent()); parent != "" && parent.QualifiedType() != resource.RootStackType {
+		parentType = parent.QualifiedType()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Registrations = append(r.Registrations, &Registration{
+		Type: args.TypeToken, Name: args.Name,
+		URN:    string(resource.NewURN(stack, project, parentType, tokens.Type(args.TypeToken), args.Name)),
+		Custom: args.Custom, Inputs: args.Inputs, Provider: args.Provider,
+		Parent: rpc.GetParent(), Dependencies: rpc.GetDependencies(), DeletedWith: rpc.GetDeletedWith(),
+		SecretOutputs: rpc.GetAdditionalSecretOutputs(),
+	})
+	return args.Name + "-id", outputs, nil
+}
+
+// Call is called by the SDK for functions of providers; no program here uses any.
+func (r *Recording) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
+	return nil, fmt.Errorf("the function %s has no answer in a recording", args.Token)
+}
+
+// answer is what the provider of a type returns: the inputs and, for generated
+// things, a text that says which one it is.
+func answer(args pulumi.MockResourceArgs) (resource.PropertyMap, error) {
+	outputs := args.Inputs.Copy()
+	generated := func(keys ...string) {
+		for _, key := range keys {
+			outputs[resource.PropertyKey(key)] = resource.NewStringProperty(args.Name + " " + key)
+		}
+	}
+	switch {
+	case args.TypeToken == "random:index/randomPassword:RandomPassword":
+		generated("result", "bcryptHash")
+	case args.TypeToken == "tls:index/privateKey:PrivateKey":
+		generated("privateKeyPem", "publicKeyPem")
+	case args.TypeToken == "tls:index/certRequest:CertRequest":
+		generated("certRequestPem")
+	case args.TypeToken == "tls:index/selfSignedCert:SelfSignedCert",
+		args.TypeToken == "tls:index/locallySignedCert:LocallySignedCert":
+		generated("certPem")
+	case strings.HasPrefix(args.TypeToken, "neuroscale:platform:") && !args.Custom:
+	case args.TypeToken == "pulumi:providers:kubernetes":
+	case strings.HasPrefix(args.TypeToken, "kubernetes:") && strings.Count(args.TypeToken, ":") == 2 &&
+		strings.Contains(args.TypeToken, "/"):
+	default:
+		return nil, fmt.Errorf("the type %s has no answer in a recording", args.TypeToken)
+	}
+	return outputs, nil
+}

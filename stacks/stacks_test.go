@@ -1,0 +1,229 @@
+package stacks
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/auto"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/neuroscale-platform/neuroscale/components/cluster"
+	"github.com/neuroscale-platform/neuroscale/internal/recorder"
+)
+
+const kubeconfig = `
+apiVersion: v1
+kind: Config
+current-context: lab
+clusters: [{name: lab, cluster: {server: "https://10.0.0.7:6443"}}]
+contexts: [{name: lab, context: {cluster: lab, user: lab}}]
+users: [{name: lab, user: {token: the-token}}]
+`
+
+func program(t *testing.T, raw map[string]string) pulumi.RunFunc {
+	t.Helper()
+	if raw == nil {
+		raw = map[string]string{}
+	}
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	require.NoError(t, os.WriteFile(file, []byte(kubeconfig), 0o600))
+	return New(Options{
+		Config: raw, Renderer: recorder.Renderer(t),
+		Cluster: func(args *cluster.Args) {
+			args.Kubeconfig = file
+			args.Reach = func(context.Context, string) error { return nil }
+		},
+	})
+}
+
+func TestEveryResourceHasItsParentAndTheOneProvider(t *testing.T) {
+	r := recorder.MustRun(t, program(t, nil), recorder.Options{})
+	r.AssertBelongs(t, "cluster", "forge", "argocd", "delivery", "serving", "endpoints")
+	assert.Greater(t, len(r.Registrations), 60)
+}
+
+func TestLayersBecomeReadyInTheirOrder(t *testing.T) {
+	r := recorder.MustRun(t, program(t, nil), recorder.Options{})
+	application := func(name string) *recorder.Registration { return r.Get(t, "Application", name) }
+	knative, kserve, runtimes := application("knative"), application("kserve"), application("kserve-runtimes")
+	for _, pair := range []struct {
+		later, earlier *recorder.Registration
+	}{
+		{knative, r.Get(t, "Deployment", "argocd-server")},
+		{knative, r.Get(t, "StatefulSet", "argocd-application-controller")},
+		{knative, r.Get(t, "AppProject", "platform")},
+		{knative, r.Get(t, "Secret", "repository-platform")},
+		{knative, r.Get(t, "Job", "layer-knative-*")},
+		{knative, r.Get(t, "Job", "gitea-bootstrap-*")},
+		{r.Get(t, "Job", "probe-knative-*"), knative},
+		{kserve, r.Get(t, "Job", "probe-knative-*")},
+		{kserve, r.Get(t, "Secret", "kserve-webhook-server-cert")},
+		{runtimes, kserve},
+		{r.Get(t, "Job", "probe-kserve-runtimes-*"), runtimes},
+		{r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "Job", "probe-kserve-runtimes-*")},
+		{r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "Job", "endpoints-seed-*")},
+		{r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "AppProject", "tenants")},
+		{r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "StatefulSet", "argocd-application-controller")},
+	} {
+		assert.Truef(t, r.Waits(pair.later, pair.earlier), "%s does not wait for %s", pair.later.URN, pair.earlier.URN)
+	}
+}
+
+func TestNothingWaitsThatNeedNot(t *testing.T) {
+	r := recorder.MustRun(t, program(t, nil), recorder.Options{})
+	push := r.Get(t, "Job", "layer-kserve-runtimes-*")
+	for name, pair := range map[string]struct{ free, other *recorder.Registration }{
+		"a push waits for another layer":   {push, r.Get(t, "Application", "knative")},
+		"a push waits for Argo CD":         {push, r.Get(t, "Deployment", "argocd-server")},
+		"the first content waits for it":   {r.Get(t, "Job", "endpoints-seed-*"), r.Get(t, "Application", "knative")},
+		"the forge waits for Argo CD":      {r.Get(t, "Job", "gitea-bootstrap-*"), r.Get(t, "Deployment", "argocd-server")},
+		"Argo CD waits for the forge":      {r.Get(t, "Deployment", "argocd-server"), r.Get(t, "Deployment", "gitea")},
+		"a project waits for the pods":     {r.Get(t, "AppProject", "tenants"), r.Get(t, "Deployment", "argocd-server")},
+		"a pod waits for its own Service":  {r.Get(t, "Deployment", "gitea"), r.Get(t, "Service", "gitea")},
+		"Argo CD's pods wait for Services": {r.Get(t, "Deployment", "argocd-server"), r.Get(t, "Service", "argocd-server")},
+	} {
+		assert.Falsef(t, r.Waits(pair.free, pair.other), "%s", name)
+	}
+}
+
+// names of all objects that carry content, by what they belong to.
+func contentNames(r *recorder.Recording) map[string]string {
+	out := map[string]string{}
+	for _, g := range r.Registrations {
+		if g.Kind() == "Application" {
+			out[g.URN] = recorder.At(g.Object(), "spec.source.targetRevision").(string)
+		} else if name := g.ObjectName(); name != "" {
+			out[g.URN] = name
+		}
+	}
+	return out
+}
+
+func TestAnArgChangesOnlyItsLayer(t *testing.T) {
+	for name, test := range map[string]struct {
+		raw     map[string]string
+		changed []string // beginnings of the logical names that may change
+	}{
+		"nothing":           {nil, nil},
+		"default resources": {map[string]string{"neuroscale:serving": `{"defaultResources":{"cpu":"75m"}}`}, []string{"kserve"}},
+		"stable window":     {map[string]string{"neuroscale:serving": `{"stableWindow":"30s"}`}, []string{"knative"}},
+		"gateway":           {map[string]string{"neuroscale:serving": `{"gateway":{"nodePort":31000}}`}, []string{"knative"}},
+		"domain":            {map[string]string{"neuroscale:serving": `{"domain":"models.example"}`}, []string{"knative", "kserve"}},
+		"requeue":           {map[string]string{"neuroscale:endpoints": `{"requeueSeconds":9}`}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := contentNames(recorder.MustRun(t, program(t, nil), recorder.Options{}))
+			after := contentNames(recorder.MustRun(t, program(t, test.raw), recorder.Options{}))
+			require.Len(t, after, len(before))
+			var changed []string
+			for urn, was := range before {
+				if after[urn] != was {
+					changed = append(changed, urn[strings.LastIndex(urn, "::")+2:]+" "+urn)
+				}
+			}
+			counts := map[string]int{}
+			for _, each := range changed {
+				logical, _, _ := strings.Cut(each, " ")
+				owner := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(logical, "-push"), "-application"), "-probe")
+				assert.Containsf(t, test.changed, owner, "changed: %s", each)
+				counts[owner]++
+			}
+			for _, layer := range test.changed {
+				// ConfigMap, push Job, Application's revision and, where there is
+				// one, the probe Job.
+				assert.Equalf(t, map[string]int{"knative": 4, "kserve": 3}[layer], counts[layer], "of layer %s", layer)
+			}
+		})
+	}
+}
+
+func TestSecretsAreOnlyInSecrets(t *testing.T) {
+	r := recorder.MustRun(t, program(t, nil), recorder.Options{})
+	secrets := r.Kind("Secret")
+	require.NotEmpty(t, secrets)
+	for _, secret := range secrets {
+		secret.AssertSecret(t, "data")
+	}
+	r.AssertNoSecretOutside(t, " result", " bcryptHash", " privateKeyPem", "the-token")
+	provider := r.Type(t, "pulumi:providers:kubernetes", "cluster")
+	assert.True(t, provider.Inputs["kubeconfig"].IsSecret(), "the kubeconfig is readable")
+}
+
+func TestStackDevSaysHowToGoOn(t *testing.T) {
+	_, err := recorder.Run(program(t, map[string]string{"neuroscale:cluster": `{"provider":"k3d"}`}), recorder.Options{})
+	require.EqualError(t, err, "stack test wants a cluster in Docker (neuroscale:cluster.provider is k3d), which is not available yet: "+
+		"use stack ci with a cluster you have (KUBECONFIG) or a sealed one (`sealed up`), then `pulumi up -s ci`")
+}
+
+func TestBadConfigurationRegistersNothing(t *testing.T) {
+	r, err := recorder.Run(program(t, map[string]string{"neuroscale:forge": `{"nodeport":1}`}), recorder.Options{})
+	require.EqualError(t, err, "neuroscale:forge.nodeport is not a key of neuroscale:forge: did you mean nodePort?")
+	assert.Empty(t, r.Registrations)
+}
+
+func TestConfigurationComesFromPulumi(t *testing.T) {
+	t.Setenv("PULUMI_CONFIG", `{"neuroscale:fogre":"{}"}`)
+	o := Options{Renderer: recorder.Renderer(t)}
+	_, err := recorder.Run(New(o), recorder.Options{})
+	require.EqualError(t, err, "neuroscale:fogre is not a key of the configuration: did you mean forge?")
+
+	t.Setenv("PULUMI_CONFIG", "")
+	_, err = recorder.Run(New(o), recorder.Options{Config: map[string]string{"neuroscale:gitops": `{"nodePort":1}`}})
+	require.EqualError(t, err, "neuroscale:gitops.nodePort is 1: write a number from 30000 to 32767")
+}
+
+func TestPreviewNeedsNoCluster(t *testing.T) {
+	raw := map[string]string{}
+	o := Options{Config: raw, Renderer: recorder.Renderer(t), Cluster: func(args *cluster.Args) {
+		args.Kubeconfig = filepath.Join(t.TempDir(), "missing")
+	}}
+	r := recorder.MustRun(t, New(o), recorder.Options{DryRun: true})
+	full := recorder.MustRun(t, program(t, nil), recorder.Options{})
+	assert.Len(t, r.Registrations, len(full.Registrations), "the preview shows another stack")
+
+	_, err := recorder.Run(New(o), recorder.Options{})
+	require.ErrorContains(t, err, "no kubeconfig at ")
+
+	unreachable := Options{Config: raw, Renderer: recorder.Renderer(t), Cluster: func(args *cluster.Args) {
+		args.Kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
+		require.NoError(t, os.WriteFile(args.Kubeconfig, []byte(kubeconfig), 0o600))
+		args.Reach = func(context.Context, string) error { return errors.New("connection refused") }
+	}}
+	recorder.MustRun(t, New(unreachable), recorder.Options{DryRun: true})
+	_, err = recorder.Run(New(unreachable), recorder.Options{})
+	require.ErrorContains(t, err, "the cluster https://10.0.0.7:6443 of ")
+}
+
+func TestDecodeOutputs(t *testing.T) {
+	m := auto.OutputMap{}
+	for name, value := range map[string]any{
+		OutputKubeconfig: "k", OutputArgoCDURL: "a", OutputArgoCDAdminPassword: "p", OutputGatewayURL: "g",
+		OutputForgeURL: "f", OutputForgeUser: "u", OutputForgePassword: "w", OutputRepository: "r",
+		OutputEndpoints: map[string]any{"iris": "http://iris"},
+		OutputForwards:  []any{map[string]any{"name": "n", "namespace": "s", "service": "v", "port": 80.0, "localPort": 8080.0}},
+		OutputLayers:    map[string]any{"knative": map[string]any{"version": "v1", "hash": "h"}},
+		OutputVersions:  map[string]any{"kserve": "v3"},
+	} {
+		m[name] = auto.OutputValue{Value: value}
+	}
+	o, err := DecodeOutputs(m)
+	require.NoError(t, err)
+	assert.Equal(t, &Outputs{
+		Kubeconfig: "k", ArgoCDURL: "a", ArgoCDAdminPassword: "p", GatewayURL: "g",
+		ForgeURL: "f", ForgeUser: "u", ForgePassword: "w", Repository: "r",
+		Endpoints: map[string]string{"iris": "http://iris"},
+		Forwards:  []Forward{{"n", "s", "v", 80, 8080}},
+		Layers:    map[string]Layer{"knative": {"v1", "h"}},
+		Versions:  map[string]string{"kserve": "v3"},
+	}, o)
+
+	delete(m, OutputGatewayURL)
+	_, err = DecodeOutputs(m)
+	require.EqualError(t, err, "the stack has no output gatewayUrl: bring it up first (`pulumi up`)")
+}
