@@ -1,0 +1,40 @@
+// Command pulumi-resource-standin stands in for Pulumi's kubernetes, tls and
+// random plugins where those cannot be installed. It is linked under the plugins'
+// names; the name it is called by says which one it is.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/neuroscale-platform/neuroscale/sealed/internal/provider"
+	"github.com/neuroscale-platform/neuroscale/sealed/internal/provider/server"
+)
+
+func main() {
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	if err := run(os.Args); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	name := strings.TrimSuffix(filepath.Base(args[0]), ".exe")
+	build, ok := provider.Builders()[strings.TrimPrefix(name, provider.PluginPrefix)]
+	if !ok {
+		return fmt.Errorf("called as %q: link this program as one of %s", name, strings.Join(provider.PluginNames(), ", "))
+	}
+	// The engine passes ctrl-C on by itself, as a request to cancel; the signal
+	// that the terminal sends to every process must not end requests before.
+	signal.Ignore(os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	return server.Serve(ctx, args[1:], os.Stdout, build)
+}
