@@ -1,0 +1,457 @@
+package automation
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/neuroscale-platform/neuroscale/internal/fakepulumi"
+)
+
+func TestMain(m *testing.M) {
+	fakepulumi.Main()
+	os.Exit(m.Run())
+}
+
+const settingsOfCI = "config:\n  neuroscale:cluster:\n    provider: existing\n"
+
+// checkout is a project of its own, with its state in another folder.
+func checkout(t *testing.T) (root, state string) {
+	t.Helper()
+	root, state = t.TempDir(), filepath.Join(t.TempDir(), "state")
+	for name, text := range map[string]string{
+		"Pulumi.yaml": "name: neuroscale\nruntime: go\n", "Pulumi.ci.yaml": settingsOfCI, "Pulumi.dev.yaml": "config: {}\n",
+		"Pulumi.cloud.example.yaml": "config: {}\n",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(root, name), []byte(text), 0o644))
+	}
+	return root, state
+}
+
+func environment(values map[string]string) func(string) string {
+	return func(name string) string { return values[name] }
+}
+
+func open(t *testing.T, root, state string, log *slog.Logger) *Stack {
+	t.Helper()
+	project, err := FindProject(root)
+	require.NoError(t, err)
+	s, err := Open(context.Background(), Options{
+		Project: project, Stack: "ci", Program: func(*pulumi.Context) error { return nil }, Log: log,
+		Getenv: environment(map[string]string{"HOME": t.TempDir(), "PULUMI_BACKEND_URL": "file://" + state}),
+	})
+	require.NoError(t, err)
+	return s
+}
+
+func TestFindProjectWalksUpAndLeavesTemplatesOut(t *testing.T) {
+	root, _ := checkout(t)
+	deep := filepath.Join(root, "a", "b")
+	require.NoError(t, os.MkdirAll(deep, 0o755))
+	p, err := FindProject(deep)
+	require.NoError(t, err)
+	assert.Equal(t, &Project{Root: root, Name: "neuroscale", Stacks: []string{"ci", "dev"}}, p)
+}
+
+func TestFindProjectSaysWhatIsWrong(t *testing.T) {
+	for name, c := range map[string]struct{ file, want string }{
+		"no project":   {"", "no Pulumi.yaml in"},
+		"not yaml":     {"\tname: x", "is not YAML"},
+		"without name": {"runtime: go\n", "has no name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if c.file != "" {
+				require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.yaml"), []byte(c.file), 0o644))
+			}
+			_, err := FindProject(dir)
+			assert.ErrorContains(t, err, c.want)
+		})
+	}
+	_, err := FindProject("/does/not/exist")
+	assert.ErrorContains(t, err, "does not exist: pass the checkout with -C")
+}
+
+func TestWrongStackNameListsTheStacksAndTheNearest(t *testing.T) {
+	root, _ := checkout(t)
+	p, err := FindProject(root)
+	require.NoError(t, err)
+	_, err = p.StackFile("devv")
+	assert.EqualError(t, err, `no stack "devv" (did you mean "dev"?): the stacks here are ci, dev; create Pulumi.devv.yaml for another one`)
+}
+
+func TestHomeFollowsPulumisOwnVariables(t *testing.T) {
+	for name, c := range map[string]struct {
+		env  map[string]string
+		want Home
+		fail string
+	}{
+		"default": {
+			env:  map[string]string{"HOME": "/home/ann"},
+			want: Home{"file:///home/ann/.local/state/neuroscale", "/home/ann/.local/state/neuroscale", "/home/ann/.local/state/neuroscale/passphrase", "/home/ann/.local/state/neuroscale/work"},
+		},
+		"XDG_STATE_HOME": {
+			env:  map[string]string{"HOME": "/home/ann", "XDG_STATE_HOME": "/state"},
+			want: Home{"file:///state/neuroscale", "/state/neuroscale", "/state/neuroscale/passphrase", "/state/neuroscale/work"},
+		},
+		"a file backend and a passphrase file": {
+			env:  map[string]string{"HOME": "/home/ann", "PULUMI_BACKEND_URL": "file:///node/state", "PULUMI_CONFIG_PASSPHRASE_FILE": "/node/passphrase"},
+			want: Home{"file:///node/state", "/node/state", "", "/node/state/work"},
+		},
+		"a file backend below home": {
+			env:  map[string]string{"HOME": "/home/ann", "PULUMI_BACKEND_URL": "file://~", "PULUMI_CONFIG_PASSPHRASE": "x"},
+			want: Home{"file://~", "/home/ann", "", "/home/ann/work"},
+		},
+		"another backend": {
+			env:  map[string]string{"HOME": "/home/ann", "PULUMI_BACKEND_URL": "s3://bucket"},
+			want: Home{"s3://bucket", "", "/home/ann/.local/state/neuroscale/backend-f6404b9c72d8/passphrase", "/home/ann/.local/state/neuroscale/backend-f6404b9c72d8/work"},
+		},
+		"relative":  {env: map[string]string{"HOME": "/h", "PULUMI_BACKEND_URL": "file://state"}, fail: "is relative: use file:///absolute/path"},
+		"not a URL": {env: map[string]string{"HOME": "/h", "PULUMI_BACKEND_URL": "state"}, fail: "is not a URL"},
+		"no home":   {env: nil, fail: "neither XDG_STATE_HOME nor HOME is set"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, err := LocateHome(environment(c.env))
+			if c.fail != "" {
+				assert.ErrorContains(t, err, c.fail)
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, c.want, h)
+		})
+	}
+}
+
+func TestStateAndPassphraseAreOnlyTheUsers(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state")
+	h, err := LocateHome(environment(map[string]string{"HOME": "/h", "PULUMI_BACKEND_URL": "file://" + state}))
+	require.NoError(t, err)
+	require.NoError(t, h.Create())
+	first, err := os.ReadFile(h.PassphraseFile)
+	require.NoError(t, err)
+	assert.Greater(t, len(first), 40)
+	require.NoError(t, h.Create(), "a second run")
+	second, err := os.ReadFile(h.PassphraseFile)
+	require.NoError(t, err)
+	assert.Equal(t, first, second, "a new passphrase would lock people out of their state")
+
+	for path, mode := range map[string]os.FileMode{state: 0o700, h.workRoot: 0o700, h.PassphraseFile: 0o600} {
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		assert.Equal(t, mode, info.Mode().Perm(), path)
+	}
+}
+
+func TestTheEnginesSaltStaysOutOfTheCheckoutAndIsKept(t *testing.T) {
+	fakepulumi.Install(t, fakepulumi.Script{})
+	root, state := checkout(t)
+	s := open(t, root, state, nil)
+	_, err := s.Up(context.Background(), nil)
+	require.NoError(t, err)
+
+	own, err := os.ReadFile(filepath.Join(root, "Pulumi.ci.yaml"))
+	require.NoError(t, err)
+	assert.Equal(t, settingsOfCI, string(own), "the checkout was written to")
+	dir, err := s.home.Stage(s.Project, "ci")
+	require.NoError(t, err)
+	staged, err := os.ReadFile(filepath.Join(dir, "Pulumi.ci.yaml"))
+	require.NoError(t, err)
+	assert.Equal(t, "encryptionsalt: v1:made-by-the-engine\n"+settingsOfCI, string(staged), "the next run needs the same salt")
+}
+
+func TestTheCheckoutsOwnSaltWins(t *testing.T) {
+	root, state := checkout(t)
+	h, err := LocateHome(environment(map[string]string{"HOME": "/h", "PULUMI_BACKEND_URL": "file://" + state}))
+	require.NoError(t, err)
+	require.NoError(t, h.Create())
+	p, err := FindProject(root)
+	require.NoError(t, err)
+	dir, err := h.Stage(p, "ci")
+	require.NoError(t, err)
+	staged := filepath.Join(dir, "Pulumi.ci.yaml")
+	require.NoError(t, os.WriteFile(staged, []byte("encryptionsalt: v1:old\n"), 0o600))
+	committed := "encryptionsalt: v1:committed\n" + settingsOfCI
+	require.NoError(t, os.WriteFile(filepath.Join(root, "Pulumi.ci.yaml"), []byte(committed), 0o600))
+	_, err = h.Stage(p, "ci")
+	require.NoError(t, err)
+	got, err := os.ReadFile(staged)
+	require.NoError(t, err)
+	assert.Equal(t, committed, string(got))
+}
+
+func TestACopyCutShortByAKillDoesNotStopTheNextRun(t *testing.T) {
+	root, state := checkout(t)
+	h, err := LocateHome(environment(map[string]string{"HOME": "/h", "PULUMI_BACKEND_URL": "file://" + state}))
+	require.NoError(t, err)
+	require.NoError(t, h.Create())
+	p, err := FindProject(root)
+	require.NoError(t, err)
+	dir, err := h.Stage(p, "ci")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Pulumi.ci.yaml"), []byte("encrypt\n\t{"), 0o600))
+	_, err = h.Stage(p, "ci")
+	require.NoError(t, err)
+	got, err := os.ReadFile(filepath.Join(dir, "Pulumi.ci.yaml"))
+	require.NoError(t, err)
+	assert.Equal(t, settingsOfCI, string(got))
+}
+
+func TestPreviewOfAStackThatNeverWasLeavesNothingBehind(t *testing.T) {
+	calls := fakepulumi.Install(t, fakepulumi.Script{Events: []apitype.EngineEvent{
+		{SummaryEvent: &apitype.SummaryEvent{ResourceChanges: map[apitype.OpType]int{"create": 7}}},
+	}})
+	root, state := checkout(t)
+	r, err := open(t, root, state, nil).Preview(context.Background(), nil)
+	require.NoError(t, err)
+	assert.Equal(t, Changes{"create": 7}, r.Changes)
+	assert.NoDirExists(t, state)
+	scratch := strings.TrimPrefix(calls.Environment(t, "PULUMI_BACKEND_URL"), "file://")
+	assert.NotEqual(t, state, scratch)
+	assert.NoDirExists(t, scratch)
+}
+
+func TestChangesOfOnlySameAreNone(t *testing.T) {
+	assert.False(t, Changes{"same": 200}.Any())
+	assert.False(t, Changes{"same": 200, "create": 0}.Any())
+	assert.True(t, Changes{"same": 200, "update": 1}.Any())
+}
+
+func TestFailuresAreSentencesWithTheResourceAndTheReason(t *testing.T) {
+	const urn = "urn:pulumi:ci::neuroscale::neuroscale:platform:Layer$kubernetes:batch/v1:Job::layer-knative-abc"
+	diagnostic := func(urn, message string) apitype.EngineEvent {
+		return apitype.EngineEvent{DiagnosticEvent: &apitype.DiagnosticEvent{URN: urn, Message: message, Severity: "error"}}
+	}
+	for name, c := range map[string]struct {
+		script fakepulumi.Script
+		want   string
+	}{
+		"a resource": {
+			fakepulumi.Script{
+				Events: []apitype.EngineEvent{
+					diagnostic(urn, "<{%reset%}>the Job failed: BackoffLimitExceeded<{%reset%}>\n"),
+					diagnostic("urn:pulumi:ci::neuroscale::pulumi:pulumi:Stack::neuroscale-ci", "update failed"),
+				},
+				Fail: map[string]string{"up": "error: update failed"},
+			},
+			"up: Job layer-knative-abc: the Job failed: BackoffLimitExceeded",
+		},
+		"the program": {
+			fakepulumi.Script{
+				Events: []apitype.EngineEvent{diagnostic("urn:pulumi:ci::neuroscale::pulumi:pulumi:Stack::neuroscale-ci",
+					"an unhandled error occurred: program failed: \nforge: Args.Image is empty\n\n")},
+				Fail: map[string]string{"up": ""},
+			},
+			"up: forge: Args.Image is empty",
+		},
+		"no diagnostics": {
+			fakepulumi.Script{Fail: map[string]string{"up": "error: could not write the checkpoint: disk full"}},
+			"up: could not write the checkpoint: disk full",
+		},
+		"locked meanwhile": {
+			fakepulumi.Script{Fail: map[string]string{"up": "error: the stack is currently locked by 1 lock(s)"}},
+			"up: stack ci is locked by another run: wait for it to end",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fakepulumi.Install(t, c.script)
+			root, state := checkout(t)
+			_, err := open(t, root, state, nil).Up(context.Background(), nil)
+			assert.EqualError(t, err, c.want)
+		})
+	}
+}
+
+func TestAWrongPassphraseNamesTheVariable(t *testing.T) {
+	fakepulumi.Install(t, fakepulumi.Script{Fail: map[string]string{"select": "error: incorrect passphrase"}})
+	root, state := checkout(t)
+	_, err := open(t, root, state, nil).Up(context.Background(), nil)
+	assert.ErrorContains(t, err, "set PULUMI_CONFIG_PASSPHRASE_FILE")
+	assert.NotContains(t, err.Error(), "stdout:")
+}
+
+func TestWithoutPulumiTheErrorSaysHowToGetIt(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	root, _ := checkout(t)
+	p, err := FindProject(root)
+	require.NoError(t, err)
+	_, err = Open(context.Background(), Options{Project: p, Stack: "ci", Getenv: environment(map[string]string{"HOME": "/h"})})
+	assert.ErrorContains(t, err, "the pulumi command is not in PATH: install it from")
+}
+
+func TestOutputsOfAStackThatIsNotUp(t *testing.T) {
+	fakepulumi.Install(t, fakepulumi.Script{Outputs: map[string]any{}})
+	root, state := checkout(t)
+	s := open(t, root, state, nil)
+	_, err := s.Outputs(context.Background())
+	assert.ErrorContains(t, err, "has no state in file://")
+	writeState(t, state, `{}`)
+	_, err = s.Outputs(context.Background())
+	assert.EqualError(t, err, "stack ci is not up: run `neuroscale up -s ci`")
+}
+
+func writeState(t *testing.T, state, text string) {
+	t.Helper()
+	dir := filepath.Join(state, ".pulumi", "stacks", "neuroscale")
+	require.NoError(t, os.MkdirAll(dir, 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "ci.json"), []byte(text), 0o600))
+}
+
+func TestDestroyForgetsAnUnreachableClusterOnlyIfAsked(t *testing.T) {
+	for _, unreachable := range []bool{false, true} {
+		calls := fakepulumi.Install(t, fakepulumi.Script{})
+		root, state := checkout(t)
+		writeState(t, state, `{}`)
+		_, err := open(t, root, state, nil).Destroy(context.Background(), DestroyOptions{Unreachable: unreachable}, nil)
+		require.NoError(t, err)
+		assert.Equal(t, unreachable, calls.Environment(t, "PULUMI_K8S_DELETE_UNREACHABLE") == "true")
+		for _, line := range calls.Lines(t) {
+			assert.NotContains(t, line, "stack rm", "history was not to be removed")
+		}
+	}
+}
+
+func TestPendingOperationsOfAKilledRunAreClearedAndNamed(t *testing.T) {
+	const state = `{"version":3,"deployment":{"pending_operations":[{"type":"creating","resource":{"urn":"urn:pulumi:ci::neuroscale::kubernetes:core/v1:Namespace::forge"}}]}}`
+	calls := fakepulumi.Install(t, fakepulumi.Script{State: state})
+	root, dir := checkout(t)
+	writeState(t, dir, `{"checkpoint":{"latest":{"pending_operations":[{}]}}}`)
+	var log strings.Builder
+	_, err := open(t, root, dir, slog.New(slog.NewTextHandler(&log, nil))).Up(context.Background(), nil)
+	require.NoError(t, err)
+	assert.JSONEq(t, state, calls.Imported(t))
+	assert.Contains(t, log.String(), `operation=creating resource="Namespace forge"`)
+	lines := strings.Join(calls.Lines(t), "\n")
+	assert.Less(t, strings.Index(lines, "stack import"), strings.Index(lines, "up --yes"), "clear before up")
+	assert.NotContains(t, lines, "--show-secrets --stack ci\nstack import", "secrets stay encrypted on the way")
+}
+
+func TestAStateWithoutPendingOperationsIsNotExported(t *testing.T) {
+	calls := fakepulumi.Install(t, fakepulumi.Script{})
+	root, state := checkout(t)
+	writeState(t, state, `{"checkpoint":{"latest":{}}}`)
+	_, err := open(t, root, state, nil).Up(context.Background(), nil)
+	require.NoError(t, err)
+	assert.NotContains(t, strings.Join(calls.Lines(t), "\n"), "stack export")
+}
+
+func writeLock(t *testing.T, state string, l lock) string {
+	t.Helper()
+	dir := filepath.Join(state, ".pulumi", "locks", "organization", "neuroscale", "ci")
+	require.NoError(t, os.MkdirAll(dir, 0o755))
+	raw, err := json.Marshal(l)
+	require.NoError(t, err)
+	file := filepath.Join(dir, "0b5e9c1e.json")
+	require.NoError(t, os.WriteFile(file, raw, 0o600))
+	return file
+}
+
+// endedProcess is a process id that no process has any more.
+func endedProcess(t *testing.T) int {
+	t.Helper()
+	cmd := exec.Command("true")
+	require.NoError(t, cmd.Run())
+	return cmd.Process.Pid
+}
+
+func TestALockOfAKilledRunIsReleasedWithALogLine(t *testing.T) {
+	fakepulumi.Install(t, fakepulumi.Script{})
+	root, state := checkout(t)
+	host, err := os.Hostname()
+	require.NoError(t, err)
+	file := writeLock(t, state, lock{Pid: endedProcess(t), Hostname: host, Timestamp: time.Now()})
+	var log strings.Builder
+	_, err = open(t, root, state, slog.New(slog.NewTextHandler(&log, nil))).Up(context.Background(), nil)
+	require.NoError(t, err)
+	assert.NoFileExists(t, file)
+	assert.Contains(t, log.String(), "released the lock of a run that was killed")
+}
+
+func TestALiveLockIsNeverStolen(t *testing.T) {
+	before := lockWait
+	lockWait = 300 * time.Millisecond
+	t.Cleanup(func() { lockWait = before })
+	host, err := os.Hostname()
+	require.NoError(t, err)
+	for name, l := range map[string]lock{
+		"a live process":      {Pid: os.Getpid(), Hostname: host, Timestamp: time.Now()},
+		"another host":        {Pid: 1 << 22, Hostname: "elsewhere", Timestamp: time.Now()},
+		"no process id in it": {Hostname: host},
+	} {
+		t.Run(name, func(t *testing.T) {
+			calls := fakepulumi.Install(t, fakepulumi.Script{})
+			root, state := checkout(t)
+			file := writeLock(t, state, l)
+			_, err := open(t, root, state, nil).Up(context.Background(), nil)
+			assert.ErrorContains(t, err, "stack ci is locked by process")
+			assert.FileExists(t, file)
+			assert.NotContains(t, strings.Join(calls.Lines(t), "\n"), "up --yes")
+		})
+	}
+}
+
+func TestALockGivenBackMeanwhileIsWaitedFor(t *testing.T) {
+	fakepulumi.Install(t, fakepulumi.Script{})
+	root, state := checkout(t)
+	host, err := os.Hostname()
+	require.NoError(t, err)
+	file := writeLock(t, state, lock{Pid: os.Getpid(), Hostname: host, Timestamp: time.Now()})
+	time.AfterFunc(400*time.Millisecond, func() { os.Remove(file) })
+	_, err = open(t, root, state, nil).Up(context.Background(), nil)
+	assert.NoError(t, err)
+}
+
+func TestALockWhoseProcessNumberWasReusedHasEnded(t *testing.T) {
+	proc := t.TempDir()
+	pid := os.Getpid()
+	dir := filepath.Join(proc, strconv.Itoa(pid))
+	require.NoError(t, os.MkdirAll(dir, 0o755))
+	for name, c := range map[string]struct {
+		stat string
+		made time.Time
+		want bool
+	}{
+		"the same process":  {"1 (pulumi) S 1", time.Now().Add(-time.Minute), false},
+		"a zombie":          {"1 (pulumi) Z 1", time.Now().Add(-time.Minute), true},
+		"a younger process": {"1 (some (odd) name) S 1", time.Now().Add(time.Minute), true},
+		"an older one":      {"1 (bash) S 1", time.Now().Add(-2 * time.Minute), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "stat"), []byte(c.stat), 0o600))
+			require.NoError(t, os.Chtimes(dir, c.made, c.made))
+			l := lock{Pid: pid, Hostname: "h", Timestamp: time.Now()}
+			assert.Equal(t, c.want, l.ended("h", proc))
+		})
+	}
+}
+
+func TestInterruptReachesTheEngineOnceAndItMayEnd(t *testing.T) {
+	dir := t.TempDir()
+	script := "#!/bin/sh\n[ \"$1\" = version ] && { echo v3.220.0; exit; }\ntrap 'echo saved; exit 3' INT\necho started > " +
+		filepath.Join(dir, "started") + "\nwhile :; do sleep 0.05; done\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "pulumi"), []byte(script), 0o755))
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	c, err := findPulumi(context.Background())
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		assert.Eventually(t, func() bool { _, err := os.Stat(filepath.Join(dir, "started")); return err == nil },
+			5*time.Second, 10*time.Millisecond)
+		cancel()
+	}()
+	out, _, code, err := c.Run(ctx, dir, nil, nil, nil, nil, "up")
+	assert.ErrorIs(t, err, context.Canceled)
+	assert.Equal(t, "saved\n", out)
+	assert.Equal(t, 3, code)
+}
