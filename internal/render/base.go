@@ -99,6 +99,16 @@ func slim(object map[string]any) {
 		delete(metadata, "creationTimestamp")
 	}
 	switch object["kind"] {
+	case "Deployment", "StatefulSet":
+		// Left by a patch that deletes the last one; the API server drops it, and
+		// it would look like a difference for ever.
+		template, _ := object["spec"].(map[string]any)["template"].(map[string]any)
+		pod, _ := template["spec"].(map[string]any)
+		for _, list := range []string{"initContainers", "volumes"} {
+			if e, ok := pod[list].([]any); ok && len(e) == 0 {
+				delete(pod, list)
+			}
+		}
 	case crdKind:
 		delete(object, "status")
 		if spec, ok := object["spec"].(map[string]any); ok {

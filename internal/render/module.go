@@ -55,10 +55,13 @@ func goModDownload(ctx context.Context, modules []Module) ([]string, error) {
 	for i, m := range modules {
 		d, ok := got[m.Path+"@"+m.Version]
 		switch {
-		case !ok:
-			problems = append(problems, refusal(m, cmpOr(stderr.String(), fmt.Sprint(runErr))))
-		case d.Error != "":
-			problems = append(problems, refusal(m, d.Error))
+		case !ok || d.Error != "":
+			said := cmpOr(d.Error, cmpOr(stderr.String(), fmt.Sprint(runErr)))
+			problem, everyone := refusal(m, said)
+			if everyone {
+				return nil, problem
+			}
+			problems = append(problems, problem)
 		default:
 			problems = append(problems, m.verify(d.Sum))
 			folders[i] = d.Dir
@@ -89,8 +92,9 @@ func (m Module) verify(sum string) error {
 		m.Path, m.Version, sum, UpstreamFile, m.Sum)
 }
 
-// refusal turns what go says into one sentence with what to do.
-func refusal(m Module, said string) error {
+// refusal turns what go says into one sentence with what to do; everyone is true
+// if it is the same for every module.
+func refusal(m Module, said string) (problem error, everyone bool) {
 	name, line := m.Path+"@"+m.Version, lastLine(said)
 	has := func(words ...string) bool {
 		for _, w := range words {
@@ -102,13 +106,13 @@ func refusal(m Module, said string) error {
 	}
 	switch {
 	case has("checksum mismatch", "SECURITY ERROR"):
-		return fmt.Errorf("module %s does not match the Go checksum database: do not trust this download, clear it with go clean -modcache and check the module proxy (%s)", name, line)
+		return fmt.Errorf("module %s does not match the Go checksum database: do not trust this download, clear it with go clean -modcache and check the module proxy (%s)", name, line), false
 	case has("dial tcp", "no such host", "connection refused", "i/o timeout", "network is unreachable", "TLS handshake timeout", "module lookup disabled"):
-		return fmt.Errorf("module %s cannot be downloaded because the module proxy is not reachable: check the network or GOPROXY and try again (%s)", name, line)
+		return fmt.Errorf("module %s cannot be downloaded because the module proxy is not reachable: check the network or GOPROXY and try again (%s)", name, line), true
 	case has("403", "404", "410", "unknown revision", "not found"):
-		return fmt.Errorf("module %s is refused by the module proxy: set GOPROXY to one that has it (%s)", name, line)
+		return fmt.Errorf("module %s is refused by the module proxy: set GOPROXY to one that has it (%s)", name, line), false
 	}
-	return fmt.Errorf("module %s cannot be downloaded: %s", name, line)
+	return fmt.Errorf("module %s cannot be downloaded: %s", name, line), false
 }
 
 func lastLine(s string) string {

@@ -143,7 +143,7 @@ func project(v, shape any, field string) any {
 		if key == "" {
 			return v
 		}
-		var out []any
+		out := []any{}
 		for _, s := range shape {
 			for _, e := range value {
 				if e.(map[string]any)[key] == s.(map[string]any)[key] {
@@ -312,6 +312,11 @@ func TestNothingOfWhatIsCutIsLeft(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestNoEmptyListLooksLikeADifference(t *testing.T) {
+	pod := dig(object(t, rendered(t, "argocd"), "Deployment", "argocd-redis"), "spec", "template", "spec").(map[string]any)
+	assert.NotContains(t, pod, "initContainers")
 }
 
 func TestVersionNamesTheUpstreams(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -256,7 +257,9 @@ func TestModuleProblemsSayWhatToDo(t *testing.T) {
 		"unknown revision v1.2.3":                                     "is refused by the module proxy",
 		"disk full":                                                   "cannot be downloaded: disk full",
 	} {
-		assert.ErrorContains(t, refusal(m, said), want, said)
+		problem, everyone := refusal(m, said)
+		assert.ErrorContains(t, problem, want, said)
+		assert.Equal(t, strings.Contains(said, "dial tcp"), everyone, said)
 	}
 }
 
@@ -264,6 +267,16 @@ func TestWithoutGoTheErrorSaysSo(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	_, err := goModDownload(context.Background(), []Module{{Path: "example.org/tool", Version: "v1"}})
 	assert.ErrorContains(t, err, "there is no go on PATH: install Go")
+}
+
+func TestWithoutNetworkThereIsOneSentence(t *testing.T) {
+	// Nothing listens on port 1, and an empty module cache has nothing to offer.
+	t.Setenv("GOPROXY", "http://127.0.0.1:1")
+	t.Setenv("GOSUMDB", "off")
+	t.Setenv("GOMODCACHE", t.TempDir())
+	_, err := goModDownload(context.Background(), []Module{{Path: "example.org/a", Version: "v1.0.0"}, {Path: "example.org/b", Version: "v1.0.0"}})
+	require.ErrorContains(t, err, "the module proxy is not reachable: check the network or GOPROXY")
+	assert.NotContains(t, err.Error(), "\n")
 }
 
 func TestAModuleThatIsNotThePinnedOneIsRefused(t *testing.T) {
