@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -223,7 +224,7 @@ func (b *builder) packAndStore(ctx context.Context, j *job) (*blob, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.event(j.Name, PhasePush, j.spent)
+	b.event(j.Name, PhasePush, time.Since(b.start))
 	return &layer, b.store.addLayer(ctx, layer, file)
 }
 
