@@ -60,6 +60,9 @@ func NewPlain(w io.Writer, every time.Duration) *Plain {
 func (p *Plain) Show(s Snapshot) {
 	for _, ph := range s.Phases {
 		switch {
+		case ph.Failed && !p.finished[ph.Name]:
+			p.finished[ph.Name] = true
+			p.line(s, "%-16s failed after %s (%s)", ph.Name, seconds(ph.Took), resources(ph))
 		case ph.Complete() && !p.finished[ph.Name]:
 			p.finished[ph.Name] = true
 			if ph.Changed > 0 {
