@@ -133,6 +133,15 @@ func (s *store) addImage(ctx context.Context, reference string, img v1.Image) er
 	if err != nil {
 		return err
 	}
+	d, err := img.Digest()
+	if err != nil {
+		return err
+	}
+	if !s.hasImage(ctx, reference, d.String()) {
+		// Where the manifest is there and a part is not, the part would not be
+		// written again. Mostly there is none: then this has nothing to delete.
+		_ = remote.Delete(t.Context().Digest(d.String()), remote.WithContext(ctx))
+	}
 	return remote.Write(t, img, remote.WithContext(ctx))
 }
 
