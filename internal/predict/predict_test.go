@@ -1,0 +1,163 @@
+package predict
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic/fake"
+)
+
+// gateway answers like Kourier in front of one endpoint.
+func gateway(t *testing.T, host string) *httptest.Server {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Host != host:
+			w.WriteHeader(http.StatusNotFound)
+		case r.URL.Path != "/v1/models/iris:predict":
+			w.WriteHeader(http.StatusNotFound)
+			io.WriteString(w, `{"error":"Model with name x does not exist."}`)
+		case r.Header.Get("Content-Type") != "application/json":
+			w.WriteHeader(http.StatusInternalServerError)
+		default:
+			body, _ := io.ReadAll(r.Body)
+			if string(body) != Example {
+				w.WriteHeader(http.StatusBadRequest)
+				return
+			}
+			io.WriteString(w, `{"predictions":[1,1]}`)
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func TestTheGatewayRoutesByHostAndTheBodyComesBackAsItIs(t *testing.T) {
+	const host = "iris-predictor.default.neuroscale.test"
+	s := gateway(t, host)
+	a, err := Do(context.Background(), s.Client(), Request{Name: "iris", Gateway: s.URL + "/", Host: host, Data: []byte(Example)})
+	require.NoError(t, err)
+	assert.Equal(t, `{"predictions":[1,1]}`, a.Body)
+	assert.Equal(t, http.StatusOK, a.Status)
+	assert.Equal(t, host, a.Host)
+	assert.Equal(t, s.URL+"/v1/models/iris:predict", a.URL)
+	assert.Positive(t, a.LatencyMS)
+}
+
+func TestFailuresSayWhatToDo(t *testing.T) {
+	const host = "iris-predictor.default.neuroscale.test"
+	s := gateway(t, host)
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	for name, c := range map[string]struct {
+		request Request
+		want    string
+	}{
+		"unknown host":      {Request{Name: "iris", Gateway: s.URL, Host: "other", Data: []byte(`{}`)}, "answered 404 Not Found: the gateway does not know this host name (yet)"},
+		"unknown model":     {Request{Name: "x", Gateway: s.URL, Host: host, Data: []byte(`{}`)}, `the endpoint has no such model: {"error":"Model with name x does not exist."}`},
+		"not JSON":          {Request{Name: "iris", Gateway: s.URL, Host: host, Data: []byte(`[1,`)}, "--data is not valid JSON"},
+		"gateway is no URL": {Request{Name: "iris", Gateway: "10.0.0.1:30080", Host: host, Data: []byte(`{}`)}, "is not a URL: use http://host:port"},
+		"nobody there":      {Request{Name: "iris", Gateway: closed.URL, Host: host, Data: []byte(`{}`)}, "cannot be reached (connect: connection refused)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Do(context.Background(), http.DefaultClient, c.request)
+			assert.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
+func TestAStatusErrorKeepsTheStatus(t *testing.T) {
+	s := gateway(t, "h")
+	_, err := Do(context.Background(), s.Client(), Request{Name: "iris", Gateway: s.URL, Host: "h", Data: []byte(`{"other":1}`)})
+	var status *StatusError
+	require.ErrorAs(t, err, &status)
+	assert.Equal(t, http.StatusBadRequest, status.Status)
+}
+
+func service(name string, status map[string]any) *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService",
+		"metadata": map[string]any{"name": name, "namespace": "default"}, "status": status,
+	}}
+}
+
+func condition(kind, status, reason, message string) map[string]any {
+	return map[string]any{"type": kind, "status": status, "reason": reason, "message": message}
+}
+
+func cluster(objects ...runtime.Object) *fake.FakeDynamicClient {
+	return fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),
+		map[schema.GroupVersionResource]string{InferenceServices: "InferenceServiceList"}, objects...)
+}
+
+func TestEndpointReadsTheHostFromTheStatus(t *testing.T) {
+	ready := []any{condition("Ready", "True", "", "")}
+	c := cluster(
+		service("demo-iris-2", map[string]any{"url": "http://demo-iris-2-predictor.default.neuroscale.test", "conditions": ready}),
+		service("broken", map[string]any{"conditions": []any{
+			condition("PredictorReady", "False", "RevisionMissing", "image not found"), condition("Ready", "False", "", ""),
+		}}),
+		service("new", map[string]any{}),
+		service("without-url", map[string]any{"conditions": ready}),
+	)
+	host, err := Endpoint(context.Background(), c, "default", "demo-iris-2")
+	require.NoError(t, err)
+	assert.Equal(t, "demo-iris-2-predictor.default.neuroscale.test", host)
+
+	for name, c2 := range map[string]struct {
+		kind error
+		want string
+	}{
+		"demo-iris-3": {ErrUnknown, `no endpoint "demo-iris-3" in namespace default (did you mean "demo-iris-2"?): there are broken, demo-iris-2, new, without-url`},
+		"broken":      {ErrNotReady, "endpoint broken in namespace default is not ready: PredictorReady RevisionMissing: image not found; Ready"},
+		"new":         {ErrNotReady, "endpoint new in namespace default is not ready: its controller has not reported yet"},
+		"without-url": {ErrNotReady, "endpoint without-url in namespace default has no URL yet: try again in a moment"},
+	} {
+		_, err := Endpoint(context.Background(), c, "default", name)
+		assert.EqualError(t, err, c2.want)
+		assert.ErrorIs(t, err, c2.kind)
+	}
+	_, err = Endpoint(context.Background(), cluster(), "default", "x")
+	assert.ErrorContains(t, err, "there is none at all; push a folder apps/NAME")
+}
+
+func TestAwaitWaitsForTheEndpointAndTheGateway(t *testing.T) {
+	s := gateway(t, "iris-predictor.default.neuroscale.test")
+	c := cluster()
+	time.AfterFunc(300*time.Millisecond, func() {
+		_, err := c.Resource(InferenceServices).Namespace("default").Create(context.Background(), service("iris", map[string]any{
+			"url": "http://iris-predictor.default.neuroscale.test", "conditions": []any{condition("Ready", "True", "", "")},
+		}), metav1.CreateOptions{})
+		assert.NoError(t, err)
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	a, err := Await(ctx, c, s.Client(), "default", Request{Name: "iris", Gateway: s.URL, Data: []byte(Example)})
+	require.NoError(t, err)
+	assert.Equal(t, `{"predictions":[1,1]}`, a.Body)
+}
+
+func TestAwaitEndsWithTheReasonNotWithTheDeadline(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	defer cancel()
+	_, err := Await(ctx, cluster(service("iris", map[string]any{})), http.DefaultClient, "default", Request{Name: "iris", Data: []byte(Example)})
+	assert.ErrorIs(t, err, ErrNotReady)
+}
+
+func TestPollEndsAtOnceWhenCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	err := Poll(ctx, time.Hour, func(context.Context) error { return errors.New("no") })
+	assert.ErrorIs(t, err, context.Canceled)
+}
