@@ -12,6 +12,7 @@ import (
 	_ "github.com/coredns/coredns/plugin/loop"
 	_ "github.com/coredns/coredns/plugin/ready"
 	_ "github.com/coredns/coredns/plugin/reload"
+	_ "github.com/coredns/coredns/plugin/template"
 
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/coremain"
@@ -20,7 +21,7 @@ import (
 func main() {
 	// A request passes the plugins in this order.
 	dnsserver.Directives = []string{
-		"reload", "ready", "health", "errors", "loadbalance", "cache", "kubernetes", "loop", "forward",
+		"reload", "ready", "health", "errors", "loadbalance", "cache", "template", "kubernetes", "loop", "forward",
 	}
 	coremain.Run()
 }
