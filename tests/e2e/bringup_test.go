@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,21 +29,41 @@ func (s *suite) nodeUp(t *testing.T) {
 	require.NoError(t, err)
 	s.cluster, err = rig.Connect(rig.Lookup(s.env, "KUBECONFIG"))
 	require.NoError(t, err)
-	s.empty, err = s.cluster.Inventory(ctx)
-	require.NoError(t, err)
-	require.Contains(t, s.empty, "Namespace kube-system")
+	s.empty = s.settledInventory(ctx, t)
 	s.project, err = rig.CopyProject(s.checkout, t.TempDir())
 	require.NoError(t, err)
 }
 
 func (s *suite) nodeUpAgain(t *testing.T) {
 	ctx := within(t, time.Minute)
-	before, err := s.cluster.Inventory(ctx)
-	require.NoError(t, err)
+	before := s.settledInventory(ctx, t)
 	succeed(ctx, t, s.node.Up())
-	after, err := s.cluster.Inventory(ctx)
-	require.NoError(t, err)
-	assert.Equal(t, before, after, "objects were made again")
+	assert.Equal(t, before, s.settledInventory(ctx, t), "objects were made again")
+}
+
+// settledInventory waits until Kubernetes' own controllers have made what they
+// make in every new cluster.
+func (s *suite) settledInventory(ctx context.Context, t *testing.T) rig.Inventory {
+	t.Helper()
+	var last rig.Inventory
+	require.NoError(t, rig.Poll(ctx, 30*time.Second, time.Second, func(ctx context.Context) (string, error) {
+		now, err := s.cluster.Inventory(ctx)
+		if err != nil {
+			return "", err
+		}
+		before := last
+		last = now
+		for _, want := range []string{"Namespace kube-system", "ServiceAccount default/default", "ConfigMap default/kube-root-ca.crt"} {
+			if _, ok := now[want]; !ok {
+				return "there is no " + want, nil
+			}
+		}
+		if !maps.Equal(before, now) {
+			return "objects still come or go", nil
+		}
+		return "", nil
+	}))
+	return last
 }
 
 // previewReport is what the tests read of `preview -o json`.
@@ -83,6 +104,9 @@ func (s *suite) previewOfNothing(t *testing.T) {
 	for _, layer := range layerNames {
 		assert.Contains(t, r.Stdout, layer, "the layer is not named to people")
 	}
+	left, err := os.ReadDir(state)
+	require.NoError(t, err)
+	assert.Empty(t, left, "a preview wrote to the state")
 }
 
 // unreachableKubeconfig points at a port nobody listens on.
