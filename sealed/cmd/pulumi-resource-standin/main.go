@@ -31,10 +31,10 @@ func run(args []string) error {
 	if !ok {
 		return fmt.Errorf("called as %q: link this program as one of %s", name, strings.Join(provider.PluginNames(), ", "))
 	}
-	// The engine passes ctrl-C on by itself, as a request to cancel; the signal
-	// that the terminal sends to every process must not end requests before.
-	signal.Ignore(os.Interrupt)
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	// The engine runs plugins in process groups of their own, so an interrupt never
+	// comes from a terminal: it is how the engine ends a plugin it needs no more,
+	// and it waits five seconds for that.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return server.Serve(ctx, args[1:], os.Stdout, build)
 }
