@@ -14,7 +14,7 @@ import (
 )
 
 func upCommand(s *settings) *cobra.Command {
-	var keepCaches bool
+	var keepCaches, skipImages bool
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Build what is missing and bring the node up",
@@ -25,12 +25,15 @@ func upCommand(s *settings) *cobra.Command {
 				return err
 			}
 			options := node.Options{Cache: s.cache, Repo: repo, Name: s.name, Say: say}
-			_, err = node.Bring(cmd.Context(), options, newBuilder(s.cache, repo, keepCaches, nil))
+			b := newBuilder(s.cache, repo, keepCaches, nil)
+			b.skip = skipImages
+			_, err = node.Bring(cmd.Context(), options, b)
 			return err
 		},
 	}
 	s.nameFlag(cmd)
 	cmd.Flags().BoolVar(&keepCaches, "keep-caches", false, "keep downloads and compiled packages of image builds")
+	cmd.Flags().BoolVar(&skipImages, "skip-images", false, "build nothing: run with the images the cache has")
 	return cmd
 }
 

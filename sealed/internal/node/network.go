@@ -13,6 +13,8 @@ import (
 
 // connect makes the instance's network namespace and the pair of interfaces
 // between it and the host. Whatever is sent anywhere else is refused at once.
+// Services have a route only because the kernel wants one before kube-proxy's
+// rules send a connection where it belongs.
 func connect(ctx context.Context, i *Instance) error {
 	if err := netns.Create(i.FullName()); err != nil {
 		return err
@@ -27,8 +29,9 @@ link set %[1]s up
 	inside := fmt.Sprintf(`link set lo up
 address add %s/30 dev eth0
 link set eth0 up
+route add %s dev eth0
 route add unreachable default
-`, i.NodeIP())
+`, i.NodeIP(), ServiceCIDR)
 	return ip(ctx, inside, "-netns", i.FullName())
 }
 

@@ -37,6 +37,8 @@ type Options struct {
 type Images interface {
 	// Missing names what is not in the cache yet.
 	Missing() ([]string, error)
+	// Packages of Debian that building needs.
+	Packages() []string
 	// Ensure builds it.
 	Ensure(ctx context.Context) error
 	// Binaries is the folder of Kubernetes' programs, Objects that of buckets,
@@ -76,7 +78,11 @@ func Bring(ctx context.Context, o Options, images Images) (*Instance, error) {
 			return nil, err
 		}
 	}
-	if err := install(ctx, o); err != nil {
+	needed := packages.Missing(packages.Required)
+	if len(missing) > 0 {
+		needed = append(needed, packages.NotInstalled(ctx, images.Packages())...)
+	}
+	if err := install(ctx, o, needed); err != nil {
 		return nil, err
 	}
 	if len(missing) > 0 {
@@ -127,13 +133,13 @@ func admit(i *Instance, builds bool) error {
 	return m.Check(i)
 }
 
-func install(ctx context.Context, o Options) error {
-	names := packages.Missing(packages.Required)
+// install says which Debian packages it installs and does it.
+func install(ctx context.Context, o Options, names []string) error {
 	if len(names) == 0 {
 		return nil
 	}
 	begun := time.Now()
-	o.Say("installing %d Debian packages: %s", len(names), strings.Join(names, ", "))
+	o.Say("installing %d Debian packages with apt-get: %s", len(names), strings.Join(names, ", "))
 	path := filepath.Join(o.Cache, "apt.log")
 	if err := os.MkdirAll(o.Cache, 0o755); err != nil {
 		return fmt.Errorf("create cache: %w", err)

@@ -38,9 +38,6 @@ type Params struct {
 // Port that CoreDNS listens on in its pod; below 1024 would need a capability.
 func (Params) Port() int { return 1053 }
 
-// Unknown is the CoreDNS directive that answers for names outside the cluster.
-func (Params) Unknown() string { return "template ANY ANY {\n            rcode NXDOMAIN\n        }" }
-
 // Objects renders the add-ons in the order to apply them.
 func Objects(p Params) ([]*unstructured.Unstructured, error) {
 	var objects []*unstructured.Unstructured

@@ -25,8 +25,9 @@ type Hierarchy struct {
 	Unified     bool
 }
 
-// Hierarchies lists the cgroup trees named in a mountinfo file. A version 2
-// tree counts only if it holds controllers: next to version 1 it is empty.
+// Hierarchies lists the cgroup trees named in a mountinfo file. Next to version
+// 1 trees, one of version 2 has no controllers, but container runtimes make
+// groups in it all the same.
 func Hierarchies(mountinfo string) ([]Hierarchy, error) {
 	f, err := os.Open(mountinfo)
 	if err != nil {
@@ -48,9 +49,7 @@ func Hierarchies(mountinfo string) ([]Hierarchy, error) {
 		case "cgroup2":
 			h.Unified = true
 			list, _ := os.ReadFile(filepath.Join(h.Mount, "cgroup.controllers"))
-			if h.Controllers = strings.Fields(string(list)); len(h.Controllers) == 0 {
-				continue
-			}
+			h.Controllers = strings.Fields(string(list))
 		default:
 			continue
 		}
@@ -94,7 +93,7 @@ func Create(all []Hierarchy, name string) error {
 				return err
 			}
 		}
-		if h.Unified {
+		if h.Unified && len(h.Controllers) > 0 {
 			for _, d := range []string{h.Mount, dir} {
 				enable := "+" + strings.Join(h.Controllers, " +")
 				if err := os.WriteFile(filepath.Join(d, "cgroup.subtree_control"), []byte(enable), 0o644); err != nil {

@@ -1,5 +1,5 @@
-// Package packages installs the Debian packages that a node and its image
-// builds are made of.
+// Package packages installs the Debian packages that a node and its images are
+// made of.
 package packages
 
 import (
@@ -11,11 +11,12 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
-// Package is one Debian package and what shows that it is there, from Debian
-// or from anywhere else.
+// Package is one Debian package and what shows that it, or the same from
+// elsewhere, is there.
 type Package struct {
 	Name    string
 	Program string   // on PATH
@@ -25,7 +26,7 @@ type Package struct {
 // PluginDirs are where container network plugins may be.
 var PluginDirs = []string{"/usr/lib/cni", "/opt/cni/bin"}
 
-// Required by a node, then by image builds.
+// Required by a node.
 var Required = []Package{
 	{Name: "etcd-server", Program: "etcd"},
 	{Name: "containerd", Program: "containerd"},
@@ -35,8 +36,6 @@ var Required = []Package{
 	{Name: "conntrack", Program: "conntrack"},
 	{Name: "iproute2", Program: "ip"},
 	{Name: "mount", Program: "mount"},
-	{Name: "debootstrap", Program: "debootstrap"},
-	{Name: "git", Program: "git"},
 }
 
 // Missing names the packages that are not there.
@@ -61,6 +60,22 @@ func present(p Package) bool {
 		}
 	}
 	return false
+}
+
+// NotInstalled names the packages that Debian's package database does not have
+// as installed.
+func NotInstalled(ctx context.Context, names []string) []string {
+	query := append([]string{"--show", "--showformat", "${db:Status-Status} ${Package}\n"}, names...)
+	// It fails if it has never heard of one of them; the others are listed.
+	said, _ := exec.CommandContext(ctx, "dpkg-query", query...).Output()
+	installed := strings.Split(string(said), "\n")
+	var missing []string
+	for _, name := range names {
+		if !slices.Contains(installed, "installed "+name) {
+			missing = append(missing, name)
+		}
+	}
+	return missing
 }
 
 // Install runs apt-get for the names; no service of theirs is started. Output

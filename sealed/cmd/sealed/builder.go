@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/neuroscale-platform/neuroscale/sealed/internal/images"
+)
+
+// builder makes what a node runs, and reports it line by line.
+type builder struct {
+	options images.Options
+	skip    bool // build nothing
+}
+
+func newBuilder(cache, repo string, keepCaches bool, only []string) *builder {
+	return &builder{options: images.Options{Cache: cache, Repo: repo, KeepCaches: keepCaches, Only: only}}
+}
+
+// Missing names what is not there or was made by an older recipe.
+func (b *builder) Missing() ([]string, error) {
+	if b.skip {
+		return nil, nil
+	}
+	all, err := images.List(b.options)
+	if err != nil {
+		return nil, err
+	}
+	var missing []string
+	for _, s := range all {
+		if !s.Current {
+			missing = append(missing, s.Name)
+		}
+	}
+	return missing, nil
+}
+
+// Packages of Debian that builds need on this machine.
+func (b *builder) Packages() []string { return images.DebianPackages() }
+
+// Ensure builds; what the programs print goes to a file that stays if one fails.
+func (b *builder) Ensure(ctx context.Context) error {
+	path := filepath.Join(b.options.Cache, "build.log")
+	if err := os.MkdirAll(b.options.Cache, 0o755); err != nil {
+		return fmt.Errorf("create cache: %w", err)
+	}
+	log, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("create %s: %w", path, err)
+	}
+	defer log.Close()
+	options := b.options
+	options.Log, options.Progress = log, b.report
+	result, err := images.Ensure(ctx, options)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "images: %d built, %d cached %.1fs\n", len(result.Built), len(result.Cached), result.Seconds)
+	return os.Remove(path)
+}
+
+func (b *builder) report(e images.Event) {
+	if e.Phase == images.PhaseCached {
+		return
+	}
+	fmt.Fprintf(os.Stderr, "images: %s %s (%d of %d) %.1fs\n", e.Name, e.Phase, e.Done, e.Total, e.Seconds)
+}
+
+func (b *builder) Binaries() string { return images.NodeBinaries(b.options.Cache) }
+func (b *builder) Objects() string  { return images.ModelDir(b.options.Cache) }
+func (b *builder) Registry() string { return images.RegistryDir(b.options.Cache) }
+
+func toolDir(cache string) string { return images.ToolDir(cache) }
+
+func imagesCommand(s *settings) *cobra.Command {
+	var keepCaches bool
+	var output string
+	cmd := &cobra.Command{
+		Use:   "images [NAME...]",
+		Short: "List images and tools, or build the named ones anew",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			repo, err := s.repository()
+			if err != nil {
+				return err
+			}
+			b := newBuilder(s.cache, repo, keepCaches, args)
+			if len(args) > 0 {
+				return b.Ensure(cmd.Context())
+			}
+			all, err := images.List(b.options)
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				return printJSON(cmd.OutOrStdout(), all)
+			}
+			return printImages(cmd.OutOrStdout(), all)
+		},
+	}
+	cmd.Flags().BoolVar(&keepCaches, "keep-caches", false, "keep downloads and compiled packages of builds")
+	outputFlag(cmd, &output)
+	return cmd
+}
+
+func printImages(to io.Writer, all []images.Status) error {
+	w := tabwriter.NewWriter(to, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tIMAGE\tMB\tBUILT IN\tSTATE")
+	for _, s := range all {
+		state, built := "current", fmt.Sprintf("%.0fs", s.Seconds)
+		if !s.Current {
+			state = "missing"
+			if s.Seconds > 0 {
+				state = "outdated"
+			}
+		}
+		if s.Seconds == 0 {
+			built = "-"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%.1f\t%s\t%s\n", s.Name, s.Image, float64(s.Size)/1e6, built, state)
+	}
+	return w.Flush()
+}
