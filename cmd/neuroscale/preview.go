@@ -75,7 +75,11 @@ func (r *previewReport) print(w io.Writer) error {
 		fmt.Fprintf(w, "%s: %s\n", l.Name, counts(l.Changes))
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		for _, res := range l.Resources {
-			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", res.Op, res.Kind, res.Name, strings.Join(res.Diffs, ", "))
+			diffs := ""
+			if len(res.Diffs) > 0 {
+				diffs = "\t" + strings.Join(res.Diffs, ", ")
+			}
+			fmt.Fprintf(t, "  %s\t%s\t%s%s\n", res.Op, res.Kind, res.Name, diffs)
 		}
 		if err := t.Flush(); err != nil {
 			return err
