@@ -4,10 +4,10 @@
 # go from files to files.
 set -euo pipefail
 
-work=/tmp/bootstrap
+work=$WORK/bootstrap
 mkdir -p "$work"
 umask 077
-secret() { printf '%s' "$(<"/etc/forge/accounts/$1")"; }
+secret() { printf '%s' "$(<"$ACCOUNTS/$1")"; }
 printf 'user = "%s:%s"\n' "$ADMIN" "$(secret "$ADMIN")" >"$work/auth"
 
 # api METHOD PATH [BODY]: prints the status, leaves the answer in $work/answer.

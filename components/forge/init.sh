@@ -7,10 +7,10 @@ set -euo pipefail
 
 gitea=/app/gitea/gitea
 config=/etc/gitea/app.ini
-work=/tmp/init
+work=$WORK/init
 marker=$GITEA_WORK_DIR/.administrator
-password=$(</etc/forge/accounts/$ADMIN)
-wanted=$(sha256sum </etc/forge/accounts/"$ADMIN")
+password=$(<"$ACCOUNTS/$ADMIN")
+wanted=$(sha256sum <"$ACCOUNTS/$ADMIN")
 
 "$gitea" migrate --config "$config"
 if [[ -f $marker && $(<"$marker") == "$wanted" ]]; then

@@ -98,7 +98,15 @@ func environment() []any {
 		manifest.Object{"name": "GITEA_WORK_DIR", "value": workDir},
 		manifest.Object{"name": "GITEA_CUSTOM", "value": workDir + "/custom"},
 		manifest.Object{"name": "TMPDIR", "value": "/tmp"},
+	}
+}
+
+// scriptEnvironment is what both scripts go by.
+func scriptEnvironment() []any {
+	return []any{
 		manifest.Object{"name": "ADMIN", "value": Admin},
+		manifest.Object{"name": "ACCOUNTS", "value": accountsDir},
+		manifest.Object{"name": "WORK", "value": "/tmp"},
 	}
 }
 
@@ -121,7 +129,7 @@ func deployment(args *Args) manifest.Object {
 	initContainer := manifest.Container(manifest.Object{
 		"name": "init", "image": args.Image,
 		"command": []any{"bash", scriptsDir + "/init.sh"},
-		"env":     environment(),
+		"env":     append(environment(), scriptEnvironment()...),
 		"volumeMounts": append([]any{
 			manifest.Mount("accounts", accountsDir, true),
 			manifest.Mount("scripts", scriptsDir, true),
@@ -177,10 +185,9 @@ func deployment(args *Args) manifest.Object {
 // bootstrapJob is named by all that it does, so a change runs it again.
 func bootstrapJob(args *Args) manifest.Object {
 	name := "gitea-bootstrap-" + manifest.Hash(bootstrapScript, args.Image, args.Organization, args.WebhookURL)
-	env := []any{}
+	env := scriptEnvironment()
 	for _, pair := range [][2]string{
 		{"FORGE_URL", internalURL()},
-		{"ADMIN", Admin},
 		{"READER", reader},
 		{"WRITER", writer},
 		{"ORGANIZATION", args.Organization},

@@ -1,7 +1,7 @@
 # What push.sh and seed.sh share. Author and dates are fixed, so that the same
 # tree is the same commit.
 scripts=$(dirname -- "${BASH_SOURCE[0]}")
-export HOME=/tmp/home GIT_ASKPASS=$scripts/askpass.sh GIT_TERMINAL_PROMPT=0 GIT_CONFIG_NOSYSTEM=1
+export HOME=$WORK/home GIT_ASKPASS=$scripts/askpass.sh GIT_TERMINAL_PROMPT=0 GIT_CONFIG_NOSYSTEM=1
 export GIT_AUTHOR_NAME=NeuroScale GIT_AUTHOR_EMAIL=neuroscale@forge.invalid
 export GIT_AUTHOR_DATE='2000-01-01T00:00:00Z'
 export GIT_COMMITTER_NAME=$GIT_AUTHOR_NAME GIT_COMMITTER_EMAIL=$GIT_AUTHOR_EMAIL
@@ -11,9 +11,9 @@ mkdir -p "$HOME"
 # commit_tree MESSAGE: makes the tree in $TREE the only commit of a new repository
 # in the current directory.
 commit_tree() {
-  rm -rf /tmp/tree
-  mkdir -p /tmp/tree
-  cd /tmp/tree
+  rm -rf "$WORK/tree"
+  mkdir -p "$WORK/tree"
+  cd "$WORK/tree"
   tar -xzf "$TREE"
   git -c init.defaultBranch=main init --quiet
   git -c core.autocrlf=false add --all --force

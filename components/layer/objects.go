@@ -45,6 +45,7 @@ func pushJob(s pushSpec) manifest.Object {
 	env := []any{
 		manifest.Object{"name": "TREE", "value": "/etc/delivery/tree/" + archiveFile},
 		manifest.Object{"name": "CREDENTIALS", "value": "/etc/delivery/credentials"},
+		manifest.Object{"name": "WORK", "value": "/tmp"},
 	}
 	for _, key := range sortedKeys(s.env) {
 		env = append(env, manifest.Object{"name": key, "value": s.env[key]})

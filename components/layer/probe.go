@@ -121,6 +121,7 @@ func addProbe(set *manifest.Set, l *Layer, args *Args, application pulumi.Resour
 			"command": []any{"python3", "/etc/probe/scripts/probe.py"},
 			"env": []any{
 				manifest.Object{"name": "CANARIES", "value": "/etc/probe/canaries/canaries.json"},
+				manifest.Object{"name": "ACCOUNT", "value": "/var/run/secrets/kubernetes.io/serviceaccount"},
 				manifest.Object{"name": "SECONDS", "value": "240"},
 				manifest.Object{"name": "PYTHONDONTWRITEBYTECODE", "value": "1"},
 			},

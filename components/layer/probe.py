@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 
-ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+ACCOUNT = os.environ["ACCOUNT"]
 SERVER = "https://%s:%s" % (
     "[%s]" % os.environ["KUBERNETES_SERVICE_HOST"]
     if ":" in os.environ["KUBERNETES_SERVICE_HOST"]

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
@@ -142,7 +143,8 @@ func (r *Recording) Waits(g, other *Registration) bool {
 
 // AssertBelongs fails for every resource without a parent, every Kubernetes
 // object not applied by the one provider, and every URN registered twice.
-// Components named in roots may have the stack for a parent.
+// Components named in roots, and resources given there as type::name, may have the
+// stack for a parent.
 func (r *Recording) AssertBelongs(t *testing.T, roots ...string) {
 	t.Helper()
 	seen := map[string]bool{}
@@ -160,7 +162,7 @@ func (r *Recording) AssertBelongs(t *testing.T, roots ...string) {
 		if strings.HasPrefix(g.Type, "kubernetes:") {
 			assert.Equalf(t, provider, g.Provider, "provider of %s", g.URN)
 		}
-		if slices.Contains(roots, g.Name) && !g.Custom || strings.HasPrefix(g.Type, "pulumi:providers:") {
+		if slices.Contains(roots, g.Name) && !g.Custom || slices.Contains(roots, g.Type+"::"+g.Name) || strings.HasPrefix(g.Type, "pulumi:providers:") {
 			continue
 		}
 		assert.NotContainsf(t, g.Parent, "pulumi:pulumi:Stack", "%s has no component as parent", g.URN)
@@ -190,4 +192,26 @@ func (r *Recording) AssertNoSecretOutside(t *testing.T, texts ...string) {
 			assert.NotContainsf(t, content, text, "a secret is in %s", g.URN)
 		}
 	}
+}
+
+// Component runs build with the options a component gets in the stack: a
+// provider of the cluster.
+func Component(t *testing.T, build func(ctx *pulumi.Context, on pulumi.ResourceOption) error) *Recording {
+	t.Helper()
+	return MustRun(t, func(ctx *pulumi.Context) error {
+		provider, err := kubernetes.NewProvider(ctx, "cluster", &kubernetes.ProviderArgs{})
+		if err != nil {
+			return err
+		}
+		return build(ctx, pulumi.Providers(provider))
+	}, Options{})
+}
+
+// Refusal is the error of build, which must have registered nothing.
+func Refusal(t *testing.T, build func(ctx *pulumi.Context) error) string {
+	t.Helper()
+	r, err := Run(build, Options{})
+	require.Error(t, err)
+	assert.Empty(t, r.Registrations, "registered before the Args were looked at")
+	return err.Error()
 }

@@ -1,0 +1,171 @@
+package argocd
+
+import (
+	"encoding/base64"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/neuroscale-platform/neuroscale/components/forge"
+	"github.com/neuroscale-platform/neuroscale/components/manifest"
+	"github.com/neuroscale-platform/neuroscale/internal/recorder"
+)
+
+func repository(name string) forge.Repository {
+	return forge.Repository{
+		URL:    "http://forge/" + name + ".git",
+		Reader: forge.Account{Username: "reader", Password: pulumi.String(name + "-password").ToStringOutput()},
+	}
+}
+
+func args(t *testing.T) *Args {
+	return &Args{
+		Renderer: recorder.Renderer(t), Address: "10.0.0.7", NodePort: 30081,
+		Platform: repository("platform"), Endpoints: repository("endpoints"),
+		WebhookSecret: pulumi.String("hook-secret"), TenantNamespaces: []string{"default", "team"},
+	}
+}
+
+func build(t *testing.T) (*recorder.Recording, *ArgoCD) {
+	t.Helper()
+	var a *ArgoCD
+	r := recorder.Component(t, func(ctx *pulumi.Context, on pulumi.ResourceOption) error {
+		var err error
+		a, err = New(ctx, "argocd", args(t), on)
+		return err
+	})
+	return r, a
+}
+
+func TestWhatProcessesReadIsThereBeforeThem(t *testing.T) {
+	r, a := build(t)
+	r.AssertBelongs(t, "argocd")
+	for _, process := range []*recorder.Registration{
+		r.Get(t, "Deployment", "argocd-server"), r.Get(t, "StatefulSet", "argocd-application-controller"),
+	} {
+		for _, earlier := range []*recorder.Registration{
+			r.Get(t, "Namespace", Namespace), r.Get(t, "Secret", "argocd-secret"), r.Get(t, "Secret", "argocd-redis"),
+			r.Get(t, "Secret", "repository-platform"), r.Get(t, "Secret", "repository-tenants"),
+			r.Get(t, "ConfigMap", "argocd-cm"), r.Get(t, "ServiceAccount", "argocd-server"),
+			r.Get(t, "CustomResourceDefinition", "applications.argoproj.io"),
+			r.Get(t, "ClusterRole", "argocd-server"),
+		} {
+			assert.Truef(t, r.Waits(process, earlier), "%s does not wait for %s", process.URN, earlier.URN)
+		}
+		assert.False(t, r.Waits(process, r.Get(t, "Service", "argocd-server")))
+	}
+	for _, project := range r.Kind("AppProject") {
+		assert.True(t, r.Waits(project, r.Get(t, "CustomResourceDefinition", "appprojects.argoproj.io")))
+		assert.False(t, r.Waits(project, r.Get(t, "Deployment", "argocd-server")), "a project needs no process")
+	}
+	assert.False(t, r.Waits(r.Get(t, "ConfigMap", "argocd-cm"), r.Get(t, "CustomResourceDefinition", "applications.argoproj.io")))
+	assert.Len(t, a.Accepts, 2)
+	assert.Len(t, a.Ready, 5, "two projects, two workloads, one Service")
+}
+
+func TestObjectsOfTheNamespaceGoWithIt(t *testing.T) {
+	r, _ := build(t)
+	ns := r.Get(t, "Namespace", Namespace)
+	for _, g := range r.Registrations {
+		namespace, _ := recorder.At(g.Object(), "metadata.namespace").(string)
+		switch {
+		case g.Kind() == "AppProject":
+			assert.Empty(t, g.DeletedWith, "Applications are deleted under their project")
+		case namespace == Namespace:
+			assert.Equal(t, ns.URN, g.DeletedWith, g.URN)
+		default:
+			assert.Empty(t, g.DeletedWith, g.URN)
+		}
+	}
+}
+
+func TestTheSettingsSecretIsCompleteSoThatArgoCDNeverWritesIt(t *testing.T) {
+	r, _ := build(t)
+	secret := r.Get(t, "Secret", "argocd-secret")
+	secret.AssertSecret(t, "data")
+	data := secret.Object()["data"].(map[string]any)
+	decoded := map[string]string{}
+	for key, value := range data {
+		text, err := base64.StdEncoding.DecodeString(value.(string))
+		require.NoError(t, err)
+		decoded[key] = string(text)
+	}
+	assert.Equal(t, map[string]string{
+		"admin.password":      "argocd-admin bcryptHash",
+		"admin.passwordMtime": "2000-01-01T00:00:00Z",
+		"server.secretkey":    "argocd-server-key result",
+		"webhook.gogs.secret": "hook-secret",
+	}, decoded)
+	r.AssertNoSecretOutside(t, " result", " bcryptHash", "hook-secret", "-password")
+}
+
+func TestEachProjectReadsItsRepositoryOnly(t *testing.T) {
+	r, _ := build(t)
+	for project, name := range map[string]string{PlatformProject: "platform", TenantsProject: "endpoints"} {
+		url := "http://forge/" + name + ".git"
+		spec := r.Get(t, "AppProject", project).Object()["spec"]
+		assert.Equal(t, []any{url}, recorder.At(spec, "sourceRepos"))
+		secret := r.Get(t, "Secret", "repository-"+project)
+		assert.Equal(t, "repository", recorder.At(secret.Object(), "metadata.labels").(map[string]any)["argocd.argoproj.io/secret-type"])
+		assert.Equal(t, base64.StdEncoding.EncodeToString([]byte(project)), recorder.At(secret.Object(), "data.project"))
+		assert.Equal(t, base64.StdEncoding.EncodeToString([]byte(url)), recorder.At(secret.Object(), "data.url"))
+	}
+}
+
+func TestTenantsGetNoClusterKindNoRightsAndNoOtherNamespace(t *testing.T) {
+	r, _ := build(t)
+	spec := r.Get(t, "AppProject", TenantsProject).Object()["spec"]
+	assert.Empty(t, recorder.At(spec, "clusterResourceWhitelist"))
+	var namespaces []any
+	for _, destination := range recorder.At(spec, "destinations").([]any) {
+		namespaces = append(namespaces, recorder.At(destination, "namespace"))
+	}
+	assert.Equal(t, []any{"default", "team"}, namespaces)
+	kinds := recorder.At(spec, "namespaceResourceWhitelist").([]any)
+	assert.NotEmpty(t, kinds)
+	for _, kind := range kinds {
+		for _, part := range []string{"group", "kind"} {
+			assert.NotEqual(t, "*", recorder.At(kind, part))
+		}
+		assert.NotContains(t, []any{"Role", "RoleBinding", "ServiceAccount", "Secret", "ResourceQuota", "LimitRange", "Pod"}, recorder.At(kind, "kind"))
+	}
+}
+
+func TestTheServerHasItsNodePort(t *testing.T) {
+	r, a := build(t)
+	spec := r.Get(t, "Service", "argocd-server").Object()["spec"]
+	assert.Equal(t, "NodePort", recorder.At(spec, "type"))
+	assert.Equal(t, 30081.0, recorder.At(spec, "ports.0.nodePort"))
+	assert.Equal(t, "http://10.0.0.7:30081", a.URL)
+}
+
+func TestAnObjectWithoutNameIsRefused(t *testing.T) {
+	in := &installation{name: "argocd"}
+	err := in.apply([]manifest.Object{{"kind": "ConfigMap"}})
+	require.EqualError(t, err, "a rendered object has no kind or name: map[kind:ConfigMap]")
+}
+
+func TestBadArgs(t *testing.T) {
+	for want, change := range map[string]func(*Args){
+		"argocd: Args.Renderer is missing":       func(a *Args) { a.Renderer = nil },
+		"argocd: Args.Address is empty":          func(a *Args) { a.Address = "" },
+		"argocd: Args.Platform.URL is empty":     func(a *Args) { a.Platform.URL = "" },
+		"argocd: Args.Endpoints.URL is empty":    func(a *Args) { a.Endpoints.URL = "" },
+		"argocd: Args.NodePort is 0":             func(a *Args) { a.NodePort = 0 },
+		"argocd: Args.WebhookSecret is missing":  func(a *Args) { a.WebhookSecret = nil },
+		"argocd: Args.TenantNamespaces is empty": func(a *Args) { a.TenantNamespaces = nil },
+	} {
+		a := args(t)
+		change(a)
+		assert.Equal(t, want, recorder.Refusal(t, func(ctx *pulumi.Context) error {
+			_, err := New(ctx, "argocd", a)
+			return err
+		}))
+	}
+	assert.Equal(t, "argocd: no Args", recorder.Refusal(t, func(ctx *pulumi.Context) error {
+		_, err := New(ctx, "argocd", nil)
+		return err
+	}))
+}

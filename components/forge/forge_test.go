@@ -1,0 +1,134 @@
+package forge
+
+import (
+	"encoding/base64"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/neuroscale-platform/neuroscale/internal/recorder"
+)
+
+func args() *Args {
+	return &Args{
+		Image: "gitea:1", NodePort: 30082, Address: "10.0.0.7", Storage: "2Gi",
+		Organization: "acme", WebhookURL: "http://argocd/webhook",
+	}
+}
+
+func build(t *testing.T, a *Args) (*recorder.Recording, *Forge) {
+	t.Helper()
+	var f *Forge
+	r := recorder.Component(t, func(ctx *pulumi.Context, on pulumi.ResourceOption) error {
+		var err error
+		f, err = New(ctx, "forge", a, on)
+		return err
+	})
+	return r, f
+}
+
+func TestTheForgeIsReadyWhenItIsBootstrapped(t *testing.T) {
+	r, f := build(t, args())
+	r.AssertBelongs(t, "forge")
+	server, bootstrap := r.Get(t, "Deployment", "gitea"), r.Get(t, "Job", "gitea-bootstrap-*")
+	for _, earlier := range []*recorder.Registration{
+		r.Get(t, "Namespace", Namespace), r.Get(t, "Secret", "gitea-settings"), r.Get(t, "Secret", "gitea-accounts"),
+		r.Get(t, "ConfigMap", "gitea-scripts-*"), r.Get(t, "PersistentVolumeClaim", "gitea"),
+	} {
+		assert.Truef(t, r.Waits(server, earlier), "the server does not wait for %s", earlier.URN)
+	}
+	assert.True(t, r.Waits(bootstrap, server))
+	assert.True(t, r.Waits(bootstrap, r.Get(t, "Service", "gitea")))
+	assert.False(t, r.Waits(server, r.Get(t, "Service", "gitea")), "Pulumi waits for a Service until the server answers")
+	assert.Len(t, f.Ready, 1)
+}
+
+func TestURLsForPeopleAndForTheCluster(t *testing.T) {
+	_, f := build(t, args())
+	assert.Equal(t, "http://10.0.0.7:30082", f.URL)
+	assert.Equal(t, "http://10.0.0.7:30082/acme/endpoints.git", f.EndpointsURL)
+	assert.Equal(t, "http://gitea.forge.svc:3000/acme/endpoints.git", f.Endpoints.URL)
+	assert.Equal(t, "http://gitea.forge.svc:3000/acme/platform.git", f.Platform.URL)
+}
+
+func TestEachHasAnAccountOfItsOwn(t *testing.T) {
+	_, f := build(t, args())
+	assert.Equal(t, "ops", f.Admin.Username)
+	assert.Equal(t, "neuroscale", f.Platform.Writer.Username)
+	assert.Equal(t, "argocd", f.Platform.Reader.Username)
+	assert.Equal(t, "argocd", f.Endpoints.Reader.Username)
+}
+
+func TestSettings(t *testing.T) {
+	r, _ := build(t, args())
+	service := r.Get(t, "Service", "gitea").Object()
+	assert.Equal(t, 30082.0, recorder.At(service, "spec.ports.0.nodePort"))
+	claim := r.Get(t, "PersistentVolumeClaim", "gitea").Object()
+	assert.Equal(t, "2Gi", recorder.At(claim, "spec.resources.requests.storage"))
+	pod := recorder.At(r.Get(t, "Deployment", "gitea").Object(), "spec.template.spec")
+	for path, want := range map[string]any{
+		"automountServiceAccountToken": false, "securityContext.runAsUser": 1000.0,
+		"containers.0.image": "gitea:1", "containers.0.securityContext.readOnlyRootFilesystem": true,
+		"containers.0.resources.requests.cpu": "20m", "containers.0.resources.requests.memory": "128Mi",
+		"containers.0.resources.limits.memory": "384Mi", "containers.0.readinessProbe.periodSeconds": 2.0,
+		"containers.0.command": []any{"/app/gitea/gitea", "web", "--config", "/etc/gitea/app.ini"},
+		"initContainers.0.securityContext.allowPrivilegeEscalation": false,
+	} {
+		assert.Equal(t, want, recorder.At(pod, path), path)
+	}
+	assert.Equal(t, "Recreate", recorder.At(r.Get(t, "Deployment", "gitea").Object(), "spec.strategy.type"))
+}
+
+func TestSecretsAreGeneratedAndOnlyInSecrets(t *testing.T) {
+	r, _ := build(t, args())
+	settings, accounts := r.Get(t, "Secret", "gitea-settings"), r.Get(t, "Secret", "gitea-accounts")
+	settings.AssertSecret(t, "data")
+	accounts.AssertSecret(t, "data")
+	assert.Len(t, recorder.At(accounts.Object(), "data"), 4)
+	r.AssertNoSecretOutside(t, " result")
+	for _, g := range r.Registrations {
+		if g.Type == "random:index/randomPassword:RandomPassword" {
+			assert.Equal(t, false, g.Object()["special"], "%s would need quoting", g.Name)
+		}
+	}
+	text, err := base64.StdEncoding.DecodeString(recorder.At(settings.Object(), "data").(map[string]any)["app.ini"].(string))
+	require.NoError(t, err)
+	assert.NotContains(t, string(text), "@", "a placeholder is left")
+	assert.Contains(t, string(text), "ROOT_URL = http://gitea.forge.svc:3000/\n")
+	assert.Contains(t, string(text), "SECRET_KEY = forge-secret-key result\n")
+}
+
+func TestAnotherOrganizationIsBootstrappedAnew(t *testing.T) {
+	name := func(a *Args) string {
+		r, _ := build(t, a)
+		return r.Get(t, "Job", "gitea-bootstrap-*").ObjectName()
+	}
+	other := args()
+	other.Organization = "globex"
+	assert.Equal(t, name(args()), name(args()))
+	assert.NotEqual(t, name(args()), name(other))
+}
+
+func TestBadArgs(t *testing.T) {
+	for want, change := range map[string]func(*Args){
+		"forge: Args.Image is empty":        func(a *Args) { a.Image = "" },
+		"forge: Args.Address is empty":      func(a *Args) { a.Address = "" },
+		"forge: Args.Storage is empty":      func(a *Args) { a.Storage = "" },
+		"forge: Args.Organization is empty": func(a *Args) { a.Organization = "" },
+		"forge: Args.WebhookURL is empty":   func(a *Args) { a.WebhookURL = "" },
+		"forge: Args.NodePort is 0":         func(a *Args) { a.NodePort = 0 },
+	} {
+		a := args()
+		change(a)
+		assert.Equal(t, want, recorder.Refusal(t, func(ctx *pulumi.Context) error {
+			_, err := New(ctx, "forge", a)
+			return err
+		}))
+	}
+	assert.Equal(t, "forge: no Args", recorder.Refusal(t, func(ctx *pulumi.Context) error {
+		_, err := New(ctx, "forge", nil)
+		return err
+	}))
+}

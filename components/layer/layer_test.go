@@ -1,0 +1,236 @@
+package layer
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/neuroscale-platform/neuroscale/components/forge"
+	"github.com/neuroscale-platform/neuroscale/components/manifest"
+	"github.com/neuroscale-platform/neuroscale/internal/recorder"
+)
+
+type tree struct {
+	hash    string
+	archive []byte
+	err     error
+}
+
+func (t tree) Hash() string             { return t.hash }
+func (t tree) Archive() ([]byte, error) { return t.archive, t.err }
+func (t tree) Version() string          { return "upstream v1" }
+
+func deliveryArgs(ready ...pulumi.Resource) *DeliveryArgs {
+	writer := forge.Account{Username: "writer", Password: pulumi.ToSecret(pulumi.String("the-password")).(pulumi.StringOutput)}
+	return &DeliveryArgs{
+		Repository: forge.Repository{URL: "http://forge/platform.git", Writer: writer},
+		GitImage:   "git:1", ProbeImage: "python:1", Project: "platform", ApplicationNamespace: "argocd",
+		RepositoryReady: ready, ControllerReady: ready,
+	}
+}
+
+func deliver(t *testing.T, layers ...*Args) *recorder.Recording {
+	t.Helper()
+	return recorder.Component(t, func(ctx *pulumi.Context, on pulumi.ResourceOption) error {
+		ready, err := manifest.New(ctx, "ready", manifest.Namespace("ready"), on)
+		if err != nil {
+			return err
+		}
+		d, err := NewDelivery(ctx, "delivery", deliveryArgs(ready), on)
+		if err != nil {
+			return err
+		}
+		var before []*Layer
+		for _, args := range layers {
+			args.Delivery, args.After = d, before
+			l, err := New(ctx, args, on)
+			if err != nil {
+				return err
+			}
+			before = []*Layer{l}
+		}
+		return nil
+	})
+}
+
+func args(name string) *Args {
+	return &Args{Name: name, Tree: tree{hash: "abc123", archive: []byte("archive")}, Namespace: "there"}
+}
+
+func TestALayerGoesFromConfigMapToProbeInOrder(t *testing.T) {
+	first := args("first")
+	first.Probe = []Canary{canary("good", Admit, "")}
+	r := deliver(t, first)
+	r.AssertBelongs(t, "delivery", "first", "kubernetes:core/v1:Namespace::ready")
+
+	chain := []*recorder.Registration{
+		r.Get(t, "Job", "probe-first-abc123"), r.Get(t, "Application", "first"),
+		r.Get(t, "Job", "layer-first-abc123"), r.Get(t, "ConfigMap", "layer-first-abc123"),
+		r.Get(t, "Namespace", Namespace),
+	}
+	for i := 1; i < len(chain); i++ {
+		assert.Truef(t, r.Waits(chain[i-1], chain[i]), "%s does not wait for %s", chain[i-1].URN, chain[i].URN)
+	}
+	ready := r.Get(t, "Namespace", "ready")
+	assert.True(t, r.Waits(chain[2], ready), "the push does not wait for the repository")
+	assert.True(t, r.Waits(chain[1], ready), "the Application does not wait for its controller")
+	assert.True(t, r.Waits(chain[2], r.Get(t, "Secret", "platform-writer")))
+
+	object := chain[1].Object()
+	for path, want := range map[string]any{
+		"spec.project": "platform", "spec.source.repoURL": "http://forge/platform.git",
+		"spec.source.targetRevision": "layer/first/abc123", "spec.destination.namespace": "there",
+		"spec.syncPolicy.automated.prune": true, "spec.syncPolicy.automated.selfHeal": true,
+		"spec.syncPolicy.retry.limit": -1.0, "metadata.finalizers.0": Finalizer, "spec.source.kustomize": nil,
+	} {
+		assert.Equal(t, want, recorder.At(object, path), path)
+	}
+	var waits []string
+	require.NoError(t, json.Unmarshal([]byte(recorder.At(object["metadata"], "annotations").(map[string]any)["pulumi.com/waitFor"].(string)), &waits))
+	assert.Equal(t, []string{
+		"jsonpath={.status.sync.status}=Synced",
+		"jsonpath={.status.sync.comparedTo.source.targetRevision}=layer/first/abc123",
+		"jsonpath={.status.operationState.phase}=Succeeded",
+		"jsonpath={.status.health.status}=Healthy",
+	}, waits)
+	assert.Equal(t, "YXJjaGl2ZQ==", chain[3].Object()["binaryData"].(map[string]any)["tree.tgz"])
+}
+
+func TestALaterLayerIsPushedAtOnceAndSyncedWhenTheEarlierIsReady(t *testing.T) {
+	first := args("first")
+	first.Probe = []Canary{canary("good", Admit, "")}
+	r := deliver(t, first, args("second"))
+	probe := r.Get(t, "Job", "probe-first-abc123")
+	assert.True(t, r.Waits(r.Get(t, "Application", "second"), probe))
+	assert.False(t, r.Waits(r.Get(t, "Job", "layer-second-abc123"), r.Get(t, "Application", "first")))
+}
+
+func TestTheProbeMayCreateItsCanariesAndNothingElse(t *testing.T) {
+	a := args("first")
+	a.Probe = []Canary{canary("good", Admit, ""), canary("bad", Deny, "check.example.com")}
+	a.Probe[1].Object["metadata"] = map[string]any{"name": "bad", "namespace": "elsewhere"}
+	r := deliver(t, a)
+	assert.Empty(t, r.Kind("ClusterRole"))
+	roles := r.Kind("Role")
+	require.Len(t, roles, 2)
+	for _, role := range roles {
+		rules := role.Object()["rules"].([]any)
+		assert.Equal(t, []any{map[string]any{
+			"apiGroups": []any{"example.com"}, "resources": []any{"things"}, "verbs": []any{"create"},
+		}}, rules)
+	}
+	pod := recorder.At(r.Get(t, "Job", "probe-first-*").Object(), "spec.template.spec").(map[string]any)
+	assert.Equal(t, "probe-first", pod["serviceAccountName"])
+	assert.Equal(t, true, pod["automountServiceAccountToken"])
+	push := recorder.At(r.Get(t, "Job", "layer-first-*").Object(), "spec.template.spec").(map[string]any)
+	assert.Equal(t, false, push["automountServiceAccountToken"], "a push needs no access to the API")
+}
+
+func TestPatchesOfApplyTimeGoIntoTheApplicationOnly(t *testing.T) {
+	a := args("first")
+	a.Patches = []Patch{{Group: "g", Version: "v1", Kind: "K", Name: "n", Operations: pulumi.String("[]").ToStringOutput()}}
+	a.Ignore = []IgnoredDifference{{Group: "g", Kind: "K", JQPaths: []string{".rules"}}}
+	r := deliver(t, a)
+	spec := r.Get(t, "Application", "first").Object()["spec"]
+	assert.Equal(t, []any{map[string]any{
+		"target": map[string]any{"group": "g", "version": "v1", "kind": "K", "name": "n"}, "patch": "[]",
+	}}, recorder.At(spec, "source.kustomize.patches"))
+	assert.Equal(t, []any{map[string]any{"group": "g", "kind": "K", "jqPathExpressions": []any{".rules"}}},
+		recorder.At(spec, "ignoreDifferences"))
+}
+
+func TestJobsAreConfined(t *testing.T) {
+	a := args("first")
+	a.Probe = []Canary{canary("good", Admit, "")}
+	r := deliver(t, a)
+	jobs := r.Kind("Job")
+	require.Len(t, jobs, 2)
+	for _, job := range jobs {
+		spec := recorder.At(job.Object(), "spec.template.spec")
+		container := recorder.At(spec, "containers.0")
+		for path, want := range map[string]any{
+			"securityContext.runAsNonRoot": true, "securityContext.readOnlyRootFilesystem": true,
+			"securityContext.allowPrivilegeEscalation": false, "securityContext.capabilities.drop": []any{"ALL"},
+			"resources.requests.cpu": "10m", "imagePullPolicy": "IfNotPresent",
+		} {
+			assert.Equalf(t, want, recorder.At(container, path), "%s of %s", path, job.URN)
+		}
+		assert.NotNil(t, recorder.At(job.Object(), "spec.activeDeadlineSeconds"), "a Job without an end")
+	}
+	r.Get(t, "Secret", "platform-writer").AssertSecret(t, "data")
+	r.AssertNoSecretOutside(t, "the-password")
+}
+
+func TestWhatLivesInTheNamespaceGoesWithIt(t *testing.T) {
+	r := deliver(t, args("first"))
+	ns := r.Get(t, "Namespace", Namespace)
+	for _, g := range []*recorder.Registration{r.Get(t, "ConfigMap", "layer-first-*"), r.Get(t, "Job", "layer-first-*"), r.Get(t, "Secret", "platform-writer")} {
+		assert.Equal(t, ns.URN, g.DeletedWith, g.URN)
+	}
+	assert.Empty(t, r.Get(t, "Application", "first").DeletedWith, "its objects would stay")
+}
+
+func TestBadArgsOfALayer(t *testing.T) {
+	delivery := &Delivery{args: deliveryArgs()}
+	good := func() *Args {
+		a := args("first")
+		a.Delivery = delivery
+		return a
+	}
+	for name, test := range map[string]struct {
+		change func(*Args)
+		want   string
+	}{
+		"no name":      {func(a *Args) { a.Name = "" }, "layer : Args.Name is empty"},
+		"no tree":      {func(a *Args) { a.Tree = nil }, "layer first: Args.Tree is empty"},
+		"empty hash":   {func(a *Args) { a.Tree = tree{} }, "layer first: Args.Tree is empty"},
+		"no delivery":  {func(a *Args) { a.Delivery = nil }, "layer first: Args.Delivery is missing"},
+		"no namespace": {func(a *Args) { a.Namespace = "" }, "layer first: Args.Namespace is empty"},
+		"no target":    {func(a *Args) { a.Patches = []Patch{{Kind: "K"}} }, "layer first: Args.Patches[0] needs a Kind, a Name and Operations"},
+		"broken tree":  {func(a *Args) { a.Tree = tree{hash: "h", err: errors.New("no")} }, "layer first: archive: no"},
+		"big tree": {func(a *Args) { a.Tree = tree{hash: "h", archive: bytes.Repeat([]byte("x"), maxArchive+1)} },
+			"layer first: its archive has 1048577 bytes, a ConfigMap holds 1048576: split the layer"},
+		"anonymous denial": {func(a *Args) { a.Probe = []Canary{canary("bad", Deny, "")} },
+			"layer first: Args.Probe[0]: By is empty, a denial needs the name of its webhook"},
+		"no expectation": {func(a *Args) { a.Probe = []Canary{canary("bad", "", "")} },
+			`layer first: Args.Probe[0]: Expect is "": admit or deny`},
+		"nameless canary": {func(a *Args) { a.Probe = []Canary{canary("", Admit, "")} },
+			"layer first: Args.Probe[0]: Object has no metadata.name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := good()
+			test.change(a)
+			assert.Equal(t, test.want, recorder.Refusal(t, func(ctx *pulumi.Context) error {
+				_, err := New(ctx, a)
+				return err
+			}))
+		})
+	}
+	assert.Equal(t, "layer: no Args", recorder.Refusal(t, func(ctx *pulumi.Context) error {
+		_, err := New(ctx, nil)
+		return err
+	}))
+}
+
+func TestBadArgsOfTheDelivery(t *testing.T) {
+	for want, change := range map[string]func(*DeliveryArgs){
+		"delivery: Args.Repository.URL is empty":             func(a *DeliveryArgs) { a.Repository.URL = "" },
+		"delivery: Args.Repository.Writer.Username is empty": func(a *DeliveryArgs) { a.Repository.Writer.Username = "" },
+		"delivery: Args.GitImage is empty":                   func(a *DeliveryArgs) { a.GitImage = "" },
+		"delivery: Args.ProbeImage is empty":                 func(a *DeliveryArgs) { a.ProbeImage = "" },
+		"delivery: Args.Project is empty":                    func(a *DeliveryArgs) { a.Project = "" },
+		"delivery: Args.ApplicationNamespace is empty":       func(a *DeliveryArgs) { a.ApplicationNamespace = "" },
+	} {
+		a := deliveryArgs()
+		change(a)
+		assert.Equal(t, want, recorder.Refusal(t, func(ctx *pulumi.Context) error {
+			_, err := NewDelivery(ctx, "delivery", a)
+			return err
+		}))
+	}
+}

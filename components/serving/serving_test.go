@@ -1,0 +1,152 @@
+package serving
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/neuroscale-platform/neuroscale/components/forge"
+	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/recorder"
+)
+
+func build(t *testing.T, settings config.Serving) (*recorder.Recording, *Serving) {
+	t.Helper()
+	var s *Serving
+	r := recorder.Component(t, func(ctx *pulumi.Context, on pulumi.ResourceOption) error {
+		d, err := layer.NewDelivery(ctx, "delivery", &layer.DeliveryArgs{
+			Repository: forge.Repository{
+				URL:    "http://forge/platform.git",
+				Writer: forge.Account{Username: "writer", Password: pulumi.String("p").ToStringOutput()},
+			},
+			GitImage: "git:1", ProbeImage: "python:1", Project: "platform", ApplicationNamespace: "argocd",
+		}, on)
+		if err != nil {
+			return err
+		}
+		s, err = New(ctx, "serving", &Args{
+			Settings: settings, Address: "10.0.0.7", Renderer: recorder.Renderer(t), Delivery: d,
+		}, on)
+		return err
+	})
+	return r, s
+}
+
+func TestWebhooksComeAfterTheirServerAndItsCertificate(t *testing.T) {
+	r, s := build(t, config.Default().Serving)
+	r.AssertBelongs(t, "delivery", "serving")
+	kserve, runtimes := r.Get(t, "Application", "kserve"), r.Get(t, "Application", "kserve-runtimes")
+	certificate := r.Get(t, "Secret", "kserve-webhook-server-cert")
+	assert.True(t, r.Waits(kserve, certificate), "the server could not mount its certificate")
+	assert.True(t, r.Waits(kserve, r.Get(t, "Job", "probe-knative-*")))
+	assert.True(t, r.Waits(runtimes, kserve), "webhooks without a server refuse everything")
+	assert.True(t, r.Waits(r.Get(t, "Job", "probe-kserve-runtimes-*"), runtimes))
+	assert.Len(t, s.Layers, 3)
+	assert.Equal(t, "http://10.0.0.7:30080", s.GatewayURL)
+}
+
+func TestEveryWebhookTrustsTheAuthority(t *testing.T) {
+	r, _ := build(t, config.Default().Serving)
+	patches := recorder.At(r.Get(t, "Application", "kserve-runtimes").Object(), "spec.source.kustomize.patches").([]any)
+	value := base64.StdEncoding.EncodeToString([]byte("serving-webhook-authority certPem"))
+	paths := map[string][]string{}
+	for _, patch := range patches {
+		var operations []map[string]string
+		require.NoError(t, json.Unmarshal([]byte(recorder.At(patch, "patch").(string)), &operations))
+		name := recorder.At(patch, "target.name").(string)
+		for _, operation := range operations {
+			assert.Equal(t, "add", operation["op"])
+			assert.Equal(t, value, operation["value"])
+			paths[name] = append(paths[name], operation["path"])
+		}
+	}
+	assert.Equal(t, map[string][]string{
+		"mutating":   {"/webhooks/0/clientConfig/caBundle", "/webhooks/1/clientConfig/caBundle"},
+		"validating": {"/webhooks/0/clientConfig/caBundle"},
+	}, paths)
+}
+
+func TestTheCertificateIsForTheWebhooksServiceAndItsKeySecret(t *testing.T) {
+	r, _ := build(t, config.Default().Serving)
+	request := r.Type(t, "tls:index/certRequest:CertRequest", "serving-webhook")
+	assert.Equal(t, []any{"kserve-webhook-server-service.kserve.svc"}, request.Object()["dnsNames"])
+	authority := r.Type(t, "tls:index/selfSignedCert:SelfSignedCert", "serving-webhook-authority")
+	assert.Equal(t, true, authority.Object()["isCaCertificate"])
+	secret := r.Get(t, "Secret", "kserve-webhook-server-cert")
+	secret.AssertSecret(t, "data")
+	assert.Equal(t, "kubernetes.io/tls", secret.Object()["type"])
+	r.AssertNoSecretOutside(t, "privateKeyPem")
+}
+
+func TestCanariesAskBothWebhooksForYesAndNo(t *testing.T) {
+	for name, canaries := range map[string][]layer.Canary{"knative": knativeCanaries(), "kserve": kserveCanaries()} {
+		answers := map[layer.Expect]int{}
+		for _, c := range canaries {
+			answers[c.Expect]++
+		}
+		assert.Equal(t, map[layer.Expect]int{layer.Admit: 1, layer.Deny: 1}, answers, name)
+	}
+}
+
+func TestSettingsReachTheRenderedLayers(t *testing.T) {
+	s := config.Default().Serving
+	s.Domain = "models.example"
+	s.Gateway.NodePort = 31000
+	s.DefaultResources = config.Resources{CPU: "75m", Memory: "300Mi", Limits: config.Limits{CPU: "2", Memory: "600Mi"}}
+	s.RegistriesSkippingTagResolving = []string{"docker.io", "quay.io"}
+	s.ScaleToZeroGracePeriod, s.StableWindow = config.Duration(10*time.Second), config.Duration(time.Minute)
+
+	objects := map[string]map[string]any{}
+	renderer := recorder.Renderer(t)
+	knative, err := renderer.Layer(t.Context(), KnativeLayer, knativePatches(s)...)
+	require.NoError(t, err)
+	kserve, err := renderer.Layer(t.Context(), KServeLayer, kservePatches(s)...)
+	require.NoError(t, err)
+	for _, object := range append(knative.Objects(), kserve.Objects()...) {
+		objects[recorder.At(object, "metadata.name").(string)] = object
+	}
+	assert.Equal(t, map[string]any{"models.example": ""}, objects["config-domain"]["data"], "the default domain is left")
+	assert.Equal(t, "docker.io,quay.io", recorder.At(objects["config-deployment"], "data.registries-skipping-tag-resolving"))
+	assert.Equal(t, "10s", recorder.At(objects["config-autoscaler"], "data.scale-to-zero-grace-period"))
+	assert.Equal(t, "1m", recorder.At(objects["config-autoscaler"], "data.stable-window"))
+	assert.Equal(t, "NodePort", recorder.At(objects["kourier"], "spec.type"))
+	assert.EqualValues(t, 31000, recorder.At(objects["kourier"], "spec.ports.0.nodePort"))
+	assert.JSONEq(t, `{"resource":{"cpuRequest":"75m","memoryRequest":"300Mi","cpuLimit":"2","memoryLimit":"600Mi"}}`,
+		recorder.At(objects["inferenceservice-config"], "data.inferenceService").(string))
+	assert.JSONEq(t, `{"ingressDomain":"models.example","urlScheme":"http"}`,
+		recorder.At(objects["inferenceservice-config"], "data.ingress").(string))
+	annotations := recorder.At(objects["kserve-controller-manager"], "spec.template.metadata.annotations").(map[string]any)
+	assert.Equal(t, "models.example", annotations["neuroscale.dev/domain"], "the controller is not restarted")
+}
+
+func TestBadArgs(t *testing.T) {
+	good := func() *Args {
+		return &Args{
+			Settings: config.Default().Serving, Address: "a", Renderer: recorder.Renderer(t), Delivery: &layer.Delivery{},
+		}
+	}
+	for want, change := range map[string]func(*Args){
+		"serving: Args.Settings.Domain is empty":       func(a *Args) { a.Settings.Domain = "" },
+		"serving: Args.Settings.Gateway.NodePort is 0": func(a *Args) { a.Settings.Gateway.NodePort = 0 },
+		"serving: Args.Address is empty":               func(a *Args) { a.Address = "" },
+		"serving: Args.Renderer is missing":            func(a *Args) { a.Renderer = nil },
+		"serving: Args.Delivery is missing":            func(a *Args) { a.Delivery = nil },
+	} {
+		a := good()
+		change(a)
+		assert.Equal(t, want, recorder.Refusal(t, func(ctx *pulumi.Context) error {
+			_, err := New(ctx, "serving", a)
+			return err
+		}))
+	}
+	assert.Equal(t, "serving: no Args", recorder.Refusal(t, func(ctx *pulumi.Context) error {
+		_, err := New(ctx, "serving", nil)
+		return err
+	}))
+}

@@ -1,0 +1,109 @@
+package stacks
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
+
+	"github.com/neuroscale-platform/neuroscale/components/argocd"
+	"github.com/neuroscale-platform/neuroscale/components/cluster"
+	"github.com/neuroscale-platform/neuroscale/gitops"
+	"github.com/neuroscale-platform/neuroscale/internal/recorder"
+	"github.com/neuroscale-platform/neuroscale/internal/render"
+)
+
+// realRenderer renders the layers the program delivers.
+func realRenderer(t *testing.T) *render.Renderer {
+	t.Helper()
+	r, err := Options{}.renderer()
+	require.NoError(t, err)
+	return r
+}
+
+// clusterScoped are the kinds of our layers that live outside namespaces.
+var clusterScoped = []string{
+	"Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding",
+	"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
+	"ClusterServingRuntime", "ClusterStorageContainer",
+}
+
+func group(object map[string]any) string {
+	version := object["apiVersion"].(string)
+	if dir := filepath.Dir(version); dir != "." {
+		return dir
+	}
+	return ""
+}
+
+func TestTheProjectPermitsAllThatLayersContain(t *testing.T) {
+	r := realRenderer(t)
+	used := map[argocd.Kind]bool{}
+	for _, name := range r.Layers() {
+		if name == argocd.Layer {
+			continue
+		}
+		tree, err := r.Layer(context.Background(), name)
+		require.NoError(t, err)
+		for _, object := range tree.Objects() {
+			kind := argocd.Kind{Group: group(object), Kind: object["kind"].(string)}
+			if slices.Contains(clusterScoped, kind.Kind) {
+				used[kind] = true
+				assert.Containsf(t, argocd.PlatformClusterKinds, kind, "in layer %s", name)
+				continue
+			}
+			namespace, _ := recorder.At(object, "metadata.namespace").(string)
+			assert.Containsf(t, argocd.PlatformNamespaces, namespace, "%s %v in layer %s",
+				kind.Kind, recorder.At(object, "metadata.name"), name)
+		}
+	}
+	for _, kind := range argocd.PlatformClusterKinds {
+		assert.Truef(t, used[kind], "the project permits %v, which no layer contains", kind)
+	}
+}
+
+func TestTheRealLayersMakeAStack(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	require.NoError(t, os.WriteFile(file, []byte(kubeconfig), 0o600))
+	r := recorder.MustRun(t, New(Options{
+		Config: map[string]string{"neuroscale:serving": `{"domain":"models.example","defaultResources":{"cpu":"75m"}}`},
+		Cluster: func(args *cluster.Args) {
+			args.Kubeconfig = file
+			args.Reach = func(context.Context, string) error { return nil }
+		},
+	}), recorder.Options{})
+	r.AssertBelongs(t, "cluster", "forge", "argocd", "delivery", "serving", "endpoints")
+	assert.Len(t, r.Kind("Application"), 3)
+
+	tree, err := realRenderer(t).Layer(context.Background(), argocd.Layer)
+	require.NoError(t, err)
+	applied := map[string]bool{}
+	for _, g := range r.Registrations {
+		applied[g.Kind()+"/"+g.ObjectName()] = true
+	}
+	for _, object := range tree.Objects() {
+		id := object["kind"].(string) + "/" + recorder.At(object, "metadata.name").(string)
+		assert.Truef(t, applied[id], "%s of Argo CD's layer is not applied", id)
+	}
+}
+
+func TestTheFirstContentIsWhatTenantsMayMerge(t *testing.T) {
+	files, err := fs.Glob(gitops.FS, "apps/*/*.yaml")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		content, err := fs.ReadFile(gitops.FS, file)
+		require.NoError(t, err)
+		var object map[string]any
+		require.NoError(t, yaml.Unmarshal(content, &object), file)
+		kind := argocd.Kind{Group: group(object), Kind: object["kind"].(string)}
+		assert.Contains(t, argocd.TenantKinds, kind, file)
+		assert.Nil(t, recorder.At(object, "metadata.namespace"), "%s: the Application says where it goes", file)
+	}
+}
