@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+
+	"github.com/neuroscale-platform/neuroscale/sealed/internal/registry"
 )
 
 // gibibytesPerGo is what compiling one entry leaves in the build caches, about.
@@ -156,9 +158,9 @@ func (b *builder) execute(ctx context.Context, plan []*Recipe) error {
 		jobs[i] = &job{Recipe: r, work: filepath.Join(work, name), root: filepath.Join(work, name, "root"), fetched: make(chan struct{}), made: make(chan struct{}), done: make(chan struct{})}
 		b.jobs[r.Name] = jobs[i]
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		downloads, ctx := errgroup.WithContext(ctx)
+		downloads, ctx := errgroup.WithContext(gctx)
 		downloads.SetLimit(2)
 		for _, j := range jobs {
 			downloads.Go(func() error { return b.step(ctx, j, PhaseDownload, nil, j.fetched, b.fetch) })
@@ -167,7 +169,7 @@ func (b *builder) execute(ctx context.Context, plan []*Recipe) error {
 	})
 	g.Go(func() error {
 		for _, j := range jobs {
-			if err := b.step(ctx, j, PhaseBuild, j.fetched, j.made, b.fill); err != nil {
+			if err := b.step(gctx, j, PhaseBuild, j.fetched, j.made, b.fill); err != nil {
 				return err
 			}
 		}
@@ -175,7 +177,7 @@ func (b *builder) execute(ctx context.Context, plan []*Recipe) error {
 	})
 	g.Go(func() error {
 		for _, j := range jobs {
-			if err := b.step(ctx, j, PhaseAssemble, j.made, j.done, b.finish); err != nil {
+			if err := b.step(gctx, j, PhaseAssemble, j.made, j.done, b.finish); err != nil {
 				return err
 			}
 			b.event(j.Name, PhaseDone, j.spent)
@@ -184,6 +186,10 @@ func (b *builder) execute(ctx context.Context, plan []*Recipe) error {
 	})
 	if err := g.Wait(); err != nil {
 		return err
+	}
+	if err := registry.Sweep(ctx, RegistryDir(b.cache)); err != nil {
+		// It only costs space, and the next build tries again.
+		fmt.Fprintln(b.log, err)
 	}
 	if b.keep {
 		return os.RemoveAll(work)

@@ -196,7 +196,7 @@ func (b *builder) finish(ctx context.Context, j *job) error {
 	case j.Tool != nil:
 		rec.Size, err = b.installTool(j)
 	case j.shared:
-		rec.Layer, err = b.packAndStore(ctx, j)
+		rec.Layer, err = b.shareLayer(ctx, j)
 	default:
 		rec.Digest, rec.Size, err = b.assemble(ctx, j)
 	}
@@ -210,48 +210,55 @@ func (b *builder) finish(ctx context.Context, j *job) error {
 	return errors.Join(b.writeRecord(j.Recipe, rec), os.RemoveAll(j.work))
 }
 
-func (b *builder) packAndStore(ctx context.Context, j *job) (*blob, error) {
+// packTree packs the job's tree.
+func (b *builder) packTree(j *job) (blob, v1.Layer, error) {
 	owners := map[string][2]int{}
 	for p, d := range j.Dirs {
 		uid, gid, _, err := d.owner()
 		if err != nil {
-			return nil, err
+			return blob{}, nil, err
 		}
 		owners[p] = [2]int{uid, gid}
 	}
 	file := filepath.Join(j.work, "layer.tar.zst")
-	layer, err := pack(j.root, file, owners)
+	packed, err := pack(j.root, file, owners)
+	return packed, fileLayer(packed, file), err
+}
+
+// shareLayer stores the job's tree for images to be made of.
+func (b *builder) shareLayer(ctx context.Context, j *job) (*blob, error) {
+	packed, layer, err := b.packTree(j)
+	if err != nil {
+		return nil, err
+	}
+	img, err := mutate.AppendLayers(emptyImage(), layer)
 	if err != nil {
 		return nil, err
 	}
 	b.event(j.Name, PhasePush, time.Since(b.start))
-	return &layer, b.store.addLayer(ctx, layer, file)
+	return &packed, b.store.addImage(ctx, layersRepository+":"+j.Name, img)
 }
 
-// assemble stores the job's layer on top of the shared ones as an image and
+// assemble stores the job's tree on top of the shared layers as an image and
 // returns its digest and the size of its layers in bytes.
 func (b *builder) assemble(ctx context.Context, j *job) (digest string, size int64, err error) {
-	own, err := b.packAndStore(ctx, j)
-	if err != nil {
-		return "", 0, err
-	}
 	var layers []v1.Layer
-	for _, name := range append(slices.Clone(j.Layers), "") {
-		layer := own
-		if name != "" {
-			rec, err := b.record(b.table.layer(name))
-			if err != nil {
-				return "", 0, fmt.Errorf("layer %s: %w", name, err)
-			}
-			layer = rec.Layer
+	for _, name := range j.Layers {
+		rec, err := b.record(b.table.layer(name))
+		if err != nil {
+			return "", 0, fmt.Errorf("layer %s: %w", name, err)
 		}
-		l, err := b.store.layer(ctx, *layer)
+		l, err := b.store.sharedLayer(ctx, *rec.Layer)
 		if err != nil {
 			return "", 0, err
 		}
-		layers, size = append(layers, l), size+layer.Size
+		layers, size = append(layers, l), size+rec.Layer.Size
 	}
-	img, err := mutate.AppendLayers(mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON), layers...)
+	own, layer, err := b.packTree(j)
+	if err != nil {
+		return "", 0, err
+	}
+	img, err := mutate.AppendLayers(emptyImage(), append(layers, layer)...)
 	if err != nil {
 		return "", 0, err
 	}
@@ -269,7 +276,12 @@ func (b *builder) assemble(ctx context.Context, j *job) (digest string, size int
 	if err != nil {
 		return "", 0, err
 	}
-	return d.String(), size, b.store.addImage(ctx, j.reference, img)
+	b.event(j.Name, PhasePush, time.Since(b.start))
+	return d.String(), size + own.Size, b.store.addImage(ctx, j.reference, img)
+}
+
+func emptyImage() v1.Image {
+	return mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 }
 
 func (r *Recipe) environment() []string {

@@ -64,8 +64,11 @@ func (b *builder) fetchGo(ctx context.Context, r *Recipe, src, mod string) error
 		}
 	}
 	c := command{dir: src, env: b.goEnv(r), log: b.log}
-	args := append([]string{"list", "-deps", "-tags", strings.Join(r.Go.Tags, ","), "-f", "{{with .Error}}{{.}}{{end}}"}, r.packages()...)
-	if _, err := c.run(ctx, "go", args...); err != nil {
+	args := []string{"list", "-deps", "-tags", strings.Join(r.Go.Tags, ","), "-f", "{{with .Error}}{{.}}{{end}}"}
+	if len(r.Go.Generate) > 0 {
+		args = append(args, "-e") // what is generated is not there yet
+	}
+	if _, err := c.run(ctx, "go", append(args, r.packages()...)...); err != nil {
 		return err
 	}
 	if r.Go.PNPM != nil {

@@ -282,6 +282,7 @@ func TestOnlyWhatIsMissingIsBuilt(t *testing.T) {
 	require.Empty(t, again(), "nothing changed")
 
 	require.NoError(t, os.RemoveAll(filepath.Join(RegistryDir(cache), "docker/registry/v2/repositories/group")))
+	b.store = reopen(t, cache)
 	require.Equal(t, []string{"small"}, again(), "the registry lost the image")
 
 	rec, err := b.record(b.table.layer("ground"))

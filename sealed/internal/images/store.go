@@ -19,7 +19,8 @@ import (
 	"github.com/neuroscale-platform/neuroscale/sealed/internal/registry"
 )
 
-// layersRepository holds the layers images are put together from.
+// layersRepository holds the shared layers, each as an image under its name, so
+// that its tag keeps it.
 const layersRepository = "neuroscale/layers"
 
 // store is the registry's folder, served on loopback for as long as it is used.
@@ -54,13 +55,9 @@ func (s *store) tag(reference string) (name.Tag, error) {
 	return name.NewTag(s.host+"/"+t.RepositoryStr()+":"+t.TagStr(), name.Insecure)
 }
 
-func (s *store) layerReference(d v1.Hash) (name.Digest, error) {
-	return name.NewDigest(s.host+"/"+layersRepository+"@"+d.String(), name.Insecure)
-}
-
-// layer is a stored layer; an image made of it references the stored blob.
-func (s *store) layer(ctx context.Context, b blob) (v1.Layer, error) {
-	ref, err := s.layerReference(b.Digest)
+// sharedLayer is a stored layer; an image made of it references the stored blob.
+func (s *store) sharedLayer(ctx context.Context, b blob) (v1.Layer, error) {
+	ref, err := name.NewDigest(s.host+"/"+layersRepository+"@"+b.Digest.String(), name.Insecure)
 	if err != nil {
 		return nil, err
 	}
@@ -74,14 +71,9 @@ func (s *store) layer(ctx context.Context, b blob) (v1.Layer, error) {
 	return &remote.MountableLayer{Layer: storedLayer{b, open}, Reference: ref}, nil
 }
 
-// addLayer stores the packed layer in file.
-func (s *store) addLayer(ctx context.Context, b blob, file string) error {
-	ref, err := s.layerReference(b.Digest)
-	if err != nil {
-		return err
-	}
-	l := storedLayer{b, func() (io.ReadCloser, error) { return os.Open(file) }}
-	return remote.WriteLayer(ref.Context(), l, remote.WithContext(ctx))
+// fileLayer is a packed layer that is not stored yet.
+func fileLayer(b blob, file string) v1.Layer {
+	return storedLayer{b, func() (io.ReadCloser, error) { return os.Open(file) }}
 }
 
 // hasLayer says whether the layer's bytes are in the store.

@@ -13,7 +13,8 @@ import (
 
 	"github.com/distribution/distribution/v3/configuration"
 	"github.com/distribution/distribution/v3/registry/handlers"
-	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem"
+	"github.com/distribution/distribution/v3/registry/storage"
+	"github.com/distribution/distribution/v3/registry/storage/driver/filesystem"
 	"github.com/sirupsen/logrus"
 )
 
@@ -36,6 +37,20 @@ func Handler(ctx context.Context, dir string, readOnly bool) (h http.Handler, er
 		}
 	}()
 	return handlers.NewApp(ctx, config(abs, readOnly)), nil
+}
+
+// Sweep removes from dir what no tag needs: images that lost their tag to a
+// newer one, and their parts. Nobody may push meanwhile; reading goes on.
+func Sweep(ctx context.Context, dir string) error {
+	driver := filesystem.New(filesystem.DriverParameters{RootDirectory: dir, MaxThreads: 25})
+	r, err := storage.NewRegistry(ctx, driver, storage.EnableDelete)
+	if err != nil {
+		return fmt.Errorf("open the registry folder %s: %w", dir, err)
+	}
+	if err := storage.MarkAndSweep(ctx, driver, r, storage.GCOpts{RemoveUntagged: true, Quiet: true}); err != nil {
+		return fmt.Errorf("remove unused images from %s: %w", dir, err)
+	}
+	return nil
 }
 
 // Log sends the registry's log to w; the library has one log per process.

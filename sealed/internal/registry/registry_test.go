@@ -72,3 +72,35 @@ func TestFolderThatIsAFileIsAnError(t *testing.T) {
 	_, err := Handler(t.Context(), f, false)
 	require.ErrorContains(t, err, f)
 }
+
+func TestSweepRemovesOnlyWhatNoTagNeeds(t *testing.T) {
+	dir := t.TempDir()
+	host := serve(t, dir, false)
+	old, err := push(t, host)
+	require.NoError(t, err)
+	now, err := push(t, host)
+	require.NoError(t, err)
+	require.NoError(t, Sweep(t.Context(), dir))
+
+	host = serve(t, dir, true)
+	for digest, there := range map[v1.Hash]bool{old: false, now: true} {
+		ref, err := name.NewDigest(host+"/coredns/coredns@"+digest.String(), name.Insecure)
+		require.NoError(t, err)
+		img, err := remote.Image(ref)
+		if !there {
+			require.ErrorContains(t, err, "MANIFEST_UNKNOWN")
+			continue
+		}
+		require.NoError(t, err)
+		layers, err := img.Layers()
+		require.NoError(t, err)
+		for _, l := range layers {
+			r, err := l.Compressed()
+			require.NoError(t, err)
+			require.NoError(t, r.Close())
+		}
+	}
+	blobs, err := filepath.Glob(filepath.Join(dir, "docker/registry/v2/blobs/sha256/*/*/data"))
+	require.NoError(t, err)
+	require.Len(t, blobs, 4, "manifest, config and two layers")
+}
