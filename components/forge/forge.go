@@ -4,6 +4,7 @@ package forge
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -18,9 +19,10 @@ const (
 	// Admin is the account people sign in with.
 	Admin = "ops"
 
-	// reader is Argo CD's account, writer the program's.
+	// reader is Argo CD's account, writer the program's. Accounts and
+	// organizations share one space of names.
 	reader = "argocd"
-	writer = "neuroscale"
+	writer = "platform-writer"
 
 	// Service serves pages and Git at Port.
 	Service = "gitea"
@@ -65,6 +67,9 @@ func (a *Args) validate() error {
 	}
 	if a.NodePort == 0 {
 		errs = append(errs, errors.New("forge: Args.NodePort is 0"))
+	}
+	if slices.Contains([]string{Admin, reader, writer}, a.Organization) {
+		errs = append(errs, fmt.Errorf("forge: Args.Organization is %s: an account has that name", a.Organization))
 	}
 	return errors.Join(errs...)
 }

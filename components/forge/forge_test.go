@@ -56,7 +56,7 @@ func TestURLsForPeopleAndForTheCluster(t *testing.T) {
 func TestEachHasAnAccountOfItsOwn(t *testing.T) {
 	_, f := build(t, args())
 	assert.Equal(t, "ops", f.Admin.Username)
-	assert.Equal(t, "neuroscale", f.Platform.Writer.Username)
+	assert.Equal(t, "platform-writer", f.Platform.Writer.Username)
 	assert.Equal(t, "argocd", f.Platform.Reader.Username)
 	assert.Equal(t, "argocd", f.Endpoints.Reader.Username)
 }
@@ -113,12 +113,13 @@ func TestAnotherOrganizationIsBootstrappedAnew(t *testing.T) {
 
 func TestBadArgs(t *testing.T) {
 	for want, change := range map[string]func(*Args){
-		"forge: Args.Image is empty":        func(a *Args) { a.Image = "" },
-		"forge: Args.Address is empty":      func(a *Args) { a.Address = "" },
-		"forge: Args.Storage is empty":      func(a *Args) { a.Storage = "" },
-		"forge: Args.Organization is empty": func(a *Args) { a.Organization = "" },
-		"forge: Args.WebhookURL is empty":   func(a *Args) { a.WebhookURL = "" },
-		"forge: Args.NodePort is 0":         func(a *Args) { a.NodePort = 0 },
+		"forge: Args.Image is empty":                                   func(a *Args) { a.Image = "" },
+		"forge: Args.Address is empty":                                 func(a *Args) { a.Address = "" },
+		"forge: Args.Storage is empty":                                 func(a *Args) { a.Storage = "" },
+		"forge: Args.Organization is empty":                            func(a *Args) { a.Organization = "" },
+		"forge: Args.WebhookURL is empty":                              func(a *Args) { a.WebhookURL = "" },
+		"forge: Args.Organization is argocd: an account has that name": func(a *Args) { a.Organization = "argocd" },
+		"forge: Args.NodePort is 0":                                    func(a *Args) { a.NodePort = 0 },
 	} {
 		a := args()
 		change(a)
