@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -93,7 +95,7 @@ func (b *builder) lock(ctx context.Context) (unlock func(), err error) {
 	}
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
-	for {
+	for told := false; ; told = true {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
 			return func() { f.Close() }, nil
@@ -101,6 +103,9 @@ func (b *builder) lock(ctx context.Context) (unlock func(), err error) {
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			f.Close()
 			return nil, fmt.Errorf("lock the image cache: %w", err)
+		}
+		if !told {
+			b.event("another build", PhaseWaiting, time.Since(b.start))
 		}
 		select {
 		case <-ctx.Done():
@@ -217,7 +222,7 @@ func (b *builder) step(ctx context.Context, j *job, phase string, before, after 
 		} else if j.shared {
 			kind = "layer"
 		}
-		return fmt.Errorf("%s of %s %s failed: %w", phase, kind, j.Name, err)
+		return fmt.Errorf("%s of %s %s failed: %s%w", phase, kind, j.Name, advice(err), err)
 	}
 	j.spent += time.Since(start)
 	close(after)
@@ -233,6 +238,21 @@ func wait(ctx context.Context, ready <-chan struct{}) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// unreachable is how the programs that download say that they cannot.
+var unreachable = []string{
+	"no such host", "Temporary failure resolving", "Temporary failure in name resolution", "Could not resolve",
+	"connection refused", "Connection refused", "network is unreachable", "Network is unreachable",
+	"i/o timeout", "dns error", "EAI_AGAIN", "ENOTFOUND", "ECONNREFUSED", "proxyconnect",
+}
+
+// advice is a sentence on what to do about an error that is not the recipe's.
+func advice(err error) string {
+	if slices.ContainsFunc(unreachable, func(s string) bool { return strings.Contains(err.Error(), s) }) {
+		return "a package registry cannot be reached: check this machine's network and proxy settings and run it again, it continues where it stopped: "
+	}
+	return ""
 }
 
 func (b *builder) checkSpace(plan []*Recipe) error {

@@ -57,6 +57,7 @@ func (a *apt) get(ctx context.Context, c command, args ...string) ([]byte, error
 		"-o", "Dir::State::status=" + filepath.Join(a.dir, "status"),
 		"-o", "Dir::Cache=" + filepath.Join(a.dir, "cache"),
 		"-o", "APT::Install-Recommends=false", "-o", "APT::Sandbox::User=root", "-o", "Debug::NoLocking=true",
+		"-o", "APT::Update::Error-Mode=any",
 	}
 	// Other vendors' sources of the host are none of ours.
 	if f := "/etc/apt/sources.list.d/debian.sources"; exists(f) {

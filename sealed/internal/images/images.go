@@ -33,8 +33,10 @@ type Options struct {
 // Progress is told what happens, from several goroutines but never at once.
 type Progress func(Event)
 
-// Phases of an entry, in order. A cached entry has no other.
+// Phases of an entry, in order. A cached entry has no other. PhaseWaiting is of
+// no entry: another process builds.
 const (
+	PhaseWaiting  = "waiting"
 	PhaseCached   = "cached"
 	PhaseDownload = "download"
 	PhaseBuild    = "build"
@@ -45,7 +47,7 @@ const (
 
 // Event is one step of one entry.
 type Event struct {
-	Name    string
+	Name    string // of the entry; with PhaseWaiting of what is waited for
 	Phase   string
 	Done    int     // entries that are finished, this one included
 	Total   int     // entries to finish

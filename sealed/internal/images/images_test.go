@@ -2,6 +2,7 @@ package images
 
 import (
 	"archive/tar"
+	"archive/zip"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -386,4 +387,57 @@ func TestFolderThatIsNotTheRepositoryIsNamed(t *testing.T) {
 	dir := t.TempDir()
 	_, err := Ensure(t.Context(), Options{Cache: dir, Repo: dir})
 	require.ErrorContains(t, err, dir+" is not the repository")
+}
+
+func TestUnreachableRegistryIsSaidWithWhatToDo(t *testing.T) {
+	t.Setenv("GOPROXY", "http://127.0.0.1:1")
+	t.Setenv("GONOSUMDB", "*")
+	b, _ := small(t, "pause")
+	r := b.table.entry("helper")
+	r.Module, r.Version, r.Sum = "example.com/none", "v1.0.0", "h1:x"
+	_, err := build(t, b)
+	require.ErrorContains(t, err, "of tool helper failed: a package registry cannot be reached: check this machine's network and proxy settings")
+}
+
+func TestWrongChecksumOfAModuleIsRefused(t *testing.T) {
+	proxy := t.TempDir()
+	at := filepath.Join(proxy, "example.com/m/@v")
+	require.NoError(t, writeFile(filepath.Join(at, "v1.0.0.info"), []byte(`{"Version":"v1.0.0"}`)))
+	require.NoError(t, writeFile(filepath.Join(at, "v1.0.0.mod"), []byte("module example.com/m\n")))
+	archive, err := os.Create(filepath.Join(at, "v1.0.0.zip"))
+	require.NoError(t, err)
+	z := zip.NewWriter(archive)
+	w, err := z.Create("example.com/m@v1.0.0/go.mod")
+	require.NoError(t, err)
+	_, err = w.Write([]byte("module example.com/m\n"))
+	require.NoError(t, err)
+	require.NoError(t, z.Close())
+	require.NoError(t, archive.Close())
+	t.Setenv("GOPROXY", "file://"+proxy)
+	t.Setenv("GONOSUMDB", "*")
+
+	b, _ := small(t, "pause")
+	r := b.table.entry("helper")
+	r.Module, r.Version, r.Sum = "example.com/m", "v1.0.0", "h1:pinned"
+	_, err = build(t, b)
+	require.ErrorContains(t, err, "example.com/m@v1.0.0 has checksum h1:")
+	require.ErrorContains(t, err, "expected h1:pinned")
+}
+
+func TestSecondBuilderWaitsAndSaysSo(t *testing.T) {
+	b, _ := small(t, "pause")
+	unlock, err := b.lock(t.Context())
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	b.progress = func(e Event) {
+		require.Equal(t, PhaseWaiting, e.Phase)
+		cancel()
+	}
+	_, err = b.lock(ctx)
+	require.ErrorIs(t, err, context.Canceled)
+	unlock()
+	unlock, err = b.lock(t.Context())
+	require.NoError(t, err)
+	unlock()
 }
