@@ -98,9 +98,7 @@ func (c config) arguments() map[string][]string {
 			"--listen-client-urls=" + etcdURL, "--advertise-client-urls=" + etcdURL,
 			"--listen-peer-urls=http://127.0.0.1:2380", "--initial-advertise-peer-urls=http://127.0.0.1:2380",
 			"--initial-cluster=default=http://127.0.0.1:2380",
-			"--unsafe-no-fsync", "--auto-compaction-retention=1", "--log-level=warn",
-			// One member elects itself; there is nobody to wait for.
-			"--heartbeat-interval=10", "--election-timeout=100",
+			"--unsafe-no-fsync", "--auto-compaction-retention=1",
 		},
 		containerd: {"--config=" + c.ConfigDir + "/containerd.toml"},
 		apiServer: {

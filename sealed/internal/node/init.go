@@ -143,7 +143,7 @@ func startClients(ctx context.Context, i *Instance, s *process.Supervisor, all m
 		return fmt.Errorf("read kubeconfig: %w", err)
 	}
 	if err := poll(ctx, apiTimeout, func() (bool, error) { return apiReady(ctx, config), nil }); err != nil {
-		return fmt.Errorf("the API server was not ready in %s; see its log: %w", apiTimeout, err)
+		return fmt.Errorf("the API server was not ready in %s: %w", apiTimeout, err)
 	}
 	for _, name := range []string{kubelet, controllerManager, scheduler, proxy} {
 		s.Run(ctx, all[name])

@@ -95,18 +95,27 @@ func Bring(ctx context.Context, o Options, images Images) (*Instance, error) {
 		return i, nil
 	}
 	begun = time.Now()
-	if running {
-		o.Say("instance %s is running, process %d; waiting for it", i.Name, i.PID)
-	} else {
+	start := func() error {
 		if err := prepare(ctx, o, i, images); err != nil {
-			return nil, err
+			return err
 		}
 		if err := launch(i); err != nil {
-			return nil, err
+			return err
 		}
 		o.Say("started, process %d, address %s %s", i.PID, i.NodeIP(), seconds())
+		return becomeReady(ctx, o, i, seconds)
 	}
-	if err := becomeReady(ctx, o, i, seconds); err != nil {
+	if running {
+		o.Say("instance %s is running, process %d; waiting for it", i.Name, i.PID)
+		// It may have been dying already when we looked.
+		if err = becomeReady(ctx, o, i, seconds); errors.Is(err, errEnded) {
+			o.Say("%s; starting it again", err)
+			err = start()
+		}
+	} else {
+		err = start()
+	}
+	if err != nil {
 		return nil, err
 	}
 	i.State = Up
@@ -330,11 +339,14 @@ func becomeReady(ctx context.Context, o Options, i *Instance, seconds func() str
 
 const readyTimeout = 2 * time.Minute
 
+// errEnded is what every end of a node is.
+var errEnded = errors.New("the node ended")
+
 // why the node ended, as it said itself.
 func (i *Instance) why() error {
 	said, err := os.ReadFile(i.failure())
 	if err != nil {
-		return fmt.Errorf("the node ended without a word; see `sealed logs node --name %s`", i.Name)
+		return fmt.Errorf("%w without a word, see `sealed logs node --name %s`", errEnded, i.Name)
 	}
-	return errors.New(strings.TrimSpace(string(said)))
+	return fmt.Errorf("%w: %s, see `sealed logs --name %s`", errEnded, strings.TrimSpace(string(said)), i.Name)
 }

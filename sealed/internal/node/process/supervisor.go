@@ -92,7 +92,7 @@ func (s *Supervisor) keep(ctx context.Context, spec Spec) error {
 		}
 		s.log.Warn("ended", "process", spec.Name, "how", describe(status), "crashes", crashes)
 		if crashes >= maxCrashes {
-			return fmt.Errorf("%s %s %d times in a row; see its log", spec.Name, describe(status), crashes)
+			return fmt.Errorf("%s %s %d times in a row", spec.Name, describe(status), crashes)
 		}
 		select {
 		case <-time.After(delay):
