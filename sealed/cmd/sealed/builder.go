@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -62,7 +63,11 @@ func (b *builder) Ensure(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "images: %d built, %d cached %.1fs\n", len(result.Built), len(result.Cached), result.Seconds)
-	return os.Remove(path)
+	// Two commands may have built at once.
+	if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 func (b *builder) report(e images.Event) {
