@@ -185,7 +185,7 @@ func (b *builder) execute(ctx context.Context, plan []*Recipe) error {
 			if err := b.step(gctx, j, PhaseAssemble, j.made, j.done, b.finish); err != nil {
 				return err
 			}
-			b.event(j.Name, PhaseDone, j.spent)
+			b.event(j.label(), PhaseDone, j.spent)
 		}
 		return nil
 	})
@@ -207,22 +207,27 @@ func (b *builder) execute(ctx context.Context, plan []*Recipe) error {
 	return os.RemoveAll(b.build)
 }
 
+// label is the recipe's name with what it makes, as people read it.
+func (r *Recipe) label() string {
+	switch {
+	case r.shared:
+		return "layer " + r.Name
+	case r.Tool != nil:
+		return "tool " + r.Name
+	}
+	return "image " + r.Name
+}
+
 // step waits for what comes before, does one phase of the job and opens the way
 // for what comes after. Its error names the job.
 func (b *builder) step(ctx context.Context, j *job, phase string, before, after chan struct{}, do func(context.Context, *job) error) error {
 	if err := wait(ctx, before); err != nil {
 		return err
 	}
-	b.event(j.Name, phase, time.Since(b.start))
+	b.event(j.label(), phase, time.Since(b.start))
 	start := time.Now()
 	if err := do(ctx, j); err != nil {
-		kind := "image"
-		if j.Tool != nil {
-			kind = "tool"
-		} else if j.shared {
-			kind = "layer"
-		}
-		return fmt.Errorf("%s of %s %s failed: %s%w", phase, kind, j.Name, advice(err), err)
+		return fmt.Errorf("%s of %s failed: %s%w", phase, j.label(), advice(err), err)
 	}
 	j.spent += time.Since(start)
 	close(after)

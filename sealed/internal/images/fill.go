@@ -235,7 +235,7 @@ func (b *builder) shareLayer(ctx context.Context, j *job) (*blob, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.event(j.Name, PhasePush, time.Since(b.start))
+	b.event(j.label(), PhasePush, time.Since(b.start))
 	return &packed, b.store.addImage(ctx, layersRepository+":"+j.Name, img)
 }
 
@@ -276,7 +276,7 @@ func (b *builder) assemble(ctx context.Context, j *job) (digest string, size int
 	if err != nil {
 		return "", 0, err
 	}
-	b.event(j.Name, PhasePush, time.Since(b.start))
+	b.event(j.label(), PhasePush, time.Since(b.start))
 	return d.String(), size + own.Size, b.store.addImage(ctx, j.reference, img)
 }
 

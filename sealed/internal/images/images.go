@@ -47,7 +47,7 @@ const (
 
 // Event is one step of one entry.
 type Event struct {
-	Name    string // of the entry; with PhaseWaiting of what is waited for
+	Name    string // "image argocd", "layer base", "tool pulumi"; with PhaseWaiting what is waited for
 	Phase   string
 	Done    int     // entries that are finished, this one included
 	Total   int     // entries to finish
@@ -121,7 +121,7 @@ func Ensure(ctx context.Context, o Options) (*Result, error) {
 			res.Built = append(res.Built, r.Name)
 		} else if len(o.Only) == 0 {
 			res.Cached = append(res.Cached, r.Name)
-			b.event(r.Name, PhaseCached, time.Since(start))
+			b.event(r.label(), PhaseCached, time.Since(start))
 		}
 		if rec.Digest != "" {
 			res.Digests[r.Name] = rec.Digest

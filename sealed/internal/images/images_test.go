@@ -368,7 +368,7 @@ func TestProgressCountsEveryEntryOnce(t *testing.T) {
 	}
 	require.Equal(t, []int{1, 2, 3}, done)
 	for _, phase := range []string{PhaseDownload, PhaseBuild, PhaseAssemble, PhasePush} {
-		require.True(t, slices.ContainsFunc(events, func(e Event) bool { return e.Name == "small" && e.Phase == phase }), phase)
+		require.True(t, slices.ContainsFunc(events, func(e Event) bool { return e.Name == "image small" && e.Phase == phase }), phase)
 	}
 }
 
