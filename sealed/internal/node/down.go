@@ -72,7 +72,7 @@ func Remove(ctx context.Context, o Options, purge bool) error {
 	if err := metadb.DropContainers(i.Path("containerd")); err != nil {
 		return err
 	}
-	i.State, i.PID, i.StartTime = Down, 0, 0
+	i.State, i.PID, i.StartTime, i.Launched = Down, 0, 0, time.Time{}
 	if err := i.Save(); err != nil {
 		return err
 	}

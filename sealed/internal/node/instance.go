@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"time"
 
 	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/process"
 )
@@ -65,6 +66,8 @@ type Instance struct {
 	// started, in clock ticks since boot; 0 when there is none.
 	PID       int    `json:"pid,omitempty"`
 	StartTime uint64 `json:"startTime,omitempty"`
+	// Launched is when that was, in whole seconds, as Kubernetes counts.
+	Launched time.Time `json:"launched,omitzero"`
 
 	cache string
 }

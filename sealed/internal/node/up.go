@@ -168,7 +168,7 @@ func install(ctx context.Context, o Options, names []string) error {
 // prepare clears what an instance that was killed left behind and writes all
 // that the node reads.
 func prepare(ctx context.Context, o Options, i *Instance, images Images) error {
-	i.State, i.PID, i.StartTime = Starting, 0, 0
+	i.State, i.PID, i.StartTime, i.Launched = Starting, 0, 0, time.Now().UTC().Truncate(time.Second)
 	if err := i.Save(); err != nil {
 		return err
 	}
@@ -322,12 +322,12 @@ func becomeReady(ctx context.Context, o Options, i *Instance, seconds func() str
 		return err
 	}
 	o.Say("%d add-on objects applied %s", n, seconds())
-	c, err := newCluster(config)
+	c, err := newCluster(config, i)
 	if err != nil {
 		return err
 	}
-	if err := poll(ctx, readyTimeout, alive(func() bool { return c.nodeReady(ctx, i.FullName()) == nil })); err != nil {
-		return fmt.Errorf("node %s is not Ready: %w: %w", i.FullName(), err, c.nodeReady(ctx, i.FullName()))
+	if err := poll(ctx, readyTimeout, alive(func() bool { return c.nodeReady(ctx) == nil })); err != nil {
+		return fmt.Errorf("node %s is not Ready: %w: %w", i.FullName(), err, c.nodeReady(ctx))
 	}
 	o.Say("node Ready %s", seconds())
 	if err := poll(ctx, readyTimeout, alive(func() bool { return c.dnsReady(ctx) == nil })); err != nil {

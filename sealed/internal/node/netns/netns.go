@@ -15,6 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// The namespaces of a process are those of its first thread, and that one cannot
+// be thrown away: keeping the main goroutine on it keeps ours off it.
+func init() { runtime.LockOSThread() }
+
 // Dir is where the named namespaces are.
 const Dir = "/run/netns"
 

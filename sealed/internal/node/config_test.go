@@ -1,0 +1,82 @@
+package node
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func example(t *testing.T) *Instance {
+	t.Helper()
+	return &Instance{Name: "a", Index: 7, State: Starting, cache: t.TempDir()}
+}
+
+func exampleConfig(t *testing.T) config {
+	return newConfig(example(t), Spec{PauseImage: "registry.example/pause:1", PluginDir: "/usr/lib/cni"})
+}
+
+// TestConfigurationIsAsMeasured guards settings that were found the hard way:
+// a change of any of them must be looked at.
+func TestConfigurationIsAsMeasured(t *testing.T) {
+	c := exampleConfig(t)
+	files, err := c.files()
+	require.NoError(t, err)
+	var text strings.Builder
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		fmt.Fprintf(&text, "=== %s\n%s", path, files[path])
+	}
+	arguments := c.arguments()
+	for _, name := range Processes {
+		fmt.Fprintf(&text, "=== %s\n%s\n", name, strings.Join(arguments[name], "\n"))
+	}
+	golden := filepath.Join("testdata", "config.golden")
+	if *update {
+		require.NoError(t, os.MkdirAll("testdata", 0o755))
+		require.NoError(t, os.WriteFile(golden, []byte(text.String()), 0o644))
+	}
+	want, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), text.String())
+}
+
+func TestKubeletUsesTheInstancesOwnCgroup(t *testing.T) {
+	files, err := exampleConfig(t).files()
+	require.NoError(t, err)
+	var kubelet map[string]any
+	require.NoError(t, yaml.UnmarshalStrict(files["kubelet.yaml"], &kubelet))
+	assert.Equal(t, "/neuroscale-a", kubelet["cgroupRoot"], "two nodes must not share pods' cgroups")
+	assert.Equal(t, []any{DNSIP}, kubelet["clusterDNS"])
+}
+
+func TestNoSecretIsAnArgument(t *testing.T) {
+	for name, args := range exampleConfig(t).arguments() {
+		for _, arg := range args {
+			assert.NotContains(t, strings.ToLower(arg), "token=", name)
+			assert.NotContains(t, strings.ToLower(arg), "password=", name)
+		}
+	}
+}
+
+func TestEveryProcessHasAProgram(t *testing.T) {
+	look := func(name string) (string, error) { return "/usr/bin/" + name, nil }
+	specs, err := exampleConfig(t).processes(Spec{Binaries: "/tools"}, look)
+	require.NoError(t, err)
+	assert.ElementsMatch(t, Processes, slices.Collect(maps.Keys(specs)))
+	assert.Equal(t, "/tools/kubelet", specs[kubelet].Path)
+	assert.Equal(t, "/usr/bin/etcd", specs[etcd].Path)
+
+	_, err = exampleConfig(t).processes(Spec{}, func(name string) (string, error) { return "", errors.New("not found") })
+	assert.ErrorContains(t, err, "is not on PATH")
+}

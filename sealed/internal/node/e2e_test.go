@@ -1,0 +1,242 @@
+package node_test
+
+import (
+	"encoding/json"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
+
+	"github.com/neuroscale-platform/neuroscale/sealed/internal/node"
+	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/cgroup"
+	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/netns"
+)
+
+const (
+	instance = "t-node"
+	fullName = "neuroscale-" + instance
+)
+
+// machine drives the real command line on this machine.
+type machine struct {
+	*testing.T
+	program, cache string
+}
+
+func newMachine(t *testing.T) *machine {
+	t.Helper()
+	if os.Getenv("NEUROSCALE_E2E") != "1" || os.Getuid() != 0 {
+		t.Skip("set NEUROSCALE_E2E=1 and be root to run a real node")
+	}
+	cache := os.Getenv("NEUROSCALE_CACHE")
+	if cache == "" {
+		base, err := os.UserCacheDir()
+		require.NoError(t, err)
+		cache = filepath.Join(base, "neuroscale")
+	}
+	m := &machine{t, filepath.Join(t.TempDir(), "sealed"), cache}
+	m.run("", "go", "build", "-o", m.program, "../../cmd/sealed")
+	t.Cleanup(func() { m.sealed("down", "--purge") })
+	m.sealed("down", "--purge")
+	return m
+}
+
+func (m *machine) run(stdin, name string, args ...string) string {
+	m.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	cmd.Env = m.env()
+	out, err := cmd.CombinedOutput()
+	require.NoError(m, err, "%s %s: %s", name, strings.Join(args, " "), out)
+	return string(out)
+}
+
+func (m *machine) sealed(args ...string) string {
+	m.Helper()
+	return m.run("", m.program, append(args, "--name", instance)...)
+}
+
+func (m *machine) up() string { m.Helper(); return m.sealed("up", "--skip-images") }
+
+func (m *machine) kubectl(stdin string, args ...string) string {
+	m.Helper()
+	return m.run(stdin, m.kubectlPath(), args...)
+}
+
+func (m *machine) kubectlPath() string {
+	return filepath.Join(m.cache, "tools", "kubernetes", "kubectl")
+}
+
+func (m *machine) env() []string { return append(os.Environ(), "KUBECONFIG="+m.path("kubeconfig")) }
+
+func (m *machine) path(parts ...string) string {
+	return filepath.Join(append([]string{m.cache, "instances", instance}, parts...)...)
+}
+
+func (m *machine) pid() int {
+	m.Helper()
+	i, err := node.Load(m.cache, instance)
+	require.NoError(m, err)
+	require.NotZero(m, i.PID)
+	return i.PID
+}
+
+// assertGone fails if anything of the node is left outside its folder.
+func (m *machine) assertGone() {
+	m.Helper()
+	entries, err := os.ReadDir("/proc")
+	require.NoError(m, err)
+	for _, e := range entries {
+		command, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
+		assert.NotContains(m, string(command), fullName, "process %s is left", e.Name())
+		assert.NotContains(m, string(command), "node-init\x00--name\x00"+instance+"\x00", "process %s is left", e.Name())
+	}
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	require.NoError(m, err)
+	assert.NotContains(m, string(mounts), fullName, "a mount is left")
+	assert.NotContains(m, string(mounts), m.path(), "a mount is left")
+	assert.False(m, netns.Exists(fullName), "the network namespace is left")
+	i, err := node.Load(m.cache, instance)
+	require.NoError(m, err)
+	if i.Index >= 0 {
+		_, err = net.InterfaceByName(i.Link())
+		assert.Error(m, err, "the interface is left")
+	}
+	all, err := cgroup.Hierarchies("/proc/self/mountinfo")
+	require.NoError(m, err)
+	assert.False(m, cgroup.Exists(all, fullName), "a cgroup is left")
+}
+
+// image of the table of upstreams, so that no version is written down twice.
+func image(t *testing.T, upstream, name string) string {
+	t.Helper()
+	content, err := os.ReadFile("../../../gitops/upstream.yaml")
+	require.NoError(t, err)
+	var table struct {
+		Upstreams map[string]struct{ Images map[string]string }
+	}
+	require.NoError(t, yaml.Unmarshal(content, &table))
+	found := table.Upstreams[upstream].Images[name]
+	require.NotEmpty(t, found)
+	return found
+}
+
+func TestNodeRunsPodsAndLeavesNothingHoweverItEnds(t *testing.T) {
+	m := newMachine(t)
+	m.up()
+	for _, path := range []string{"kubeconfig", "passphrase"} {
+		info, err := os.Stat(m.path(path))
+		require.NoError(t, err)
+		assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), path)
+	}
+
+	begun := time.Now()
+	assert.Contains(t, m.up(), "is up and healthy")
+	assert.Less(t, time.Since(begun), 3*time.Second, "a node that is up is not waited for")
+
+	m.kubectl(strings.ReplaceAll(podWithVolume, "IMAGE", image(t, "argo-cd", "redis")), "apply", "-f", "-")
+	m.kubectl("", "wait", "--for=condition=Ready", "pod/keeper", "--timeout=60s")
+	m.kubectl("", "exec", "keeper", "--", "redis-cli", "set", "answer", "42")
+	stored, err := filepath.Glob(m.path("volumes", "*", "appendonlydir"))
+	require.NoError(t, err)
+	assert.Len(t, stored, 1, "a pod that is not root writes to its volume")
+
+	var status node.Status
+	require.NoError(t, json.Unmarshal([]byte(m.sealed("status", "-o", "json")), &status))
+	assert.True(t, status.Ready)
+	for _, p := range status.Processes {
+		assert.NotZero(t, p.PID, p.Name)
+	}
+
+	t.Log("the node is killed: the next up brings the same cluster back")
+	require.NoError(t, syscall.Kill(m.pid(), syscall.SIGKILL))
+	m.up()
+	// Until the kubelet has looked, pods are as ready as they were before.
+	assert.Eventually(t, func() bool {
+		cmd := exec.Command(m.kubectlPath(), "exec", "keeper", "--", "redis-cli", "get", "answer")
+		cmd.Env = m.env()
+		out, err := cmd.CombinedOutput()
+		return err == nil && strings.Contains(string(out), "42")
+	}, time.Minute, 200*time.Millisecond, "the pod runs again and its volume is kept")
+
+	t.Log("the node is killed: down clears what is left")
+	require.NoError(t, syscall.Kill(m.pid(), syscall.SIGKILL))
+	begun = time.Now()
+	m.sealed("down")
+	assert.Less(t, time.Since(begun), 10*time.Second)
+	m.assertGone()
+	kept, err := os.ReadDir(m.path())
+	require.NoError(t, err)
+	for _, e := range kept {
+		assert.Contains(t, []string{"containerd", "instance.json"}, e.Name(), "belongs to the cluster that ended")
+	}
+
+	t.Log("a new cluster knows nothing of the old one")
+	m.up()
+	assert.Contains(t, m.kubectl("", "get", "pods", "--namespace=default"), "No resources found")
+	m.sealed("down", "--purge")
+	m.assertGone()
+	assert.NoDirExists(t, m.path())
+	assert.NoFileExists(t, m.path()+".lock")
+}
+
+func TestUpThatIsKilledAtAnyMomentCanBeRepeatedOrUndone(t *testing.T) {
+	m := newMachine(t)
+	for n, moment := range []time.Duration{10 * time.Millisecond, 60 * time.Millisecond, 150 * time.Millisecond, time.Second, 3 * time.Second} {
+		cmd := exec.Command(m.program, "up", "--skip-images", "--name", instance)
+		require.NoError(t, cmd.Start())
+		timer := time.AfterFunc(moment, func() { _ = cmd.Process.Kill() })
+		_ = cmd.Wait()
+		timer.Stop()
+		if n%2 == 0 {
+			m.up()
+		}
+		m.sealed("down")
+		m.assertGone()
+	}
+}
+
+const podWithVolume = `
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata:
+  name: keeper
+spec:
+  accessModes: [ReadWriteOnce]
+  resources:
+    requests:
+      storage: 1Gi
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: keeper
+spec:
+  terminationGracePeriodSeconds: 1
+  securityContext:
+    runAsNonRoot: true
+    runAsUser: 12345
+  containers:
+    - name: redis
+      image: IMAGE
+      command: [redis-server, --dir, /data, --appendonly, "yes", --appendfsync, always]
+      readinessProbe:
+        exec:
+          command: [redis-cli, ping]
+        periodSeconds: 1
+      volumeMounts:
+        - name: data
+          mountPath: /data
+  volumes:
+    - name: data
+      persistentVolumeClaim:
+        claimName: keeper
+`
