@@ -106,7 +106,7 @@ func Unmarshal(t *testing.T, fields *structpb.Struct) Props {
 // Configure configures the provider.
 func (e *Engine) Configure(inputs Props) {
 	e.t.Helper()
-	_, err := e.Client.Configure(e.t.Context(), &pulumirpc.ConfigureRequest{
+	_, err := e.Client.Configure(context.Background(), &pulumirpc.ConfigureRequest{
 		Args: Marshal(e.t, inputs), AcceptSecrets: true, SendsOldInputs: true, SendsOldInputsToDelete: true,
 	})
 	require.NoError(e.t, err)
@@ -115,7 +115,7 @@ func (e *Engine) Configure(inputs Props) {
 // Check checks inputs and returns them complete, with the refusals.
 func (e *Engine) Check(urn resource.URN, olds, news Props) (Props, []*pulumirpc.CheckFailure) {
 	e.t.Helper()
-	resp, err := e.Client.Check(e.t.Context(), &pulumirpc.CheckRequest{
+	resp, err := e.Client.Check(context.Background(), &pulumirpc.CheckRequest{
 		Urn: string(urn), Olds: Marshal(e.t, olds), News: Marshal(e.t, news), RandomSeed: []byte(urn),
 	})
 	require.NoError(e.t, err)
@@ -136,7 +136,7 @@ func (e *Engine) TryCreate(urn resource.URN, news Props, timeout float64) (Resou
 	e.t.Helper()
 	inputs, failures := e.Check(urn, nil, news)
 	require.Empty(e.t, failures)
-	resp, err := e.Client.Create(e.t.Context(), &pulumirpc.CreateRequest{
+	resp, err := e.Client.Create(context.Background(), &pulumirpc.CreateRequest{
 		Urn: string(urn), Properties: Marshal(e.t, inputs), Timeout: timeout,
 	})
 	if err != nil {
@@ -170,7 +170,7 @@ func (e *Engine) Diff(r Resource, news Props) *pulumirpc.DiffResponse {
 	e.t.Helper()
 	inputs, failures := e.Check(r.URN, r.Inputs, news)
 	require.Empty(e.t, failures)
-	resp, err := e.Client.Diff(e.t.Context(), &pulumirpc.DiffRequest{
+	resp, err := e.Client.Diff(context.Background(), &pulumirpc.DiffRequest{
 		Id: r.ID, Urn: string(r.URN), Olds: Marshal(e.t, r.Outputs), OldInputs: Marshal(e.t, r.Inputs), News: Marshal(e.t, inputs),
 	})
 	require.NoError(e.t, err)
@@ -183,7 +183,7 @@ func (e *Engine) TryUpdate(r Resource, news Props, timeout float64) (Resource, [
 	e.t.Helper()
 	inputs, failures := e.Check(r.URN, r.Inputs, news)
 	require.Empty(e.t, failures)
-	resp, err := e.Client.Update(e.t.Context(), &pulumirpc.UpdateRequest{
+	resp, err := e.Client.Update(context.Background(), &pulumirpc.UpdateRequest{
 		Id: r.ID, Urn: string(r.URN), Olds: Marshal(e.t, r.Outputs), OldInputs: Marshal(e.t, r.Inputs), News: Marshal(e.t, inputs), Timeout: timeout,
 	})
 	if err != nil {
@@ -206,7 +206,7 @@ func (e *Engine) Update(r Resource, news Props) Resource {
 // false when it is gone.
 func (e *Engine) Read(r Resource) (found Resource, ok bool, err error) {
 	e.t.Helper()
-	resp, err := e.Client.Read(e.t.Context(), &pulumirpc.ReadRequest{
+	resp, err := e.Client.Read(context.Background(), &pulumirpc.ReadRequest{
 		Id: r.ID, Urn: string(r.URN), Properties: Marshal(e.t, r.Outputs), Inputs: Marshal(e.t, r.Inputs),
 	})
 	if err != nil {
@@ -220,7 +220,7 @@ func (e *Engine) Read(r Resource) (found Resource, ok bool, err error) {
 // Delete deletes a resource with a time limit in seconds, zero for none.
 func (e *Engine) Delete(r Resource, timeout float64) error {
 	e.t.Helper()
-	_, err := e.Client.Delete(e.t.Context(), &pulumirpc.DeleteRequest{
+	_, err := e.Client.Delete(context.Background(), &pulumirpc.DeleteRequest{
 		Id: r.ID, Urn: string(r.URN), Properties: Marshal(e.t, r.Outputs), OldInputs: Marshal(e.t, r.Inputs), Timeout: timeout,
 	})
 	return err
@@ -231,7 +231,7 @@ func (e *Engine) PreviewCreate(urn resource.URN, news Props) (Props, error) {
 	e.t.Helper()
 	inputs, failures := e.Check(urn, nil, news)
 	require.Empty(e.t, failures)
-	resp, err := e.Client.Create(e.t.Context(), &pulumirpc.CreateRequest{Urn: string(urn), Properties: Marshal(e.t, inputs), Preview: true})
+	resp, err := e.Client.Create(context.Background(), &pulumirpc.CreateRequest{Urn: string(urn), Properties: Marshal(e.t, inputs), Preview: true})
 	if err != nil {
 		return nil, err
 	}
