@@ -147,7 +147,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	server := set.Add(name+"-server", deployment(args),
 		pulumi.DependsOn([]pulumi.Resource{settings, accounts, scripts, volume}))
 	svc := set.Add(name+"-service", serviceObject(args), inNamespace)
-	bootstrap := set.Add(name+"-bootstrap", bootstrapJob(args), pulumi.DependsOn([]pulumi.Resource{server, svc}))
+	bootstrap := set.Add(name+"-bootstrap", bootstrapJob(args), manifest.JobTimeout(), pulumi.DependsOn([]pulumi.Resource{server, svc}))
 	if err := set.Err(); err != nil {
 		return nil, fmt.Errorf("forge: %w", err)
 	}

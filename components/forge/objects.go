@@ -198,7 +198,7 @@ func bootstrapJob(args *Args) manifest.Object {
 		env = append(env, manifest.Object{"name": pair[0], "value": pair[1]})
 	}
 	return manifest.Job(manifest.JobSpec{
-		Namespace: Namespace, Name: name, UID: uid, Seconds: 300,
+		Namespace: Namespace, Name: name, UID: uid,
 		Labels: map[string]string{"app.kubernetes.io/name": "gitea-bootstrap"},
 		Container: manifest.Object{
 			"name": "bootstrap", "image": args.Image,

@@ -120,7 +120,7 @@ func (d *Delivery) Seed(set *manifest.Set, name string, repository forge.Reposit
 		name: object, image: d.args.GitImage, labels: map[string]string{"app.kubernetes.io/part-of": "neuroscale"},
 		archive: object, credentials: name, script: "seed.sh",
 		env: map[string]string{"REPOSITORY": repository.URL, "MESSAGE": message},
-	}), goes, pulumi.DependsOn(append([]pulumi.Resource{tree, credentials}, d.pushReady...)))
+	}), goes, manifest.JobTimeout(), pulumi.DependsOn(append([]pulumi.Resource{tree, credentials}, d.pushReady...)))
 }
 
 func gitScripts() string {

@@ -139,7 +139,7 @@ func New(ctx *pulumi.Context, args *Args, opts ...pulumi.ResourceOption) (*Layer
 
 	tree := set.Add(args.Name, archiveConfigMap(l.objectName(), archive), withNamespace,
 		pulumi.DependsOn([]pulumi.Resource{d.Namespace}))
-	push := set.Add(args.Name+"-push", layerPush(l, d.args), withNamespace,
+	push := set.Add(args.Name+"-push", layerPush(l, d.args), withNamespace, manifest.JobTimeout(),
 		pulumi.DependsOn(append([]pulumi.Resource{tree}, d.pushReady...)))
 
 	needs := append([]pulumi.Resource{push}, d.args.ControllerReady...)

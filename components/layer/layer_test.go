@@ -160,7 +160,7 @@ func TestJobsAreConfined(t *testing.T) {
 		} {
 			assert.Equalf(t, want, recorder.At(container, path), "%s of %s", path, job.URN)
 		}
-		assert.NotNil(t, recorder.At(job.Object(), "spec.activeDeadlineSeconds"), "a Job without an end")
+		assert.Nil(t, recorder.At(job.Object(), "spec.activeDeadlineSeconds"), "once failed, no later update can go on")
 	}
 	r.Get(t, "Secret", "platform-writer").AssertSecret(t, "data")
 	r.AssertNoSecretOutside(t, "the-password")

@@ -51,7 +51,7 @@ func pushJob(s pushSpec) manifest.Object {
 		env = append(env, manifest.Object{"name": key, "value": s.env[key]})
 	}
 	return manifest.Job(manifest.JobSpec{
-		Namespace: Namespace, Name: s.name, Labels: s.labels, UID: gitUID, Seconds: 300,
+		Namespace: Namespace, Name: s.name, Labels: s.labels, UID: gitUID,
 		Container: manifest.Object{
 			"name": "push", "image": s.image,
 			"command": []any{"bash", "/etc/delivery/scripts/" + s.script},

@@ -115,7 +115,7 @@ func addProbe(set *manifest.Set, l *Layer, args *Args, application pulumi.Resour
 
 	return set.Add(logical, manifest.Job(manifest.JobSpec{
 		Namespace: Namespace, Name: "probe-" + l.Name + "-" + l.Hash, Labels: l.labels(),
-		UID: probeUID, ServiceAccount: account, Seconds: 300,
+		UID: probeUID, ServiceAccount: account,
 		Container: manifest.Object{
 			"name": "probe", "image": d.args.ProbeImage,
 			"command": []any{"python3", "/etc/probe/scripts/probe.py"},
@@ -135,7 +135,7 @@ func addProbe(set *manifest.Set, l *Layer, args *Args, application pulumi.Resour
 			manifest.ConfigMapVolume("canaries", configMap),
 			manifest.ConfigMapVolume("scripts", probeScripts()),
 		},
-	}), goes, pulumi.DependsOn(append(needs, application)))
+	}), goes, manifest.JobTimeout(), pulumi.DependsOn(append(needs, application)))
 }
 
 func encodeCanaries(canaries []Canary) string {

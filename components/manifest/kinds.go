@@ -66,19 +66,22 @@ type JobSpec struct {
 	ServiceAccount string // empty: no token is mounted
 	Container      Object
 	Volumes        []any
-	// Seconds after which it has failed, all attempts together.
-	Seconds int
 }
 
-// Job is a Job that retries quickly and fails after its deadline. Its pods stay,
-// so that their logs can be read.
+// JobTimeout is how long an update of the stack waits for a Job.
+func JobTimeout() pulumi.ResourceOption {
+	return pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "5m", Update: "5m", Delete: "1m"})
+}
+
+// Job is a Job that goes on trying. It has no deadline: a failed Job stays failed
+// for ever, while one that still tries is what the next update waits for again.
 func Job(s JobSpec) Object {
 	labels := Object{}
 	for key, value := range s.Labels {
 		labels[key] = value
 	}
 	pod := Object{
-		"restartPolicy":                 "Never",
+		"restartPolicy":                 "OnFailure",
 		"terminationGracePeriodSeconds": 5,
 		"automountServiceAccountToken":  s.ServiceAccount != "",
 		"securityContext": Object{
@@ -94,9 +97,8 @@ func Job(s JobSpec) Object {
 		"apiVersion": "batch/v1", "kind": "Job",
 		"metadata": Object{"name": s.Name, "namespace": s.Namespace, "labels": labels},
 		"spec": Object{
-			"backoffLimit":          12,
-			"activeDeadlineSeconds": s.Seconds,
-			"template":              Object{"metadata": Object{"labels": labels}, "spec": pod},
+			"backoffLimit": 1000,
+			"template":     Object{"metadata": Object{"labels": labels}, "spec": pod},
 		},
 	}
 }
