@@ -15,7 +15,7 @@ import (
 
 // base renders a layer without Args: upstream's objects under our kustomization,
 // slimmed and in apply order.
-func (r *Renderer) base(ctx context.Context, l *layer, own map[string][]byte) ([]map[string]any, error) {
+func (r *Renderer) base(ctx context.Context, l *layer, own map[string][]byte) ([]entry, error) {
 	folders, err := r.fetch(ctx, l.modules(r.upstream))
 	if err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func (r *Renderer) base(ctx context.Context, l *layer, own map[string][]byte) ([
 	used := make([]int, len(l.Drop))
 	var objects []map[string]any
 	for i, s := range l.Upstreams {
-		h, err := s.take(folders[i], r.upstream, l.Drop, used)
+		h, err := s.take(folders[i], r.upstream, l, used)
 		if err != nil {
 			return nil, err
 		}
@@ -58,11 +58,22 @@ func (r *Renderer) base(ctx context.Context, l *layer, own map[string][]byte) ([
 		return nil, err
 	}
 	objects = append(objects, built...)
+	for _, name := range l.PatchedDefinitions {
+		if !slices.ContainsFunc(built, func(o map[string]any) bool { return kindOf(o) == crdKind && nameOf(o) == name }) {
+			return nil, fmt.Errorf("patchedDefinitions %q is not there upstream: remove or correct it", name)
+		}
+	}
 	for _, o := range objects {
 		slim(o)
 	}
 	sortObjects(objects)
-	return objects, nil
+	entries := make([]entry, len(objects))
+	for i, o := range objects {
+		if entries[i], err = write(o); err != nil {
+			return nil, err
+		}
+	}
+	return entries, nil
 }
 
 // kustomize builds the kustomization at root; patches and resources may only be

@@ -61,9 +61,16 @@ func inputHash(pins []byte, l *layer, own map[string][]byte) (string, error) {
 
 const cachedFile = "objects.json"
 
-// load reads a cached base: a line with the SHA-256 of the rest, then one object
+// cachedEntry is an entry in the cache: decoding an object's text again would
+// take longer than reading both.
+type cachedEntry struct {
+	Object json.RawMessage `json:"object"`
+	Text   string          `json:"text"`
+}
+
+// load reads a cached base: a line with the SHA-256 of the rest, then one entry
 // a line. Anything that is not whole is treated as not there.
-func load(cacheDir, key string) []map[string]any {
+func load(cacheDir, key string) []entry {
 	data, err := os.ReadFile(filepath.Join(cacheDir, key, cachedFile))
 	if err != nil {
 		return nil
@@ -72,24 +79,32 @@ func load(cacheDir, key string) []map[string]any {
 	if want := sha256.Sum256(rest); !found || string(sum) != hex.EncodeToString(want[:]) {
 		return nil
 	}
-	var objects []map[string]any
+	var entries []entry
 	for line := range bytes.Lines(rest) {
-		object, err := decodeObject(line)
+		var c cachedEntry
+		if err := json.Unmarshal(line, &c); err != nil {
+			return nil
+		}
+		object, err := decodeObject(c.Object)
 		if err != nil || object == nil {
 			return nil
 		}
-		objects = append(objects, object)
+		entries = append(entries, entry{object, []byte(c.Text)})
 	}
-	return objects
+	return entries
 }
 
 // store writes a base into the cache, at once for other processes.
-func store(cacheDir, key string, objects []map[string]any) error {
+func store(cacheDir, key string, entries []entry) error {
 	var rest bytes.Buffer
 	e := json.NewEncoder(&rest)
 	e.SetEscapeHTML(false)
-	for _, o := range objects {
-		if err := e.Encode(o); err != nil {
+	for _, one := range entries {
+		object, err := json.Marshal(one.object)
+		if err == nil {
+			err = e.Encode(cachedEntry{object, string(one.text)})
+		}
+		if err != nil {
 			return fmt.Errorf("cache a rendered layer: %w", err)
 		}
 	}

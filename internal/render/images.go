@@ -40,9 +40,10 @@ func cutLast(s, sep string) (before, after string, found bool) {
 
 // checkImages is an error for each object that names an image which is not
 // pinned, in a container or in any text.
-func checkImages(objects []map[string]any) error {
+func checkImages(entries []entry) error {
 	var problems []error
-	for _, o := range objects {
+	for _, e := range entries {
+		o := e.object
 		if kindOf(o) == crdKind {
 			continue
 		}

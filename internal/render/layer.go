@@ -20,6 +20,9 @@ type layer struct {
 	// kustomization; its CustomResourceDefinitions skip kustomize, which takes
 	// seconds over their megabytes of schema.
 	Upstreams []source `json:"upstreams"`
+	// PatchedDefinitions are the names of the CustomResourceDefinitions that go
+	// through kustomize all the same, because our patches change them.
+	PatchedDefinitions []string `json:"patchedDefinitions"`
 	// Drop leaves upstream objects out; each rule has to match one at least.
 	Drop []rule `json:"drop"`
 	// Kustomization adds a kustomization.yaml to the tree, so that an Argo CD

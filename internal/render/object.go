@@ -7,7 +7,26 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	// Not sigs.k8s.io/yaml: it goes to JSON and back, which for the megabytes of
+	// resource definitions takes most of a render.
+	"go.yaml.in/yaml/v2"
 )
+
+// entry is an object and its canonical text.
+type entry struct {
+	object map[string]any
+	text   []byte
+}
+
+// write is object as its canonical text: YAML with sorted keys.
+func write(object map[string]any) (entry, error) {
+	text, err := yaml.Marshal(object)
+	if err != nil {
+		return entry{}, fmt.Errorf("%s: %w", describe(object), err)
+	}
+	return entry{object, text}, nil
+}
 
 func kindOf(object map[string]any) string {
 	kind, _ := object["kind"].(string)

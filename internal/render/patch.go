@@ -3,6 +3,7 @@ package render
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -41,19 +42,17 @@ var listKeys = map[string][]string{
 	"webhooks":         {"name"},
 }
 
-// apply merges the patches into objects, in order. The objects themselves are
-// not changed: patched ones are replaced in the result. Every patch that matches
+// apply merges the patches into entries, in order. The entries themselves are not
+// changed: patched ones are replaced in the result. Every patch that matches
 // nothing, or more than one object, is an error.
-func apply(objects []map[string]any, patches []Patch) ([]map[string]any, error) {
-	if len(patches) == 0 {
-		return objects, nil
-	}
-	out := append([]map[string]any(nil), objects...)
+func apply(entries []entry, patches []Patch) ([]entry, error) {
+	out := slices.Clone(entries)
 	var problems []error
 	for _, p := range patches {
 		var found []int
 		var known []string
-		for i, o := range out {
+		for i, e := range out {
+			o := e.object
 			if o["kind"] != p.Kind {
 				continue
 			}
@@ -64,7 +63,7 @@ func apply(objects []map[string]any, patches []Patch) ([]map[string]any, error) 
 		}
 		switch len(found) {
 		case 1:
-			merged, err := merge(out[found[0]], p)
+			merged, err := merge(out[found[0]].object, p)
 			if err != nil {
 				problems = append(problems, fmt.Errorf("patch of %s: %w", p, err))
 				continue
@@ -83,19 +82,19 @@ func apply(objects []map[string]any, patches []Patch) ([]map[string]any, error) 
 	return out, errors.Join(problems...)
 }
 
-func merge(object map[string]any, p Patch) (map[string]any, error) {
+func merge(object map[string]any, p Patch) (entry, error) {
 	patch, err := normal(p.Merge)
 	if err != nil {
-		return nil, fmt.Errorf("not a JSON document: %w", err)
+		return entry{}, fmt.Errorf("not a JSON document: %w", err)
 	}
 	merged, err := mergeMap(object, patch, "")
 	if err != nil {
-		return nil, err
+		return entry{}, err
 	}
 	if merged["kind"] != object["kind"] || nameOf(merged) != nameOf(object) || namespaceOf(merged) != namespaceOf(object) {
-		return nil, errors.New("it may not change kind, name or namespace")
+		return entry{}, errors.New("it may not change kind, name or namespace")
 	}
-	return merged, nil
+	return write(merged)
 }
 
 func mergeMap(base, patch map[string]any, at string) (map[string]any, error) {

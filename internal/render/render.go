@@ -58,17 +58,17 @@ func (r *Renderer) Layer(ctx context.Context, name string, patches ...Patch) (*T
 	if !ok {
 		return nil, unknown("layer", name, r.Layers())
 	}
-	objects, err := r.cachedBase(ctx, l)
+	entries, err := r.cachedBase(ctx, l)
 	if err != nil {
 		return nil, fmt.Errorf("render layer %s: %w", name, err)
 	}
-	if objects, err = apply(objects, patches); err != nil {
+	if entries, err = apply(entries, patches); err != nil {
 		return nil, fmt.Errorf("render layer %s: %w", name, err)
 	}
-	if err := checkImages(objects); err != nil {
+	if err := checkImages(entries); err != nil {
 		return nil, fmt.Errorf("render layer %s: %w", name, err)
 	}
-	tree, err := newTree(l, r.upstream, objects)
+	tree, err := newTree(l, r.upstream, entries)
 	if err != nil {
 		return nil, fmt.Errorf("render layer %s: %w", name, err)
 	}
@@ -76,7 +76,7 @@ func (r *Renderer) Layer(ctx context.Context, name string, patches ...Patch) (*T
 }
 
 // cachedBase is the layer without patches, from the cache if it is there.
-func (r *Renderer) cachedBase(ctx context.Context, l *layer) ([]map[string]any, error) {
+func (r *Renderer) cachedBase(ctx context.Context, l *layer) ([]entry, error) {
 	own, err := l.files(r.fsys)
 	if err != nil {
 		return nil, err
@@ -88,16 +88,16 @@ func (r *Renderer) cachedBase(ctx context.Context, l *layer) ([]map[string]any, 
 	if err != nil {
 		return nil, fmt.Errorf("hash the inputs: %w", err)
 	}
-	if objects := load(r.cacheDir, key); objects != nil {
-		return objects, nil
+	if entries := load(r.cacheDir, key); entries != nil {
+		return entries, nil
 	}
-	objects, err := r.base(ctx, l, own)
+	entries, err := r.base(ctx, l, own)
 	if err != nil {
 		return nil, err
 	}
-	if err := store(r.cacheDir, key, objects); err != nil {
+	if err := store(r.cacheDir, key, entries); err != nil {
 		// The result is good; only the next run will be slower.
 		slog.WarnContext(ctx, "rendered layer not cached", "layer", l.name, "error", err)
 	}
-	return objects, nil
+	return entries, nil
 }

@@ -164,6 +164,23 @@ func TestUpstreamIsSlimmedAndDropped(t *testing.T) {
 	assert.Equal(t, "tool v1.2.3", tree.Version())
 }
 
+// Definitions go past kustomize unless the layer says that a patch needs them.
+func TestADefinitionCanBePatched(t *testing.T) {
+	patch := `patches:
+- target: {kind: CustomResourceDefinition, name: tools.example.org}
+  patch: '[{op: replace, path: /spec/versions/0/schema/openAPIV3Schema/properties, value: {}}]'
+`
+	for layer, want := range map[string]int{layerText: 2, layerText + "patchedDefinitions: [tools.example.org]\n": 0} {
+		tree := mustTree(t, map[string]string{
+			"platform/tool/layer.yaml":         layer,
+			"platform/tool/kustomization.yaml": kustomizationText + patch,
+		})
+		crd := object(t, tree, crdKind, "tools.example.org")
+		properties := dig(crd["spec"].(map[string]any)["versions"].([]any)[0], "schema", "openAPIV3Schema", "properties")
+		assert.Len(t, properties, want)
+	}
+}
+
 func TestAFaultyLayerIsNamed(t *testing.T) {
 	for name, c := range map[string]struct {
 		change map[string]string
@@ -192,6 +209,10 @@ func TestAFaultyLayerIsNamed(t *testing.T) {
 		"drop rule that matches nothing": {
 			map[string]string{"platform/tool/layer.yaml": layerText + "  - {kind: Secret, name: s*}\n"},
 			`render layer tool: drop rule "Secret s*" matches nothing upstream: remove or correct it`,
+		},
+		"patched definition that is not there": {
+			map[string]string{"platform/tool/layer.yaml": layerText + "patchedDefinitions: [tool.example.org]\n"},
+			`render layer tool: patchedDefinitions "tool.example.org" is not there upstream: remove or correct it`,
 		},
 		"replace rule that matches nothing": {
 			map[string]string{"platform/tool/layer.yaml": "upstreams: [{name: tool, paths: [config/*.yaml], replace: {ko://gone: x}}]\n"},

@@ -22,9 +22,9 @@ type harvest struct {
 	crds []map[string]any
 }
 
-// take reads the files of s below folder, without what drop matches. used counts
-// the matches of each drop rule.
-func (s source) take(folder string, upstream *Upstream, drop []rule, used []int) (*harvest, error) {
+// take reads the files of s below folder, without what the layer drops. used
+// counts the matches of each drop rule.
+func (s source) take(folder string, upstream *Upstream, l *layer, used []int) (*harvest, error) {
 	text, err := s.read(os.DirFS(folder))
 	if err != nil {
 		return nil, fmt.Errorf("upstream %s: %w", s.Name, err)
@@ -42,10 +42,10 @@ func (s source) take(folder string, upstream *Upstream, drop []rule, used []int)
 	var h harvest
 	for _, document := range splitDocuments(text) {
 		kind, name := peek(document)
-		if dropped(drop, used, kind, name) {
+		if dropped(l.Drop, used, kind, name) {
 			continue
 		}
-		if kind != crdKind {
+		if kind != crdKind || slices.Contains(l.PatchedDefinitions, name) {
 			h.documents = append(h.documents, document)
 			continue
 		}

@@ -10,10 +10,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	// Not sigs.k8s.io/yaml: it goes to JSON and back, which for the megabytes of
-	// resource definitions takes most of a render.
-	"go.yaml.in/yaml/v2"
 )
 
 // Tree is a rendered layer.
@@ -31,21 +27,19 @@ type file struct {
 	data []byte
 }
 
-// newTree writes objects, which are in apply order, as files.
-func newTree(l *layer, upstream *Upstream, objects []map[string]any) (*Tree, error) {
-	t := &Tree{name: l.name, version: l.version(upstream), upstream: upstream, objects: objects}
+// newTree makes files of entries, which are in apply order.
+func newTree(l *layer, upstream *Upstream, entries []entry) (*Tree, error) {
+	t := &Tree{name: l.name, version: l.version(upstream), upstream: upstream}
 	seen := map[string]map[string]any{}
-	for _, o := range objects {
+	for _, e := range entries {
+		o := e.object
 		name := fileName(o)
 		if other, twice := seen[name]; twice {
 			return nil, fmt.Errorf("%s and %s would both be the file %s", describe(other), describe(o), name)
 		}
 		seen[name] = o
-		data, err := yaml.Marshal(o)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", describe(o), err)
-		}
-		t.files = append(t.files, file{name, data})
+		t.objects = append(t.objects, o)
+		t.files = append(t.files, file{name, e.text})
 	}
 	if l.Kustomization {
 		t.files = append(t.files, file{"kustomization.yaml", kustomization(t.files)})
