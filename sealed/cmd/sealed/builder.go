@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/neuroscale-platform/neuroscale/sealed/internal/images"
+	"github.com/neuroscale-platform/neuroscale/sealed/internal/node"
 )
 
 // builder makes what a node runs, and reports it line by line.
@@ -99,7 +100,7 @@ func imagesCommand(s *settings) *cobra.Command {
 			}
 			b := newBuilder(s.cache, repo, keepCaches, args)
 			if len(args) > 0 {
-				return b.Ensure(cmd.Context())
+				return rebuild(cmd.Context(), b)
 			}
 			all, err := images.List(b.options)
 			if err != nil {
@@ -114,6 +115,23 @@ func imagesCommand(s *settings) *cobra.Command {
 	cmd.Flags().BoolVar(&keepCaches, "keep-caches", false, "keep downloads and compiled packages of builds")
 	outputFlag(cmd, &output)
 	return cmd
+}
+
+// rebuild the named ones; nodes that run have the old images unpacked.
+func rebuild(ctx context.Context, b *builder) error {
+	if err := b.Ensure(ctx); err != nil {
+		return err
+	}
+	all, err := node.List(b.options.Cache)
+	if err != nil {
+		return err
+	}
+	for _, i := range all {
+		if i.Running() {
+			say("instance %s runs with what it has pulled: `sealed down` and `up` give it the new images", i.Name)
+		}
+	}
+	return nil
 }
 
 func printImages(to io.Writer, all []images.Status) error {

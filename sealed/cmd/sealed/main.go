@@ -21,7 +21,13 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := root().ExecuteContext(ctx); err != nil {
-		for line := range strings.SplitSeq(err.Error(), "\n") {
+		text := err.Error()
+		if ctx.Err() != nil {
+			text = "interrupted: run the same command again to go on, or `sealed down` to undo it"
+		}
+		// Several errors are one line each; a suggestion belongs to its line.
+		text = strings.NewReplacer("\n\nDid you mean this?\n\t", ": did you mean ", "\n\t", ", ").Replace(strings.TrimSpace(text))
+		for line := range strings.SplitSeq(text, "\n") {
 			fmt.Fprintln(os.Stderr, "sealed: "+line)
 		}
 		stop()

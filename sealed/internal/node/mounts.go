@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,6 +13,12 @@ import (
 // covered folders of the host are empty inside a node, so that nothing of the
 // node is written outside its instance; the cache cannot be in one of them.
 var covered = []string{"/run", "/var/lib", "/var/log"}
+
+func isCovered(path string) bool {
+	return slices.ContainsFunc(covered, func(dir string) bool {
+		return path == dir || strings.HasPrefix(path, dir+"/")
+	})
+}
 
 // kernelTunables as a kubelet wants them. It would change them for the whole
 // machine; inside the node they look as if that had been done.

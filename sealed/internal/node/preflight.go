@@ -63,10 +63,8 @@ func (m Machine) Check(i *Instance) error {
 	if m.Disk < need {
 		wrong("%s has %.1f GB of free disk and %s needs %.0f GB: free some or set NEUROSCALE_CACHE to a folder on a larger disk", m.Cache, float64(m.Disk)/1e9, why, float64(need)/1e9)
 	}
-	for _, dir := range covered {
-		if m.Cache == dir || strings.HasPrefix(m.Cache, dir+"/") {
-			wrong("cache %s is below %s, which a node covers: set NEUROSCALE_CACHE to a folder elsewhere", m.Cache, dir)
-		}
+	if isCovered(m.Cache) {
+		wrong("cache %s is below one of %s, which a node covers: set NEUROSCALE_CACHE to a folder elsewhere", m.Cache, strings.Join(covered, ", "))
 	}
 	if len(m.Controllers) > 0 {
 		wrong("cgroup controllers %s are not mounted: mount them at /sys/fs/cgroup", strings.Join(m.Controllers, ", "))

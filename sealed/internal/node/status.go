@@ -10,7 +10,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/netns"
+	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/process"
 )
 
 // Status of an instance as it is now.
@@ -85,18 +85,14 @@ func Observe(ctx context.Context, i *Instance) (Status, error) {
 
 // processes finds the children of the node's first process by their names.
 func processes(i *Instance) ([]Process, error) {
-	inside, err := netns.Processes(i.FullName())
+	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list processes: %w", err)
 	}
 	found := map[string]int{}
-	for _, pid := range inside {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
-			continue
-		}
-		_, after, _ := strings.Cut(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), " ")
-		if fields := strings.Fields(after); len(fields) < 2 || fields[1] != strconv.Itoa(i.PID) {
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || process.Parent(pid) != i.PID {
 			continue
 		}
 		command, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))

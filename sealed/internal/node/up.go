@@ -55,15 +55,22 @@ func Bring(ctx context.Context, o Options, images Images) (*Instance, error) {
 	}
 	begun := time.Now()
 	seconds := func() string { return fmt.Sprintf("%.1fs", time.Since(begun).Seconds()) }
-	if os.Getuid() == 0 {
-		l, err := acquire(ctx, (&Instance{Name: o.Name, cache: o.Cache}).lockPath(), func(holder string) {
-			o.Say("waiting for process %s, which works on instance %s", holder, o.Name)
-		})
-		if err != nil {
-			return nil, err
-		}
-		defer l.release()
+	fresh := &Instance{Name: o.Name, Index: -1, State: Down, cache: o.Cache}
+	if err := impossible(fresh); err != nil {
+		return nil, err
 	}
+	l, err := acquire(ctx, fresh.lockPath(), func(holder string) {
+		o.Say("waiting for process %s, which works on instance %s", holder, o.Name)
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if _, err := os.Stat(fresh.Path()); errors.Is(err, fs.ErrNotExist) {
+			_ = l.remove()
+		}
+		l.release()
+	}()
 	i, err := Load(o.Cache, o.Name)
 	if err != nil {
 		return nil, err
@@ -124,6 +131,22 @@ func Bring(ctx context.Context, o Options, images Images) (*Instance, error) {
 	}
 	o.Say("instance %s is up %s", i.Name, seconds())
 	return i, nil
+}
+
+// impossible tells everything that is wrong with the machine if nothing can be
+// written on it, not even a lock.
+func impossible(i *Instance) error {
+	if os.Getuid() == 0 && !isCovered(i.cache) {
+		return nil
+	}
+	m, err := Inspect(i, false)
+	if err != nil {
+		return err
+	}
+	// Whose these are cannot be known without the cache.
+	m.Ranges, m.Namespace = nil, false
+	m.choose(i, nil)
+	return m.Check(i)
 }
 
 // admit checks the machine and settles the instance's addresses.
@@ -348,5 +371,5 @@ func (i *Instance) why() error {
 	if err != nil {
 		return fmt.Errorf("%w without a word, see `sealed logs node --name %s`", errEnded, i.Name)
 	}
-	return fmt.Errorf("%w: %s, see `sealed logs --name %s`", errEnded, strings.TrimSpace(string(said)), i.Name)
+	return fmt.Errorf("%[1]w: %[2]s, see `sealed logs --name %[3]s`; `sealed down --name %[3]s` and `up` begin anew", errEnded, strings.TrimSpace(string(said)), i.Name)
 }

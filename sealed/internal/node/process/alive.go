@@ -3,6 +3,7 @@ package process
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 )
 
@@ -17,13 +18,28 @@ func StartTime(pid int) (uint64, bool) {
 	return parseStat(string(stat))
 }
 
-func parseStat(stat string) (uint64, bool) {
-	// The name is in parentheses and may hold blanks and parentheses itself.
-	end := strings.LastIndexByte(stat, ')')
-	if end < 0 {
-		return 0, false
+// Parent of a process; 0 if there is no such process.
+func Parent(pid int) int {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
 	}
-	fields := strings.Fields(stat[end+1:])
+	fields := afterName(string(stat))
+	if len(fields) < 2 {
+		return 0
+	}
+	parent, _ := strconv.Atoi(fields[1])
+	return parent
+}
+
+// afterName cuts a stat file behind the program's name, which is in
+// parentheses and may hold blanks and parentheses itself.
+func afterName(stat string) []string {
+	return strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+}
+
+func parseStat(stat string) (uint64, bool) {
+	fields := afterName(stat)
 	if len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" {
 		return 0, false
 	}

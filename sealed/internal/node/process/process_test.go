@@ -102,6 +102,8 @@ func TestStartTimeTellsProcessesApartAndZombiesFromTheLiving(t *testing.T) {
 	}
 	_, alive := StartTime(os.Getpid())
 	assert.True(t, alive)
+	assert.Equal(t, os.Getppid(), Parent(os.Getpid()))
+	assert.Zero(t, Parent(-1))
 }
 
 func TestDescribeNamesTheProcess(t *testing.T) {
