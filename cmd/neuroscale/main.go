@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"golang.org/x/term"
 
@@ -22,8 +23,9 @@ func main() {
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// A second ctrl-C ends the program at once.
-	context.AfterFunc(ctx, stop)
+	// A second ctrl-C ends the program at once. One that comes with the first is
+	// the same: timeout(1), for one, signals the process and then its group.
+	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 	a := &app{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, program: stacks.Program,
 		terminal: term.IsTerminal(int(os.Stderr.Fd())), askable: term.IsTerminal(int(os.Stdin.Fd())),

@@ -200,7 +200,7 @@ func urls(o *stacks.Outputs) []namedURL {
 // renderer is live on a terminal and plain lines elsewhere.
 func (a *app) renderer() progress.Renderer {
 	if !a.terminal {
-		return progress.NewPlain(a.err, 10*time.Second)
+		return progress.NewPlain(a.err, 20*time.Second)
 	}
 	return progress.NewLive(a.err, func() int {
 		width, _, err := term.GetSize(int(os.Stderr.Fd()))

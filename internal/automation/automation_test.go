@@ -255,6 +255,13 @@ func TestFailuresAreSentencesWithTheResourceAndTheReason(t *testing.T) {
 			},
 			"up: forge: Args.Image is empty",
 		},
+		"a Job with many pods": {
+			fakepulumi.Script{
+				Events: []apitype.EngineEvent{diagnostic(urn, "3 errors occurred:\n\t* the Job failed\n\t* pod a ended:\nrefused\nrefused\n\t* pod b ended:\nrefused\n1\n2\n3\n4\n\n")},
+				Fail:   map[string]string{"up": ""},
+			},
+			"up: Job layer-knative-abc: the Job failed\n  pod a ended:\n  refused\n  pod b ended:\n  1\n  2\n  (2 more lines)",
+		},
 		"no diagnostics": {
 			fakepulumi.Script{Fail: map[string]string{"up": "error: could not write the checkpoint: disk full"}},
 			"up: could not write the checkpoint: disk full",

@@ -73,8 +73,30 @@ func clean(message string) string {
 	for _, prefix := range []string{"an unhandled error occurred: program failed:", "program failed:", "error:"} {
 		m = strings.TrimSpace(strings.TrimPrefix(m, prefix))
 	}
-	m = strings.TrimPrefix(m, "waiting for RPCs: ")
-	return m
+	return digest(strings.TrimPrefix(m, "waiting for RPCs: "))
+}
+
+// maxLines bounds one reason; a failed Job repeats the last lines of every pod.
+const maxLines = 6
+
+var errorCount = regexp.MustCompile(`^\d+ errors? occurred:$`)
+
+// digest keeps each line of a message once and the first few of them.
+func digest(message string) string {
+	seen := map[string]bool{"": true}
+	var lines []string
+	for line := range strings.Lines(message) {
+		line = strings.TrimPrefix(strings.TrimSpace(line), "* ")
+		if seen[line] || errorCount.MatchString(line) {
+			continue
+		}
+		seen[line] = true
+		lines = append(lines, line)
+	}
+	if n := len(lines) - maxLines; n > 0 {
+		lines = append(lines[:maxLines], fmt.Sprintf("(%d more lines)", n))
+	}
+	return strings.Join(lines, "\n  ")
 }
 
 // errorLines are the lines pulumi itself marked as errors.
