@@ -2,11 +2,8 @@ package render
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -168,7 +165,10 @@ func TestUpstreamIsSlimmedAndDropped(t *testing.T) {
 func TestADefinitionCanBePatched(t *testing.T) {
 	patch := `patches:
 - target: {kind: CustomResourceDefinition, name: tools.example.org}
-  patch: '[{op: replace, path: /spec/versions/0/schema/openAPIV3Schema/properties, value: {}}]'
+  patch: |-
+    - op: replace
+      path: /spec/versions/0/schema/openAPIV3Schema/properties
+      value: {}
 `
 	for layer, want := range map[string]int{layerText: 2, layerText + "patchedDefinitions: [tools.example.org]\n": 0} {
 		tree := mustTree(t, map[string]string{
@@ -266,59 +266,6 @@ func TestAnImageThatFloatsIsRefused(t *testing.T) {
 	assert.ErrorContains(t, err, `ConfigMap tool/config: "a/b:latest" floats`, "also inside configuration")
 }
 
-func TestModuleProblemsSayWhatToDo(t *testing.T) {
-	m := Module{Path: "example.org/tool", Version: "v1.2.3", Sum: "h1:good"}
-	require.NoError(t, m.verify("h1:good"))
-	assert.EqualError(t, m.verify("h1:bad"), "module example.org/tool@v1.2.3 has checksum h1:bad, but gitops/upstream.yaml pins h1:good: "+
-		"if the version was changed on purpose set its new checksum there, else do not trust this download")
-	for said, want := range map[string]string{
-		"verifying module: checksum mismatch\n\tSECURITY ERROR":       "does not match the Go checksum database",
-		"Get \"https://proxy\": dial tcp: lookup proxy: no such host": "the module proxy is not reachable",
-		"reading https://proxy/x.zip: 403 Forbidden":                  "is refused by the module proxy",
-		"unknown revision v1.2.3":                                     "is refused by the module proxy",
-		"disk full":                                                   "cannot be downloaded: disk full",
-	} {
-		problem, everyone := refusal(m, said)
-		assert.ErrorContains(t, problem, want, said)
-		assert.Equal(t, strings.Contains(said, "dial tcp"), everyone, said)
-	}
-}
-
-func TestWithoutGoTheErrorSaysSo(t *testing.T) {
-	t.Setenv("PATH", t.TempDir())
-	_, err := goModDownload(context.Background(), []Module{{Path: "example.org/tool", Version: "v1"}})
-	assert.ErrorContains(t, err, "there is no go on PATH: install Go")
-}
-
-func TestWithoutNetworkThereIsOneSentence(t *testing.T) {
-	// Nothing listens on port 1, and an empty module cache has nothing to offer.
-	t.Setenv("GOPROXY", "http://127.0.0.1:1")
-	t.Setenv("GOSUMDB", "off")
-	t.Setenv("GOMODCACHE", t.TempDir())
-	_, err := goModDownload(context.Background(), []Module{{Path: "example.org/a", Version: "v1.0.0"}, {Path: "example.org/b", Version: "v1.0.0"}})
-	require.ErrorContains(t, err, "the module proxy is not reachable: check the network or GOPROXY")
-	assert.NotContains(t, err.Error(), "\n")
-}
-
-func TestAModuleThatIsNotThePinnedOneIsRefused(t *testing.T) {
-	files := fstest.MapFS{}
-	require.NoError(t, fs.WalkDir(gitops.FS, ".", func(p string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		data, err := fs.ReadFile(gitops.FS, p)
-		files[p] = &fstest.MapFile{Data: data}
-		return err
-	}))
-	kserve := platform(t).Upstream().Modules["kserve"]
-	text := string(files[UpstreamFile].Data)
-	files[UpstreamFile] = &fstest.MapFile{Data: []byte(replaceOnce(t, text, kserve.Sum, "h1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="))}
-	r, err := New(files, shared)
-	require.NoError(t, err)
-	_, err = r.Layer(context.Background(), "kserve-runtimes")
-	assert.ErrorContains(t, err, "has checksum "+kserve.Sum+", but gitops/upstream.yaml pins h1:AAAA")
-}
-
 func TestACancelledRenderEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -355,72 +302,4 @@ func mustTree(t *testing.T, change map[string]string, patches ...Patch) *Tree {
 	tree, err := smallTree(t, change, patches...)
 	require.NoError(t, err)
 	return tree
-}
-
-func TestACachedResultIsTheUncachedOne(t *testing.T) {
-	uncached, err := New(gitops.FS, "")
-	require.NoError(t, err)
-	cache := t.TempDir()
-	for _, name := range uncached.Layers() {
-		want, err := uncached.Layer(context.Background(), name)
-		require.NoError(t, err)
-		for _, run := range []string{"cold", "warm"} {
-			cached, err := New(gitops.FS, cache)
-			require.NoError(t, err)
-			if run == "warm" {
-				cached.fetch = func(context.Context, []Module) ([]string, error) {
-					return nil, errors.New("a cached layer needs no module")
-				}
-			}
-			got, err := cached.Layer(context.Background(), name)
-			require.NoError(t, err, run)
-			assert.Equal(t, want.files, got.files, "%s %s", run, name)
-			assert.Equal(t, want.Objects(), got.Objects(), "%s %s", run, name)
-		}
-	}
-}
-
-func TestABrokenCacheIsRenderedAnew(t *testing.T) {
-	cache := t.TempDir()
-	r, err := small(t, cache, nil)
-	require.NoError(t, err)
-	want, err := r.Layer(context.Background(), "tool")
-	require.NoError(t, err)
-	cached, err := filepath.Glob(filepath.Join(cache, "*", cachedFile))
-	require.NoError(t, err)
-	require.Len(t, cached, 1)
-	whole, err := os.ReadFile(cached[0])
-	require.NoError(t, err)
-	for _, broken := range [][]byte{nil, whole[:len(whole)/2], append([]byte("x"), whole...)} {
-		require.NoError(t, os.WriteFile(cached[0], broken, 0o644))
-		got, err := r.Layer(context.Background(), "tool")
-		require.NoError(t, err)
-		assert.Equal(t, want.Hash(), got.Hash())
-	}
-}
-
-func TestAChangedInputIsNotServedFromTheCache(t *testing.T) {
-	cache := t.TempDir()
-	hashes := map[string]bool{}
-	for _, change := range []map[string]string{
-		nil,
-		{"platform/tool/kustomization.yaml": kustomizationText + "commonAnnotations: {a: b}\n"},
-		{"upstream.yaml": replaceOnce(t, pins, "server:v1.2.3", "server:v1.2.4")},
-	} {
-		r, err := small(t, cache, change)
-		require.NoError(t, err)
-		tree, err := r.Layer(context.Background(), "tool")
-		require.NoError(t, err)
-		hashes[tree.Hash()] = true
-	}
-	assert.Len(t, hashes, 3)
-}
-
-func TestACacheThatCannotBeWrittenDoesNotStopARender(t *testing.T) {
-	occupied := filepath.Join(t.TempDir(), "file")
-	require.NoError(t, os.WriteFile(occupied, nil, 0o644))
-	r, err := small(t, occupied, nil)
-	require.NoError(t, err)
-	_, err = r.Layer(context.Background(), "tool")
-	assert.NoError(t, err)
 }
