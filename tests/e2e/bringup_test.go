@@ -30,8 +30,6 @@ func (s *suite) nodeUp(t *testing.T) {
 	s.cluster, err = rig.Connect(rig.Lookup(s.env, "KUBECONFIG"))
 	require.NoError(t, err)
 	s.empty = s.settledInventory(ctx, t)
-	s.project, err = rig.CopyProject(s.checkout, t.TempDir())
-	require.NoError(t, err)
 }
 
 func (s *suite) nodeUpAgain(t *testing.T) {

@@ -2,6 +2,10 @@ package e2e
 
 import (
 	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
 // TestPlatform is a platform's life, in order: each step stands on those before
@@ -9,6 +13,9 @@ import (
 // what does not hold if it fails.
 func TestPlatform(t *testing.T) {
 	s := begin(t)
+	var err error
+	s.project, err = rig.CopyProject(s.checkout, t.TempDir())
+	require.NoError(t, err)
 	for _, step := range []struct {
 		name string
 		run  func(*suite, *testing.T)
