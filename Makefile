@@ -8,6 +8,8 @@ GO    ?= go
 
 # Builds leave room for what people wait for: the machine has two cores.
 NICE := nice -n 5
+# Stand-ins for the provider plugins that cannot be installed, linked where `sealed env` points.
+BUILD_STANDIN = $(NICE) $(GO) build -C sealed -o ../bin/pulumi-resource-standin ./cmd/pulumi-resource-standin && bin/pulumi-resource-standin install
 SEALED_ENV = eval "$$(bin/sealed env --name $(NAME))"
 
 .PHONY: help up up-dev up-ci down test test-unit test-e2e bench preview lint need-go need-sealed \
@@ -21,9 +23,9 @@ up: up-$(STACK) ## bring the platform up and ask it for a prediction
 up-dev: bin/neuroscale
 	@bin/neuroscale up -s dev
 
-# The command line compiles while the node and its images are made.
-up-ci: need-sealed bin/sealed bin/pulumi-resource-standin
-	@$(NICE) $(GO) build -o bin/neuroscale ./cmd/neuroscale & build=$$!; \
+# The command line and the stand-ins compile while the node and its images are made.
+up-ci: need-sealed bin/sealed
+	@{ $(BUILD_STANDIN) && $(NICE) $(GO) build -o bin/neuroscale ./cmd/neuroscale; } & build=$$!; \
 	bin/sealed up --name $(NAME); wait $$build; \
 	$(SEALED_ENV); exec bin/neuroscale up -s ci
 
@@ -36,7 +38,7 @@ preview: bin/neuroscale ## show what `make up` would change
 down: need-sealed bin/sealed ## end the sealed node and everything on it
 	@bin/sealed down --name $(NAME)
 
-bench: need-sealed bin/neuroscale bin/sealed ## measure the platform (takes the node down and up again)
+bench: need-sealed bin/neuroscale bin/sealed bin/pulumi-resource-standin ## measure the platform (takes the node down and up again)
 	@$(SEALED_ENV); bin/neuroscale bench -s ci --sealed bin/sealed --sealed-name $(NAME)
 
 test: lint test-unit test-e2e ## everything that is tested
@@ -57,8 +59,11 @@ test-e2e: need-sealed bin/neuroscale bin/sealed bin/pulumi-resource-standin ## e
 bin/neuroscale: need-go
 	@$(NICE) $(GO) build -o $@ ./cmd/neuroscale
 
-bin/sealed bin/pulumi-resource-standin: need-go
-	@$(NICE) $(GO) build -C sealed -o ../$@ ./cmd/$(@F)
+bin/sealed: need-go
+	@$(NICE) $(GO) build -C sealed -o ../$@ ./cmd/sealed
+
+bin/pulumi-resource-standin: need-go
+	@$(BUILD_STANDIN)
 
 need-go:
 	@command -v $(GO) >/dev/null || { echo "make: Go is not installed: install it from https://go.dev/dl/ (go.mod says which version)" >&2; exit 1; }
