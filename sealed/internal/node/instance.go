@@ -72,8 +72,8 @@ type Instance struct {
 	cache string
 }
 
-// Kubernetes name of the node, and the name of its network namespace, cgroup
-// and host.
+// FullName is what Kubernetes calls the node, and the name of its network
+// namespace, cgroup and host.
 func (i *Instance) FullName() string { return "neuroscale-" + i.Name }
 
 // Link is the host's end of the pair of network interfaces.
