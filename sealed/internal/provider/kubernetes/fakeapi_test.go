@@ -367,3 +367,10 @@ func (f *fakeAPI) watch(w http.ResponseWriter, r *http.Request, collection strin
 		}
 	}
 }
+
+// activate plays the namespace controller.
+func activate(obj *unstructured.Unstructured) {
+	if obj.GetKind() == "Namespace" {
+		_ = unstructured.SetNestedField(obj.Object, "Active", "status", "phase")
+	}
+}
