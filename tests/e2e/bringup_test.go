@@ -165,7 +165,7 @@ func (s *suite) killPoints() []killPoint {
 }
 
 func (s *suite) upSurvivesKills(t *testing.T) {
-	ctx := within(t, 8*time.Minute)
+	ctx := within(t, 15*time.Minute)
 	var left []*rig.Process
 	for _, point := range s.killPoints() {
 		left = append(left, s.killAt(ctx, t, point))
@@ -186,7 +186,7 @@ func (s *suite) killAt(ctx context.Context, t *testing.T, point killPoint) *rig.
 	require.False(t, already, "%s: the cluster is past it before up has begun, so nothing would be shown", point.name)
 	p, err := s.command("up").Start(ctx)
 	require.NoError(t, err)
-	err = rig.Poll(ctx, 3*time.Minute, 50*time.Millisecond, func(ctx context.Context) (string, error) {
+	err = rig.Poll(ctx, 5*time.Minute, 50*time.Millisecond, func(ctx context.Context) (string, error) {
 		select {
 		case <-p.Done():
 			return "", nil // Too early; found out below.

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -133,24 +134,33 @@ func (s *suite) readOutputs(ctx context.Context, t *testing.T) *stacks.Outputs {
 	return &o
 }
 
-// resources are the resources in the stack's state, as text: it changes when the
-// state does, whoever wrote it and whenever.
-func (s *suite) resources(ctx context.Context, t *testing.T) []string {
+// resources are digests of the resources in the stack's state by their URN. They
+// leave out what differs without a change: the order of dependencies and, by
+// decrypting it, what a secret is encrypted to.
+func (s *suite) resources(ctx context.Context, t *testing.T) map[string]string {
 	t.Helper()
-	r, err := s.pulumi("stack", "export", "--stack", stack).Run(ctx)
+	r, err := s.pulumi("stack", "export", "--show-secrets", "--stack", stack).Run(ctx)
 	require.NoError(t, err)
 	require.Zero(t, r.Code, "pulumi stack export: %s", r.Stderr)
 	var state struct {
 		Deployment struct {
-			Resources []json.RawMessage `json:"resources"`
+			Resources []struct {
+				URN     string         `json:"urn"`
+				ID      string         `json:"id"`
+				Inputs  map[string]any `json:"inputs"`
+				Outputs map[string]any `json:"outputs"`
+			} `json:"resources"`
 		} `json:"deployment"`
 	}
 	require.NoError(t, json.Unmarshal([]byte(r.Stdout), &state))
-	all := make([]string, 0, len(state.Deployment.Resources))
-	for _, raw := range state.Deployment.Resources {
-		all = append(all, string(raw))
+	digests := map[string]string{}
+	for _, resource := range state.Deployment.Resources {
+		text, err := json.Marshal(resource)
+		require.NoError(t, err)
+		digests[resource.URN] = fmt.Sprintf("%x", sha256.Sum256(text))
 	}
-	return all
+	require.Len(t, digests, len(state.Deployment.Resources), "a resource is there twice")
+	return digests
 }
 
 // diagnoseOnFailure writes what the cluster says into the log of a failed test.
