@@ -54,6 +54,9 @@ func (a *app) destroy(ctx context.Context, o automation.DestroyOptions, yes bool
 			return err
 		}
 	}
+	for _, r := range stack.Known() {
+		tracker.DeclareExisting(r.URN, r.Parent)
+	}
 	stop := progress.Watch(ctx, tracker, a.renderer(), 200*time.Millisecond)
 	result, err := stack.Destroy(ctx, o, tracker.Observe)
 	stop()

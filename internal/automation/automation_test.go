@@ -462,3 +462,27 @@ func TestInterruptReachesTheEngineOnceAndItMayEnd(t *testing.T) {
 	assert.Equal(t, "saved\n", out)
 	assert.Equal(t, 3, code)
 }
+
+func TestAnUpStartsPulumiNoMoreThanItMust(t *testing.T) {
+	calls := fakepulumi.Install(t, fakepulumi.Script{Outputs: map[string]any{"gatewayUrl": "http://g"}})
+	root, state := checkout(t)
+	writeState(t, state, `{}`)
+	r, err := open(t, root, state, nil).Up(context.Background(), nil)
+	require.NoError(t, err)
+	assert.Equal(t, "http://g", r.Outputs["gatewayUrl"].Value)
+	var started []string
+	for _, line := range calls.Lines(t) {
+		words := strings.Fields(line)
+		started = append(started, strings.Join(words[:min(2, len(words))], " "))
+	}
+	assert.Equal(t, []string{"version", "up --yes", "stack output"}, started, "each start costs half a second")
+}
+
+func TestKnownAreTheCustomResourcesOfTheState(t *testing.T) {
+	fakepulumi.Install(t, fakepulumi.Script{})
+	root, state := checkout(t)
+	s := open(t, root, state, nil)
+	assert.Empty(t, s.Known())
+	writeState(t, state, `{"checkpoint":{"latest":{"resources":[{"urn":"a","custom":true,"parent":"p"},{"urn":"b"}]}}}`)
+	assert.Equal(t, []Resource{{URN: "a", Parent: "p", Custom: true}}, s.Known())
+}

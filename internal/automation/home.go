@@ -131,6 +131,14 @@ func (h Home) HasState(project, stack string) bool {
 	return false
 }
 
+// checkpoint reads a file backend's state of the stack.
+func (h Home) checkpoint(project, stack string) ([]byte, error) {
+	if h.StateDir == "" {
+		return nil, errors.ErrUnsupported
+	}
+	return os.ReadFile(filepath.Join(h.StateDir, ".pulumi", "stacks", project, stack+".json"))
+}
+
 // Stage copies Pulumi.yaml and the stack's settings to a folder of their own
 // and returns it. The engine writes `encryptionsalt` into that copy, never into
 // the checkout; the salt of an earlier run is kept unless the checkout has one.

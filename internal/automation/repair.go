@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -122,9 +121,6 @@ func reader(b []byte) io.Reader {
 // surelyClean looks at a file backend's checkpoint without starting pulumi: no
 // mention of pending operations means there are none.
 func (h Home) surelyClean(project, stack string) bool {
-	if h.StateDir == "" {
-		return false
-	}
-	raw, err := os.ReadFile(filepath.Join(h.StateDir, ".pulumi", "stacks", project, stack+".json"))
+	raw, err := h.checkpoint(project, stack)
 	return err == nil && !bytes.Contains(raw, []byte(`"pending_operations"`))
 }

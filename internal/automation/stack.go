@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
@@ -42,9 +43,8 @@ type Options struct {
 // Stack is one stack of the project, ready for operations.
 type Stack struct {
 	Options
-	home    Home
-	workDir string
-	pulumi  *command
+	home   Home
+	pulumi *command
 }
 
 // Observer sees every event of the engine, in order, from one goroutine.
@@ -102,6 +102,33 @@ func (s *Stack) PulumiVersion() string { return s.pulumi.version.String() }
 // file:// are taken to have it.
 func (s *Stack) Exists() bool { return s.home.HasState(s.Project.Name, s.Options.Stack) }
 
+// Resource is one of the state's.
+type Resource struct {
+	URN    string `json:"urn"`
+	Parent string `json:"parent"`
+	Custom bool   `json:"custom"`
+}
+
+// Known lists the custom resources of the state in a file backend; any other
+// backend, or a state that cannot be read, has none to tell.
+func (s *Stack) Known() []Resource {
+	raw, err := s.home.checkpoint(s.Project.Name, s.Options.Stack)
+	if err != nil {
+		return nil
+	}
+	var state struct {
+		Checkpoint struct {
+			Latest struct {
+				Resources []Resource `json:"resources"`
+			} `json:"latest"`
+		} `json:"checkpoint"`
+	}
+	if json.Unmarshal(raw, &state) != nil {
+		return nil
+	}
+	return slices.DeleteFunc(state.Checkpoint.Latest.Resources, func(r Resource) bool { return !r.Custom })
+}
+
 // BackendURL is where the stack's state is.
 func (s *Stack) BackendURL() string { return s.home.BackendURL }
 
@@ -119,9 +146,10 @@ func (s *Stack) prepare(ctx context.Context) (auto.Stack, error) {
 	if err != nil {
 		return auto.Stack{}, err
 	}
-	s.workDir = dir
+	pulumi := *s.pulumi
+	pulumi.selected = s.home.StateDir != "" && s.Exists()
 	stack, err := auto.UpsertStackLocalSource(ctx, s.Options.Stack, dir,
-		auto.Pulumi(s.pulumi), auto.Program(s.Program), auto.EnvVars(s.home.Env()))
+		auto.Pulumi(&pulumi), auto.Program(s.Program), auto.EnvVars(s.home.Env()))
 	if err != nil {
 		return auto.Stack{}, s.explain("open stack "+s.Options.Stack, err, nil)
 	}

@@ -61,7 +61,7 @@ func (p *Plan) Observe(e apitype.EngineEvent) {
 	}
 	name := p.phaseOf[state.Parent]
 	if name == "" {
-		name = phaseFromURN(m.URN)
+		name = phaseFromParent(state.Parent)
 	}
 	phase := p.phase(name)
 	phase.Changes[op]++

@@ -156,6 +156,32 @@ func TestAReplacementIsOneResource(t *testing.T) {
 	assert.Equal(t, 1, s.tracker.Snapshot().Changed)
 }
 
+func TestADestroyKnowsItsPhasesAndItsEnd(t *testing.T) {
+	const (
+		serving = project + "neuroscale:platform:Serving::serving"
+		knative = project + "neuroscale:platform:Serving$neuroscale:platform:Layer::knative"
+		inside  = project + "neuroscale:platform:Serving$neuroscale:platform:Part::part"
+		stack   = project + stackToken + "::neuroscale-ci"
+		job     = "kubernetes:batch/v1:Job"
+	)
+	tracker := NewTracker(nil)
+	for name, parent := range map[string]string{"a": knative, "b": serving, "c": inside, "d": stack} {
+		urn := project + "x$" + job + "::" + name
+		tracker.DeclareExisting(urn, parent)
+		m := step(apitype.OpDelete, urn, job, parent)
+		m.Old, m.New = m.New, nil
+		tracker.Observe(apitype.EngineEvent{ResourcePreEvent: &apitype.ResourcePreEvent{Metadata: m}})
+		tracker.Observe(apitype.EngineEvent{ResOutputsEvent: &apitype.ResOutputsEvent{Metadata: m}})
+	}
+	tracker.DeclareExisting(project+"pulumi:providers:kubernetes::k", stack)
+	done := map[string]int{}
+	for _, p := range tracker.Snapshot().Phases {
+		assert.True(t, p.Complete(), p.Name)
+		done[p.Name] = p.Done
+	}
+	assert.Equal(t, map[string]int{"knative": 1, "serving": 2, Other: 1}, done)
+}
+
 func TestPlanGroupsChangesByLayer(t *testing.T) {
 	p := NewPlan()
 	pre := func(op apitype.OpType, token, name, parent string, diffs ...string) {

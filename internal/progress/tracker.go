@@ -136,7 +136,7 @@ func (t *Tracker) begin(m apitype.StepEventMetadata) {
 	if isProvider(m.Type) || m.Op == apitype.OpSame || m.Op == apitype.OpRead || t.done[m.URN] {
 		return
 	}
-	p := t.phase(t.resourcePhase(m.URN, state.Parent))
+	p := t.phase(t.resourcePhase(state.Parent))
 	now := t.now()
 	if p.started.IsZero() {
 		p.started = now
@@ -152,7 +152,7 @@ func (t *Tracker) end(m apitype.StepEventMetadata, failed bool) {
 	if state == nil || !state.Custom || isProvider(m.Type) {
 		return
 	}
-	p := t.phase(t.resourcePhase(m.URN, state.Parent))
+	p := t.phase(t.resourcePhase(state.Parent))
 	p.ended = t.now()
 	if p.started.IsZero() {
 		p.started = p.ended
@@ -174,11 +174,21 @@ func (t *Tracker) end(m apitype.StepEventMetadata, failed bool) {
 	}
 }
 
-func (t *Tracker) resourcePhase(urn, parent string) string {
+func (t *Tracker) resourcePhase(parent string) string {
 	if name := t.phaseOf[parent]; name != "" {
 		return name
 	}
-	return phaseFromURN(urn)
+	return phaseFromParent(parent)
+}
+
+// DeclareExisting counts a resource of the state, for an operation that deletes
+// it: urn is its own, parent its parent's.
+func (t *Tracker) DeclareExisting(urn, parent string) {
+	parts := strings.Split(urn, "::")
+	if len(parts) < 4 || isProvider(parts[2][strings.LastIndexByte(parts[2], '$')+1:]) {
+		return
+	}
+	t.Declare(phaseFromParent(parent))
 }
 
 // phaseFor names the phase of a component: its own name if it is a layer or has
@@ -195,18 +205,18 @@ func phaseFor(token, name, parentPhase string) string {
 
 const stackToken = "pulumi:pulumi:Stack"
 
-// phaseFromURN serves a deletion, whose parent component has no event: the URN
-// tells the parent's type, which is near enough.
-func phaseFromURN(urn string) string {
+// phaseFromParent serves a deletion, where components come after their children:
+// the parent's URN tells its type, its name and the types above it.
+func phaseFromParent(urn string) string {
 	parts := strings.Split(urn, "::")
-	if len(parts) < 4 {
+	if len(parts) < 4 || parts[2] == stackToken {
 		return Other
 	}
 	kinds := strings.Split(parts[2], "$")
-	if len(kinds) < 2 {
-		return Other
+	if len(kinds) == 1 || strings.HasSuffix(kinds[len(kinds)-1], layerToken) {
+		return nameOf(urn)
 	}
-	return strings.ToLower(kind(kinds[len(kinds)-2]))
+	return strings.ToLower(kind(kinds[0]))
 }
 
 // Snapshot returns the present state.
