@@ -68,16 +68,22 @@ func TestTheProjectPermitsAllThatLayersContain(t *testing.T) {
 	}
 }
 
-func TestTheRealLayersMakeAStack(t *testing.T) {
+// realStack registers the whole stack of the layers the program delivers.
+func realStack(t *testing.T) *recorder.Recording {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "kubeconfig")
 	require.NoError(t, os.WriteFile(file, []byte(kubeconfig), 0o600))
-	r := recorder.MustRun(t, New(Options{
+	return recorder.MustRun(t, New(Options{
 		Config: map[string]string{"neuroscale:serving": `{"domain":"models.example","defaultResources":{"cpu":"75m"}}`},
 		Cluster: func(args *cluster.Args) {
 			args.Kubeconfig = file
 			args.Reach = func(context.Context, string) error { return nil }
 		},
 	}), recorder.Options{})
+}
+
+func TestTheRealLayersMakeAStack(t *testing.T) {
+	r := realStack(t)
 	r.AssertBelongs(t, "cluster", "forge", "argocd", "delivery", "serving", "endpoints")
 	assert.Len(t, r.Kind("Application"), 3)
 
@@ -91,6 +97,26 @@ func TestTheRealLayersMakeAStack(t *testing.T) {
 		id := object["kind"].(string) + "/" + recorder.At(object, "metadata.name").(string)
 		assert.Truef(t, applied[id], "%s of Argo CD's layer is not applied", id)
 	}
+}
+
+func TestADestroyedPlatformLeavesNoDefinitionBehind(t *testing.T) {
+	r := realRenderer(t)
+	definitions := map[string]bool{}
+	for _, name := range r.Layers() {
+		tree, err := r.Layer(context.Background(), name)
+		require.NoError(t, err)
+		for _, object := range tree.Objects() {
+			if object["kind"] == "CustomResourceDefinition" {
+				definitions[recorder.At(object, "metadata.name").(string)] = true
+			}
+		}
+	}
+	require.Greater(t, len(definitions), 15)
+	registered := map[string]bool{}
+	for _, g := range realStack(t).Kind("CustomResourceDefinition") {
+		registered[g.ObjectName()] = true
+	}
+	assert.Equal(t, definitions, registered)
 }
 
 func TestTheFirstContentIsWhatTenantsMayMerge(t *testing.T) {

@@ -33,6 +33,8 @@ type Tree interface {
 	Archive() ([]byte, error)
 	// Version says which upstreams it was made of.
 	Version() string
+	// Objects it consists of.
+	Objects() []map[string]any
 }
 
 // Args of one layer.
@@ -142,7 +144,8 @@ func New(ctx *pulumi.Context, args *Args, opts ...pulumi.ResourceOption) (*Layer
 	push := set.Add(args.Name+"-push", layerPush(l, d.args), withNamespace, manifest.JobTimeout(),
 		pulumi.DependsOn(append([]pulumi.Resource{tree}, d.pushReady...)))
 
-	needs := append([]pulumi.Resource{push}, d.args.ControllerReady...)
+	needs := append([]pulumi.Resource{push}, addDefinitions(set, l, args.Tree)...)
+	needs = append(needs, d.args.ControllerReady...)
 	for _, earlier := range args.After {
 		needs = append(needs, earlier.Ready...)
 	}

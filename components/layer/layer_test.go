@@ -19,11 +19,13 @@ type tree struct {
 	hash    string
 	archive []byte
 	err     error
+	objects []map[string]any
 }
 
-func (t tree) Hash() string             { return t.hash }
-func (t tree) Archive() ([]byte, error) { return t.archive, t.err }
-func (t tree) Version() string          { return "upstream v1" }
+func (t tree) Hash() string              { return t.hash }
+func (t tree) Archive() ([]byte, error)  { return t.archive, t.err }
+func (t tree) Version() string           { return "upstream v1" }
+func (t tree) Objects() []map[string]any { return t.objects }
 
 func deliveryArgs(ready ...pulumi.Resource) *DeliveryArgs {
 	writer := forge.Account{Username: "writer", Password: pulumi.ToSecret(pulumi.String("the-password")).(pulumi.StringOutput)}
@@ -142,6 +144,30 @@ func TestPatchesOfApplyTimeGoIntoTheApplicationOnly(t *testing.T) {
 	}}, recorder.At(spec, "source.kustomize.patches"))
 	assert.Equal(t, []any{map[string]any{"group": "g", "kind": "K", "jqPathExpressions": []any{".rules"}}},
 		recorder.At(spec, "ignoreDifferences"))
+}
+
+func TestDefinitionsAreThereFirstAndGoLast(t *testing.T) {
+	a := args("first")
+	a.Tree = tree{hash: "abc123", objects: []map[string]any{{
+		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+		"metadata": map[string]any{"name": "things.example.com"},
+		"spec": map[string]any{
+			"group": "example.com", "scope": "Namespaced", "names": map[string]any{"kind": "Thing", "plural": "things"},
+			"versions": []any{map[string]any{
+				"name": "v1", "served": true, "storage": true, "subresources": map[string]any{"status": map[string]any{}},
+				"schema": map[string]any{"openAPIV3Schema": map[string]any{"type": "object", "properties": map[string]any{"long": "story"}}},
+			}},
+		},
+	}}}
+	r := deliver(t, a)
+	definition := r.Get(t, "CustomResourceDefinition", "things.example.com")
+	assert.True(t, r.Waits(r.Get(t, "Application", "first"), definition), "it would be deleted while its objects are in use")
+	assert.False(t, r.Waits(definition, r.Get(t, "Job", "layer-first-*")))
+	version := recorder.At(definition.Object(), "spec.versions.0")
+	assert.Equal(t, "v1", recorder.At(version, "name"))
+	assert.NotNil(t, recorder.At(version, "subresources.status"))
+	assert.Nil(t, recorder.At(version, "schema.openAPIV3Schema.properties"), "Argo CD brings the whole definition")
+	assert.Equal(t, []string{"spec"}, definition.IgnoreChanges, "the two would take turns")
 }
 
 func TestJobsAreConfined(t *testing.T) {

@@ -31,8 +31,9 @@ type Registration struct {
 	Parent       string
 	Dependencies []string
 	DeletedWith  string
-	// SecretOutputs are the properties the engine is told to keep secret.
-	SecretOutputs []string
+	// SecretOutputs are the properties the engine is told to keep secret,
+	// IgnoreChanges those whose changes it is told to ignore.
+	SecretOutputs, IgnoreChanges []string
 }
 
 // Recording is what a program registered, in the order it arrived.
@@ -82,7 +83,7 @@ func (r *Recording) NewResource(args pulumi.MockResourceArgs) (string, resource.
 		URN:    string(resource.NewURN(stack, project, parentType, tokens.Type(args.TypeToken), args.Name)),
 		Custom: args.Custom, Inputs: args.Inputs, Provider: args.Provider,
 		Parent: rpc.GetParent(), Dependencies: rpc.GetDependencies(), DeletedWith: rpc.GetDeletedWith(),
-		SecretOutputs: rpc.GetAdditionalSecretOutputs(),
+		SecretOutputs: rpc.GetAdditionalSecretOutputs(), IgnoreChanges: rpc.GetIgnoreChanges(),
 	})
 	return args.Name + "-id", outputs, nil
 }
