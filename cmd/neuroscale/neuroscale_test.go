@@ -411,3 +411,29 @@ func TestHelpNamesEveryCommand(t *testing.T) {
 		assert.Regexp(t, `(?m)^  `+name+` `, out)
 	}
 }
+
+func TestRenderPrintsTheLayerWithTheStacksSettings(t *testing.T) {
+	if testing.Short() {
+		t.Skip("downloads upstream modules")
+	}
+	m := newMachine(t)
+	hash := func(layer string) string {
+		code, out, errout := m.run("render", layer, "-o", "json")
+		require.Equal(t, 0, code, errout)
+		var tree struct {
+			Hash    string           `json:"hash"`
+			Objects []map[string]any `json:"objects"`
+		}
+		require.NoError(t, json.Unmarshal([]byte(out), &tree))
+		require.NotEmpty(t, tree.Objects)
+		return tree.Hash
+	}
+	knative, runtimes := hash("knative"), hash("kserve-runtimes")
+	m.write("Pulumi.ci.yaml", "config:\n  neuroscale:serving:\n    domain: models.example.org\n")
+	assert.NotEqual(t, knative, hash("knative"), "the domain is Knative's")
+	assert.Equal(t, runtimes, hash("kserve-runtimes"), "and no setting of the runtimes")
+	code, out, _ := m.run("render", "knative")
+	require.Equal(t, 0, code)
+	assert.Regexp(t, `^# layer knative, knative-serving v`, out)
+	assert.Contains(t, out, "models.example.org")
+}

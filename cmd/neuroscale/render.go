@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/neuroscale-platform/neuroscale/components/argocd"
+	"github.com/neuroscale-platform/neuroscale/components/serving"
 	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
@@ -16,7 +18,7 @@ func (a *app) renderCommand() *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:   "render LAYER",
-		Short: "Print the objects of a layer as they go to Git",
+		Short: "Print the objects of a layer as the stack's settings make them",
 		Args:  exactArgs("LAYER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			tree, err := a.renderLayer(cmd.Context(), args[0])
@@ -50,7 +52,15 @@ func (a *app) renderLayer(ctx context.Context, name string) (*render.Tree, error
 	if err != nil {
 		return nil, err
 	}
-	return r.Layer(ctx, name)
+	cfg, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	patches := serving.Patches(name, cfg.Serving)
+	if name == argocd.Layer {
+		patches = argocd.Patches(cfg.GitOps.NodePort)
+	}
+	return r.Layer(ctx, name, patches...)
 }
 
 // renderCache is shared with the program.

@@ -8,6 +8,17 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
 
+// renders it without the component; nil for any other layer.
+func Patches(layer string, s config.Serving) []render.Patch {
+	switch layer {
+	case KnativeLayer:
+		return knativePatches(s)
+	case KServeLayer:
+		return kservePatches(s)
+	}
+	return nil
+}
+
 func knativePatches(s config.Serving) []render.Patch {
 	return []render.Patch{
 		configMap(knativeNamespace, "config-domain", domains(s.Domain)),
