@@ -118,18 +118,20 @@ func (p *Provider) assignName(req server.CheckRequest, metadata resource.Propert
 		}
 		name = unique
 	}
-	annotations, ok := objectAt(metadata, "annotations")
-	if value := metadata["annotations"]; value.IsComputed() {
-		metadata["name"] = resource.NewProperty(name)
+	metadata["name"] = resource.NewProperty(name)
+	before := metadata["annotations"]
+	if before.IsComputed() {
 		return nil
 	}
-	if !ok {
-		annotations = resource.PropertyMap{}
+	annotations := resource.PropertyMap{annotationAutonamed: resource.NewProperty("true")}
+	given, _ := objectAt(metadata, "annotations")
+	for key, value := range given {
+		annotations[key] = value
 	}
-	annotations = annotations.Copy()
-	annotations[annotationAutonamed] = resource.NewProperty("true")
-	metadata["name"] = resource.NewProperty(name)
 	metadata["annotations"] = resource.NewProperty(annotations)
+	if before.IsSecret() {
+		metadata["annotations"] = resource.MakeSecret(metadata["annotations"])
+	}
 	return nil
 }
 
@@ -167,6 +169,8 @@ func (p *Provider) namespaced(ctx context.Context, gvk schema.GroupVersionKind) 
 	if namespaced, known := builtinScope(gvk); known {
 		return namespaced, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
 	cluster, err := p.reach(ctx)
 	if err != nil {
 		return false, err

@@ -28,6 +28,10 @@ const (
 	reachMemory  = 15 * time.Second
 )
 
+// requestTimeout bounds one question to the cluster that no time limit of the
+// program's bounds.
+const requestTimeout = 30 * time.Second
+
 // discoveryAge is how long a negative answer about a kind is believed.
 const discoveryAge = time.Second
 

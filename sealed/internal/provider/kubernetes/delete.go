@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/neuroscale-platform/neuroscale/sealed/internal/provider/server"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -77,8 +78,9 @@ func (p *Provider) remove(ctx context.Context, c *cluster, object *unstructured.
 		policy = metav1.DeletePropagationOrphan
 	}
 	objects := c.objects(kind, object.GetNamespace())
+	started := time.Now()
 	err = objects.Delete(ctx, object.GetName(), metav1.DeleteOptions{PropagationPolicy: &policy})
-	for err != nil && passing(err) && !gone(err) {
+	for err != nil && passing(err) && !gone(err) && time.Since(started) < settleTime {
 		if pause(ctx, settlePause) != nil {
 			return err
 		}

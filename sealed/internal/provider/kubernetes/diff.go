@@ -136,6 +136,8 @@ func (p *Provider) unready(ctx context.Context, gvk schema.GroupVersionKind, req
 	if gvk.Group != "batch" || gvk.Kind != "Job" || annotation(req.NewInputs, annotationReplaceUnready) != "true" {
 		return false
 	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
 	c, err := p.reach(ctx)
 	if err != nil {
 		return false

@@ -24,7 +24,8 @@ func follow(ctx context.Context, objects dynamic.ResourceInterface, selection me
 ) error {
 	for {
 		list, err := objects.List(ctx, selection)
-		if err == nil {
+		switch {
+		case err == nil:
 			set := map[string]*unstructured.Unstructured{}
 			for i := range list.Items {
 				set[list.Items[i].GetName()] = &list.Items[i]
@@ -36,7 +37,12 @@ func follow(ctx context.Context, objects dynamic.ResourceInterface, selection me
 			if done, err = followFrom(ctx, objects, selection, list.GetResourceVersion(), set, see); done || err != nil {
 				return err
 			}
-		} else if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) {
+		case apierrors.IsNotFound(err):
+			// The kind itself went away, and all its objects with it.
+			if done, err := see(nil); done || err != nil {
+				return err
+			}
+		case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
 			return fmt.Errorf("reading it: %w", err)
 		}
 		if err := pause(ctx, relistPause); err != nil {

@@ -131,6 +131,8 @@ func (p *Provider) application(urn resource.URN, inputs resource.PropertyMap, ob
 func (p *Provider) preview(ctx context.Context, urn resource.URN, inputs resource.PropertyMap, id string) (resource.PropertyMap, error) {
 	outputs := inputs.Copy()
 	outputs["status"] = resource.MakeComputed(resource.NewProperty(""))
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
 	c, err := p.reach(ctx)
 	if err != nil {
 		p.warnOffline(ctx, urn, err)

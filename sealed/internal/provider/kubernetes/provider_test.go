@@ -166,6 +166,11 @@ func TestCheckKeepsUnknownsAndSecrets(t *testing.T) {
 	assert.True(t, field(t, inputs, "metadata", "labels").IsComputed())
 	assert.True(t, inputs["stringData"].IsSecret())
 
+	unnamed := props{"metadata": resource.NewProperty(props{"annotations": resource.MakeSecret(resource.NewProperty(props{"a": resource.NewProperty("b")}))})}
+	inputs, failures = e.Check(urnSecret, nil, unnamed)
+	require.Empty(t, failures)
+	assert.True(t, inputs["metadata"].ObjectValue()["annotations"].IsSecret(), "naming an object must not uncover its annotations")
+
 	inputs, failures = e.Check(urnSecret, nil, props{"metadata": unknown})
 	require.Empty(t, failures)
 	assert.True(t, inputs["metadata"].IsComputed(), "unknown metadata must stay unknown")
@@ -276,6 +281,20 @@ func TestDeleteWaitsForFinalizers(t *testing.T) {
 	}
 	api.drop("v1/configmaps", "default", "settings")
 	require.NoError(t, <-done)
+}
+
+func TestDeleteEndsWhenTheKindItselfGoes(t *testing.T) {
+	e, api := start(t, nil)
+	api.serve("example.com/v1/widgets/Widget/ns")
+	r := e.Create(servertest.URN("kubernetes:example.com/v1:Widget", "w"), of(m{"metadata": m{"name": "w", "finalizers": []any{"example.com/hold"}}}))
+	go func() {
+		api.until("watch=true", 1)
+		api.mu.Lock()
+		delete(api.kinds, "example.com/v1/widgets")
+		api.mu.Unlock()
+		api.CloseClientConnections()
+	}()
+	require.NoError(t, e.Delete(r, 20))
 }
 
 func TestCreateWaitsForThePreviousDeletion(t *testing.T) {

@@ -15,6 +15,8 @@ import (
 // by namespace/name.
 func (p *Provider) Read(ctx context.Context, req server.ReadRequest) (server.State, error) {
 	ctx = withURN(ctx, req.URN)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
 	object, err := located(req.URN, req.ID, req.Inputs, req.Outputs)
 	if err != nil {
 		return server.State{}, err

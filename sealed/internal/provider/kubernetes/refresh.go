@@ -62,10 +62,9 @@ func refreshedInputs(old resource.PropertyMap, live *unstructured.Unstructured) 
 		decodeStringData(object, plain)
 	}
 	inputs := refreshMap(old, resource.NewPropertyMapFromMap(object.Object), false)
-	for key, value := range old {
-		if _, ok := inputs[key]; !ok && len(key) > 2 && key[:2] == "__" {
-			inputs[key] = value
-		}
+	if status, ok := old["status"]; ok {
+		// Manifests come with a status that the API ignores.
+		inputs["status"] = status
 	}
 	return inputs
 }

@@ -124,6 +124,17 @@ func TestRefreshShowsDriftAndOnlyDrift(t *testing.T) {
 	assert.False(t, ok, "a resource that is gone must leave the state")
 }
 
+func TestStatusInAManifestIsNoDrift(t *testing.T) {
+	e, api := start(t, nil)
+	program := configMap("settings", m{"a": "1"})
+	program["status"] = of(m{"s": m{"conditions": []any{}, "storedVersions": []any{}}})["s"]
+	r := e.Create(urnConfigMap, program)
+	api.change("v1/configmaps", "default", "settings", func(o map[string]any) { o["status"] = m{"conditions": []any{"x"}, "storedVersions": []any{"v1"}} })
+	found, _, err := e.Read(r)
+	require.NoError(t, err)
+	assert.Equal(t, pulumirpc.DiffResponse_DIFF_NONE, e.Diff(found, program).GetChanges())
+}
+
 func TestImportFindsAnObjectByNamespaceAndName(t *testing.T) {
 	e, api := start(t, nil)
 	api.put("v1/configmaps", "default", `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"settings","labels":{"a":"b"},"creationTimestamp":"2026-01-01T00:00:00Z"},"data":{"a":"1"}}`)

@@ -55,7 +55,6 @@ type CheckRequest struct {
 // Autonaming is what the engine's configuration says about names.
 type Autonaming struct {
 	Proposed string
-	Enforce  bool
 	Disabled bool
 }
 

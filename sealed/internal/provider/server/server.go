@@ -188,7 +188,6 @@ func (s *Server) Check(ctx context.Context, req *pulumirpc.CheckRequest) (*pulum
 	if a := req.GetAutonaming(); a != nil {
 		check.Autonaming = &Autonaming{
 			Proposed: a.GetProposedName(),
-			Enforce:  a.GetMode() == pulumirpc.CheckRequest_AutonamingOptions_ENFORCE,
 			Disabled: a.GetMode() == pulumirpc.CheckRequest_AutonamingOptions_DISABLE,
 		}
 	}
