@@ -36,6 +36,8 @@ type fakeAPI struct {
 	// refuse answers a request with an error instead.
 	refuse func(r *http.Request) *metav1.Status
 	logs   map[string]string // by pod/container
+	// propagation is how the last deletion was to go on to dependents.
+	propagation metav1.DeletionPropagation
 }
 
 type stored struct {
@@ -272,7 +274,7 @@ func (f *fakeAPI) handle(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodPatch:
 		f.apply(w, r, collection, namespace, rest[1])
 	case r.Method == http.MethodDelete:
-		f.delete(w, collection, rest[1])
+		f.delete(w, r, collection, rest[1])
 	default:
 		f.mu.Lock()
 		s := f.objects[collection+"/"+rest[1]]

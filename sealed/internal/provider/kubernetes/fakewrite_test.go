@@ -112,9 +112,14 @@ func conflict(owners map[string]map[string]any, manager string, given map[string
 	return &found[0]
 }
 
-func (f *fakeAPI) delete(w http.ResponseWriter, collection, name string) {
+func (f *fakeAPI) delete(w http.ResponseWriter, r *http.Request, collection, name string) {
+	var options metav1.DeleteOptions
+	_ = json.NewDecoder(r.Body).Decode(&options)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if options.PropagationPolicy != nil {
+		f.propagation = *options.PropagationPolicy
+	}
 	s := f.objects[collection+"/"+name]
 	if s == nil {
 		notFound(w, strings.Split(collection, "/")[0], name)

@@ -9,6 +9,7 @@ import (
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
@@ -281,6 +282,31 @@ func TestDeleteWaitsForFinalizers(t *testing.T) {
 	}
 	api.drop("v1/configmaps", "default", "settings")
 	require.NoError(t, <-done)
+}
+
+func TestDeletionReachesDependentsFirstWhereThereAreSome(t *testing.T) {
+	e, api := start(t, nil)
+	api.serve("example.com/v1/widgets/Widget/ns")
+	for _, tt := range []struct {
+		token, policy string
+		want          metav1.DeletionPropagation
+	}{
+		{"apps/v1:Deployment", "", metav1.DeletePropagationForeground},
+		{"batch/v1:Job", "", metav1.DeletePropagationForeground},
+		{"example.com/v1:Widget", "", metav1.DeletePropagationForeground},
+		{"core/v1:ConfigMap", "", metav1.DeletePropagationBackground},
+		{"core/v1:ConfigMap", "foreground", metav1.DeletePropagationForeground},
+		{"apps/v1:Deployment", "background", metav1.DeletePropagationBackground},
+		{"apps/v1:Deployment", "orphan", metav1.DeletePropagationOrphan},
+	} {
+		annotations := m{annotationSkipAwait: "true"}
+		if tt.policy != "" {
+			annotations[annotationPropagationPolicy] = tt.policy
+		}
+		r := e.Create(servertest.URN("kubernetes:"+tt.token, "x"), of(m{"metadata": m{"name": "x", "annotations": annotations}}))
+		require.NoError(t, e.Delete(r, 5))
+		assert.Equal(t, tt.want, api.propagation, "%s %s", tt.token, tt.policy)
+	}
 }
 
 func TestDeleteEndsWhenTheKindItselfGoes(t *testing.T) {
