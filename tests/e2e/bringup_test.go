@@ -130,6 +130,7 @@ type upReport struct {
 func (s *suite) up(ctx context.Context, t *testing.T) upReport {
 	t.Helper()
 	r := succeed(ctx, t, s.command("up", "-o", "json"))
+	t.Logf("it said:\n%s", r.Stderr)
 	var report upReport
 	decode(t, r.Stdout, &report)
 	return report
@@ -213,7 +214,7 @@ func (s *suite) killAt(ctx context.Context, t *testing.T, point killPoint) *rig.
 	r, err := p.Wait()
 	require.NoError(t, err)
 	require.Equal(t, -1, r.Code, "%s: up was not killed: %s", point.name, r)
-	t.Logf("killed after %s: %s", r.Took.Round(100*time.Millisecond), point.name)
+	t.Logf("killed after %s: %s; it had said:\n%s", r.Took.Round(100*time.Millisecond), point.name, r.Stderr)
 	return p
 }
 
