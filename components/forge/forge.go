@@ -144,10 +144,10 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	accounts := set.Add(name+"-accounts", accountsSecret(secrets), inNamespace)
 	scripts := set.Add(name+"-scripts", scriptsConfigMap(), inNamespace)
 	volume := set.Add(name+"-volume", volumeClaim(args), inNamespace)
-	server := set.Add(name+"-server", deployment(args),
+	server := set.Add(name+"-server", deployment(args, secrets.checksum()),
 		pulumi.DependsOn([]pulumi.Resource{settings, accounts, scripts, volume}))
 	svc := set.Add(name+"-service", serviceObject(args), inNamespace)
-	bootstrap := set.Add(name+"-bootstrap", bootstrapJob(args), manifest.JobTimeout(), pulumi.DependsOn([]pulumi.Resource{server, svc}))
+	bootstrap := set.Add(name+"-bootstrap", bootstrapJob(args, secrets.checksum()), manifest.JobTimeout(), pulumi.DependsOn([]pulumi.Resource{server, svc}))
 	if err := set.Err(); err != nil {
 		return nil, fmt.Errorf("forge: %w", err)
 	}

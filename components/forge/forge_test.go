@@ -100,6 +100,15 @@ func TestSecretsAreGeneratedAndOnlyInSecrets(t *testing.T) {
 	assert.Contains(t, string(text), "SECRET_KEY = forge-secret-key result\n")
 }
 
+func TestANewSecretReachesTheServerAndTheAccounts(t *testing.T) {
+	r, _ := build(t, args())
+	const path = "spec.template.metadata.annotations"
+	server := recorder.At(r.Get(t, "Deployment", "gitea").Object(), path).(map[string]any)["neuroscale.dev/secrets"]
+	bootstrap := recorder.At(r.Get(t, "Job", "gitea-bootstrap-*").Object(), path).(map[string]any)["neuroscale.dev/secrets"]
+	assert.Regexp(t, "^[0-9a-f]{12}$", server)
+	assert.Equal(t, server, bootstrap)
+}
+
 func TestAnotherOrganizationIsBootstrappedAnew(t *testing.T) {
 	name := func(a *Args) string {
 		r, _ := build(t, a)

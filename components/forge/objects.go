@@ -110,7 +110,7 @@ func scriptEnvironment() []any {
 	}
 }
 
-func deployment(args *Args) manifest.Object {
+func deployment(args *Args, checksum pulumi.StringInput) manifest.Object {
 	mounts := []any{
 		manifest.Mount("data", workDir, false),
 		manifest.Mount("scratch", "/tmp", false),
@@ -157,8 +157,11 @@ func deployment(args *Args) manifest.Object {
 			"selector": manifest.Object{"matchLabels": labels()},
 			"template": manifest.Object{
 				"metadata": manifest.Object{
-					"labels":      labels(),
-					"annotations": manifest.Object{"neuroscale.dev/settings": manifest.Hash(appIni)},
+					"labels": labels(),
+					"annotations": manifest.Object{
+						"neuroscale.dev/settings": manifest.Hash(appIni),
+						"neuroscale.dev/secrets":  checksum,
+					},
 				},
 				"spec": manifest.Object{
 					"automountServiceAccountToken":  false,
@@ -183,7 +186,7 @@ func deployment(args *Args) manifest.Object {
 }
 
 // bootstrapJob is named by all that it does, so a change runs it again.
-func bootstrapJob(args *Args) manifest.Object {
+func bootstrapJob(args *Args, checksum pulumi.StringInput) manifest.Object {
 	name := "gitea-bootstrap-" + manifest.Hash(bootstrapScript, args.Image, args.Organization, args.WebhookURL)
 	env := scriptEnvironment()
 	for _, pair := range [][2]string{
@@ -199,7 +202,8 @@ func bootstrapJob(args *Args) manifest.Object {
 	}
 	return manifest.Job(manifest.JobSpec{
 		Namespace: Namespace, Name: name, UID: uid,
-		Labels: map[string]string{"app.kubernetes.io/name": "gitea-bootstrap"},
+		Labels:      map[string]string{"app.kubernetes.io/name": "gitea-bootstrap"},
+		Annotations: manifest.Object{"neuroscale.dev/secrets": checksum},
 		Container: manifest.Object{
 			"name": "bootstrap", "image": args.Image,
 			"command": []any{"bash", scriptsDir + "/bootstrap.sh"},

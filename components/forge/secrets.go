@@ -6,6 +6,8 @@ import (
 
 	"github.com/pulumi/pulumi-random/sdk/v4/go/random"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/neuroscale-platform/neuroscale/components/manifest"
 )
 
 // secrets are everything random in the forge. They are letters and digits only,
@@ -44,4 +46,18 @@ func newSecrets(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption)
 		return base64.RawURLEncoding.EncodeToString([]byte(value))
 	}).(pulumi.StringOutput)
 	return s, nil
+}
+
+// checksum changes with any of the secrets, so that what reads them only once
+// runs again. It tells nothing about them.
+func (s *secrets) checksum() pulumi.StringOutput {
+	sum := pulumi.All(s.admin, s.reader, s.writer, s.webhook, s.secretKey, s.internalToken, s.oauthJWTSecret).
+		ApplyT(func(values []any) string {
+			parts := []string{}
+			for _, value := range values {
+				parts = append(parts, value.(string))
+			}
+			return manifest.Hash(parts...)
+		})
+	return pulumi.Unsecret(sum).(pulumi.StringOutput)
 }

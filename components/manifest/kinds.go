@@ -61,6 +61,8 @@ func Container(c Object) Object {
 type JobSpec struct {
 	Namespace, Name string
 	Labels          map[string]string
+	// Annotations of its pods: a change runs the Job again.
+	Annotations Object
 	// UID the container runs as, also its group and the group of its volumes.
 	UID            int
 	ServiceAccount string // empty: no token is mounted
@@ -93,12 +95,16 @@ func Job(s JobSpec) Object {
 	if s.ServiceAccount != "" {
 		pod["serviceAccountName"] = s.ServiceAccount
 	}
+	template := Object{"labels": labels}
+	if len(s.Annotations) > 0 {
+		template["annotations"] = s.Annotations
+	}
 	return Object{
 		"apiVersion": "batch/v1", "kind": "Job",
 		"metadata": Object{"name": s.Name, "namespace": s.Namespace, "labels": labels},
 		"spec": Object{
 			"backoffLimit": 1000,
-			"template":     Object{"metadata": Object{"labels": labels}, "spec": pod},
+			"template":     Object{"metadata": template, "spec": pod},
 		},
 	}
 }

@@ -1,0 +1,154 @@
+package forge
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// hook has its fields in Gitea's order.
+type hook struct {
+	ID     int    `json:"id"`
+	Type   string `json:"type"`
+	Config any    `json:"config"`
+}
+
+// fakeGitea answers like Gitea's API as far as the bootstrap asks, and remembers
+// what it was told.
+type fakeGitea struct {
+	mu       sync.Mutex
+	things   map[string]bool // paths that exist
+	hooks    []hook
+	requests []string
+	bodies   map[string]string
+}
+
+func (f *fakeGitea) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	path := strings.TrimPrefix(r.URL.Path, "/api/v1")
+	text, _ := io.ReadAll(r.Body)
+	var body map[string]any
+	_ = json.Unmarshal(text, &body)
+	if user, password, _ := r.BasicAuth(); r.URL.Path != "/api/healthz" && (user != Admin || password != "admin-password") {
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	f.requests = append(f.requests, r.Method+" "+path)
+	f.bodies[r.Method+" "+path] = string(text)
+	status := http.StatusOK
+	switch {
+	case r.URL.Path == "/api/healthz":
+	case strings.HasSuffix(path, "/hooks") && r.Method == http.MethodGet:
+		_ = json.NewEncoder(w).Encode(f.hooks)
+		return
+	case strings.HasSuffix(path, "/hooks"):
+		f.hooks = append(f.hooks, hook{len(f.hooks) + 7, "gitea", body["config"]})
+		status = http.StatusCreated
+	case r.Method == http.MethodPut:
+		status = http.StatusNoContent
+	case r.Method == http.MethodPost:
+		for _, key := range []string{"username", "name"} {
+			if name, ok := body[key].(string); ok {
+				f.things[map[string]string{
+					"/orgs": "/orgs/" + name, "/admin/users": "/users/" + name, "/orgs/acme/repos": "/repos/acme/" + name,
+				}[path]] = true
+			}
+		}
+		status = http.StatusCreated
+	case r.Method == http.MethodGet && !f.things[path]:
+		status = http.StatusNotFound
+	}
+	w.WriteHeader(status)
+}
+
+func (f *fakeGitea) run(t *testing.T, url, dir string) (string, error) {
+	t.Helper()
+	f.requests, f.bodies = nil, map[string]string{}
+	command := exec.Command("bash", filepath.Join(dir, "bootstrap.sh"))
+	command.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "WORK=" + dir, "ACCOUNTS=" + dir, "FORGE_URL=" + url, "ADMIN=" + Admin,
+		"READER=" + reader, "WRITER=" + writer, "ORGANIZATION=acme", "PLATFORM=" + Platform, "ENDPOINTS=" + Endpoints,
+		"WEBHOOK_URL=http://argocd/webhook",
+	}
+	output, err := command.CombinedOutput()
+	return string(output), err
+}
+
+func workshop(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"bootstrap.sh": bootstrapScript, Admin: "admin-password", reader: "reader-password", writer: "writer-password",
+		webhookSecret: "hook-secret",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
+	}
+	return dir
+}
+
+func TestBootstrapMakesEverythingOnceAndThenOnlyConfirms(t *testing.T) {
+	f := &fakeGitea{things: map[string]bool{}}
+	server := httptest.NewServer(f)
+	defer server.Close()
+	dir := workshop(t)
+
+	output, err := f.run(t, server.URL, dir)
+	require.NoError(t, err, output)
+	for _, path := range []string{"/orgs/acme", "/users/argocd", "/users/platform-writer", "/repos/acme/platform", "/repos/acme/endpoints"} {
+		assert.Truef(t, f.things[path], "%s was not made", path)
+	}
+	assert.JSONEq(t, `{"permission":"write"}`, f.bodies["PUT /repos/acme/platform/collaborators/platform-writer"])
+	assert.JSONEq(t, `{"permission":"read"}`, f.bodies["PUT /repos/acme/endpoints/collaborators/argocd"])
+	assert.NotContains(t, f.requests, "PUT /repos/acme/endpoints/collaborators/platform-writer", "the program may not write what people merge")
+	require.Len(t, f.hooks, 1)
+	assert.Equal(t, map[string]any{"url": "http://argocd/webhook", "content_type": "json", "secret": "hook-secret"}, f.hooks[0].Config)
+	for _, secret := range []string{"admin-password", "reader-password", "writer-password", "hook-secret"} {
+		assert.NotContains(t, output, secret, "a secret is in the log")
+	}
+
+	f.hooks = append([]hook{{3, "slack", map[string]any{"url": "http://somebody/else"}}}, f.hooks...)
+	output, err = f.run(t, server.URL, dir)
+	require.NoError(t, err, output)
+	for _, request := range f.requests {
+		assert.False(t, strings.HasPrefix(request, "POST "), "made again: %s", request)
+	}
+	assert.Contains(t, f.bodies["PATCH /admin/users/argocd"], "reader-password", "a new password would not arrive")
+	assert.Contains(t, f.requests, "PATCH /repos/acme/endpoints/hooks/7", "somebody else's webhook was changed")
+}
+
+func TestBootstrapSaysWhatWasRefused(t *testing.T) {
+	f := &fakeGitea{things: map[string]bool{}}
+	server := httptest.NewServer(f)
+	defer server.Close()
+	dir := workshop(t)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, Admin), []byte("wrong"), 0o600))
+	output, err := f.run(t, server.URL, dir)
+	require.Error(t, err)
+	assert.Contains(t, output, fmt.Sprintf("organization acme: POST /orgs answered %d", http.StatusUnauthorized))
+}
+
+func TestScriptsNeverPassASecretAsAnArgument(t *testing.T) {
+	for name, script := range map[string]string{"init.sh": initScript, "bootstrap.sh": bootstrapScript} {
+		for i, line := range strings.Split(strings.ReplaceAll(script, "\\\n", " "), "\n") {
+			trimmed := strings.TrimSpace(line)
+			if strings.HasPrefix(trimmed, "#") || strings.Contains(line, "printf ") {
+				continue // printf is built into bash: no process has these arguments
+			}
+			for _, bad := range []string{"--password ", "--user ", "Authorization:", "$password", "$token\""} {
+				assert.NotContainsf(t, line, bad, "%s:%d", name, i+1)
+			}
+		}
+	}
+}
