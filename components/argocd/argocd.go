@@ -83,9 +83,7 @@ type ArgoCD struct {
 	Hash, Version string
 	// AdminPassword of the user admin.
 	AdminPassword pulumi.StringOutput
-	// Accepts is done when Applications can be created.
-	Accepts []pulumi.Resource
-	// Ready is done when they also get synced, from both repositories.
+	// Ready is done when Applications of both projects get synced.
 	Ready []pulumi.Resource
 }
 
@@ -143,7 +141,6 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err := in.set.Err(); err != nil {
 		return nil, fmt.Errorf("argocd: %w", err)
 	}
-	a.Accepts = in.projects
 	a.Ready = append(append([]pulumi.Resource{}, in.projects...), in.workloads...)
 	return a, ctx.RegisterResourceOutputs(a, pulumi.Map{
 		"url":           pulumi.String(a.URL),

@@ -1,14 +1,15 @@
 package argocd
 
-import "github.com/neuroscale-platform/neuroscale/components/manifest"
+import (
+	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/components/manifest"
+)
 
 // Names of the projects.
 const (
 	PlatformProject = "platform"
 	TenantsProject  = "tenants"
 )
-
-const localCluster = "https://kubernetes.default.svc"
 
 // PlatformNamespaces are where the platform's layers may put objects.
 var PlatformNamespaces = []string{"knative-serving", "kourier-system", "kserve"}
@@ -50,7 +51,7 @@ func tenantsProject(args *Args) (string, manifest.Object) {
 func project(name, description, repository string, namespaces []string, cluster, namespaced []Kind) (string, manifest.Object) {
 	destinations := []any{}
 	for _, ns := range namespaces {
-		destinations = append(destinations, manifest.Object{"server": localCluster, "namespace": ns})
+		destinations = append(destinations, manifest.Object{"server": layer.LocalCluster, "namespace": ns})
 	}
 	return name, manifest.Object{
 		"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject",
