@@ -117,7 +117,7 @@ func (s HostSnapshot) network() error {
 		}
 		s.add("network interface %s %v%s", i.Name, addresses, owners[i.Name])
 	}
-	namespaces, err := os.ReadDir("/run/netns")
+	namespaces, err := os.ReadDir("/run/neuroscale-netns")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("list network namespaces: %w", err)
 	}
@@ -186,7 +186,7 @@ func (s HostSnapshot) rules(ctx context.Context) error {
 }
 
 func (s HostSnapshot) folders() error {
-	for _, pattern := range []string{"/run/containerd*", "/run/netns", "/run/flannel", "/etc/cni/net.d/*", "/var/lib/kubelet", "/var/lib/cni", "/var/log/pods", "/var/log/containers"} {
+	for _, pattern := range []string{"/run/containerd*", "/run/neuroscale-netns", "/run/netns", "/run/flannel", "/etc/cni/net.d/*", "/var/lib/kubelet", "/var/lib/cni", "/var/log/pods", "/var/log/containers"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			return err

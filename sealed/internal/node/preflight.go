@@ -75,7 +75,7 @@ func (m Machine) Check(i *Instance) error {
 		wrong("address range %s is in use by interface %s (%s): remove that interface or use another instance with --name", i.Range(), r.Interface, r.Net)
 	}
 	if m.Namespace {
-		wrong("network namespace %s is in use by something else: remove it with `ip netns del %s` or use another instance with --name", i.FullName(), i.FullName())
+		wrong("network namespace %s is in use by something else: end its processes and remove %s, or use another instance with --name", i.FullName(), netns.Path(i.FullName()))
 	}
 	return errors.Join(errs...)
 }

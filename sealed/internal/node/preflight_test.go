@@ -37,7 +37,7 @@ func TestEveryObstacleIsOneSentenceThatSaysWhatToDo(t *testing.T) {
 		"cgroups":                     {func(m *Machine) { m.Controllers = []string{"memory", "pids"} }, []string{"memory, pids"}},
 		"addresses": {func(m *Machine) { m.Ranges = []Range{network(t, "vpn0", "10.0.0.1/8")} },
 			[]string{"10.88.0.0/30", "vpn0", "--name"}},
-		"namespace": {func(m *Machine) { m.Namespace = true }, []string{"ip netns del neuroscale-default"}},
+		"namespace": {func(m *Machine) { m.Namespace = true }, []string{"/run/neuroscale-netns/neuroscale-default"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := good()

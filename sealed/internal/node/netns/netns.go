@@ -1,4 +1,4 @@
-// Package netns makes named network namespaces, the ones `ip netns` lists,
+// Package netns makes named network namespaces
 // and starts processes in them.
 package netns
 
@@ -19,8 +19,9 @@ import (
 // be thrown away: keeping the main goroutine on it keeps ours off it.
 func init() { runtime.LockOSThread() }
 
-// Dir is where the named namespaces are.
-const Dir = "/run/netns"
+// Dir is where the named namespaces are. It is not the one of `ip netns`: that
+// command mounts its folder over itself, which hides what was mounted before.
+const Dir = "/run/neuroscale-netns"
 
 // Path of a named namespace.
 func Path(name string) string { return filepath.Join(Dir, name) }
