@@ -21,6 +21,7 @@ func (s *suite) destroyLeavesNothing(t *testing.T) {
 	require.Contains(t, s.empty.Added(full), "Namespace argocd", "there is nothing to destroy")
 
 	r := succeed(ctx, t, s.command("destroy", "--yes"))
+	t.Logf("it said:\n%s", r.Stderr)
 	assert.Contains(t, r.Stdout, "destroyed")
 	for _, namespace := range []string{"argocd", "forge", "knative-serving", "kourier-system", "kserve", "neuroscale-system"} {
 		o, err := s.cluster.Get(ctx, rig.Namespaces, "", namespace)
