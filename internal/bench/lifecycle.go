@@ -47,7 +47,7 @@ func destroy(ctx context.Context, p *Platform) ([]float64, string, error) {
 
 func nodeDown(ctx context.Context, p *Platform) ([]float64, string, error) {
 	// `destroy` may have been measured before: the promise is about a node at work.
-	if _, err := p.Sealed(ctx, "up"); err != nil {
+	if _, err := p.Sealed(ctx, "up", "--skip-images"); err != nil {
 		return nil, "", err
 	}
 	if _, err := p.Self(ctx, "up", "-o", "json"); err != nil {
@@ -70,7 +70,7 @@ func warmUp(ctx context.Context, p *Platform) ([]float64, string, error) {
 	samples, _, err := repeat(1, func() (float64, error) {
 		return timed(func() error {
 			var err error
-			if node, err = timed(func() error { _, err := p.Sealed(ctx, "up"); return err }); err != nil {
+			if node, err = timed(func() error { _, err := p.Sealed(ctx, "up", "--skip-images"); return err }); err != nil {
 				return err
 			}
 			_, err = p.Self(ctx, "up", "-o", "json")

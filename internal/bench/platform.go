@@ -82,7 +82,7 @@ func ready(deployment *unstructured.Unstructured) error {
 // request that wakes it.
 func fromZero(ctx context.Context, p *Platform) ([]float64, string, error) {
 	var idle float64
-	samples, _, err := repeat(1, func() (float64, error) {
+	samples, _, err := repeat(3, func() (float64, error) {
 		ctx, cancel := context.WithTimeout(ctx, 6*time.Minute)
 		defer cancel()
 		host, err := p.host(ctx, scalableEndpoint)
@@ -111,7 +111,7 @@ func fromZero(ctx context.Context, p *Platform) ([]float64, string, error) {
 			return err
 		})
 	})
-	return samples, fmt.Sprintf("after %.0f s of waiting for its pods to go", idle), err
+	return samples, fmt.Sprintf("the last one after %.0f s of waiting for its pods to go", idle), err
 }
 
 func (p *Platform) host(ctx context.Context, endpoint string) (string, error) {
@@ -188,7 +188,7 @@ func memory(ctx context.Context, p *Platform) ([]float64, string, error) {
 	if counted == 0 || rss == 0 {
 		return nil, "", fmt.Errorf("the kubelets report no resident memory for any platform pod (%d pods)", counted)
 	}
-	return []float64{float64(rss) / 1e9}, fmt.Sprintf("%d pods, working set %.2f GB", counted, float64(workingSet)/1e9), nil
+	return []float64{float64(rss) / 1e9}, fmt.Sprintf("%d pods, anonymous memory (the kubelet's rssBytes); working set %.2f GB", counted, float64(workingSet)/1e9), nil
 }
 
 // gone waits until an endpoint's InferenceService is deleted.
