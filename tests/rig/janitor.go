@@ -1,22 +1,30 @@
 package rig
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
 
-// janitorVariable carries the instances to purge to the janitor.
-const janitorVariable = "NEUROSCALE_E2E_JANITOR"
+const (
+	// janitorVariable carries what to clean up to the janitor.
+	janitorVariable = "NEUROSCALE_E2E_JANITOR"
+	// runVariable marks every process of a test run.
+	runVariable = "NEUROSCALE_E2E_RUN"
+)
 
-// Janitor removes the instances of a test run when the run has ended, however it
-// ended: it is a process of its own that waits for the end of a pipe.
+// Janitor ends the commands and removes the instances of a test run when the run
+// has ended, however it ended: it is a process of its own that waits for the end
+// of a pipe.
 type Janitor struct {
 	cmd  *exec.Cmd
 	pipe *os.File
@@ -32,16 +40,19 @@ func IfJanitor() {
 	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
-	if err := purge(strings.Split(work, "\n")); err != nil {
+	run, instances, _ := strings.Cut(work, "\n")
+	if err := errors.Join(killMarked(run), purge(strings.Split(instances, "\n"))); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	os.Exit(0)
 }
 
-// NewJanitor starts the janitor of instances.
+// NewJanitor starts the janitor of instances, and of the commands that this
+// process starts from now on.
 func NewJanitor(instances ...Instance) (*Janitor, error) {
-	var work []string
+	run := strconv.Itoa(os.Getpid())
+	work := []string{run}
 	for _, i := range instances {
 		work = append(work, i.Sealed, i.Name)
 	}
@@ -58,7 +69,7 @@ func NewJanitor(instances ...Instance) (*Janitor, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start the janitor: %w", err), write.Close())
 	}
-	return &Janitor{cmd: cmd, pipe: write}, nil
+	return &Janitor{cmd: cmd, pipe: write}, os.Setenv(runVariable, run)
 }
 
 // Finish lets the janitor work and waits for it.
@@ -70,6 +81,30 @@ func (j *Janitor) Finish() error {
 		return fmt.Errorf("the janitor: %w", err)
 	}
 	return nil
+}
+
+// killMarked ends every process of a run.
+func killMarked(run string) error {
+	mark := []byte("\x00" + runVariable + "=" + run + "\x00")
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return fmt.Errorf("list processes: %w", err)
+	}
+	var problems []error
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		environment, err := os.ReadFile(filepath.Join("/proc", e.Name(), "environ"))
+		if err != nil || !bytes.Contains(append([]byte{0}, environment...), mark) {
+			continue // It is gone, or not of this run.
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			problems = append(problems, fmt.Errorf("kill process %d: %w", pid, err))
+		}
+	}
+	return errors.Join(problems...)
 }
 
 func purge(work []string) error {
