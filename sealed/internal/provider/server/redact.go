@@ -10,8 +10,9 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
-// shortest secret that is masked; shorter ones occur by chance in any text.
-const minSecretLength = 6
+// shortest secret that is masked; shorter ones, such as the user names that
+// Secrets hold too, occur in any text.
+const minSecretLength = 8
 
 // Redactor masks every secret it has been shown in the text it is given.
 type Redactor struct {
@@ -84,7 +85,35 @@ func (r *Redactor) Text(text string) string {
 	}
 	sort.Slice(found, func(i, j int) bool { return len(found[i]) > len(found[j]) })
 	for _, secret := range found {
-		text = strings.ReplaceAll(text, secret, "[secret]")
+		text = mask(text, secret)
 	}
 	return text
+}
+
+// mask replaces a secret. One that could be a name, such as a user's, stays where
+// it is only a part of a longer name, such as an object's.
+func mask(text, secret string) string {
+	if strings.ContainsFunc(secret, func(c rune) bool { return c != '-' && (c < 'a' || c > 'z') }) {
+		return strings.ReplaceAll(text, secret, "[secret]")
+	}
+	var masked strings.Builder
+	for {
+		at := strings.Index(text, secret)
+		if at < 0 {
+			masked.WriteString(text)
+			return masked.String()
+		}
+		end := at + len(secret)
+		masked.WriteString(text[:at])
+		if at > 0 && inName(text[at-1]) || end < len(text) && inName(text[end]) {
+			masked.WriteString(secret)
+		} else {
+			masked.WriteString("[secret]")
+		}
+		text = text[end:]
+	}
+}
+
+func inName(c byte) bool {
+	return c == '-' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 }

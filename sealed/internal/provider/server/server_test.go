@@ -25,6 +25,7 @@ func TestEveryPrintedFormOfASecretIsMasked(t *testing.T) {
 	} {
 		assert.Equal(t, "got [secret] here", r.Text("got "+text+" here"))
 	}
+	assert.Equal(t, "got swordfish-server and [secret]", r.Text("got swordfish-server and swordfish"), "a user's name in an object's name hides nothing")
 	assert.Equal(t, "public, on and off", r.Text("public, on and off"), "what is no secret, or too short to be one, stays readable")
 }
 
