@@ -22,7 +22,7 @@ func connect(ctx context.Context, i *Instance) error {
 	host := fmt.Sprintf(`link add %[1]s type veth peer name eth0 netns %[2]s
 address add %[3]s/30 dev %[1]s
 link set %[1]s up
-`, i.Link(), i.FullName(), i.HostIP())
+`, i.Link(), netns.Path(i.FullName()), i.HostIP())
 	if err := ip(ctx, host); err != nil {
 		return err
 	}
@@ -32,7 +32,7 @@ link set eth0 up
 route add %s dev eth0
 route add unreachable default
 `, i.NodeIP(), ServiceCIDR)
-	return ip(ctx, inside, "-netns", i.FullName())
+	return netns.Do(i.FullName(), func() error { return ip(ctx, inside) })
 }
 
 // disconnect takes away what connect made, however much of it there is.
@@ -46,8 +46,8 @@ func disconnect(ctx context.Context, i *Instance) error {
 	return errors.Join(append(errs, netns.Delete(i.FullName()))...)
 }
 
-func ip(ctx context.Context, batch string, args ...string) error {
-	cmd := exec.CommandContext(ctx, "ip", append(args, "-batch", "-")...)
+func ip(ctx context.Context, batch string) error {
+	cmd := exec.CommandContext(ctx, "ip", "-batch", "-")
 	cmd.Stdin = strings.NewReader(batch)
 	if said, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("set up network with ip: %w: %s", err, strings.TrimSpace(string(said)))
