@@ -39,10 +39,15 @@ func (s HostSnapshot) Added(later HostSnapshot, names ...string) []string {
 	return added
 }
 
+// namespaceFolder is where sealed keeps the network namespaces of its nodes.
+const namespaceFolder = "/run/neuroscale-netns"
+
 var instanceName = regexp.MustCompile(`(?:\bneuroscale-|/instances/)([a-z0-9][a-z0-9-]*)`)
 
 // ofAnother says that a line names instances, but none of names.
 func ofAnother(line string, names []string) bool {
+	// The folder that all instances share is nobody's.
+	line = strings.ReplaceAll(line, namespaceFolder, "")
 	matches := instanceName.FindAllStringSubmatch(line, -1)
 	for _, m := range matches {
 		if slices.Contains(names, m[1]) {
@@ -117,9 +122,12 @@ func (s HostSnapshot) network() error {
 		}
 		s.add("network interface %s %v%s", i.Name, addresses, owners[i.Name])
 	}
-	namespaces, err := os.ReadDir("/run/neuroscale-netns")
+	namespaces, err := os.ReadDir(namespaceFolder)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("list network namespaces: %w", err)
+	}
+	if err == nil && len(namespaces) == 0 {
+		s.add("empty folder %s", namespaceFolder)
 	}
 	for _, n := range namespaces {
 		s.add("network namespace %s", n.Name())
@@ -186,7 +194,7 @@ func (s HostSnapshot) rules(ctx context.Context) error {
 }
 
 func (s HostSnapshot) folders() error {
-	for _, pattern := range []string{"/run/containerd*", "/run/neuroscale-netns", "/run/netns", "/run/flannel", "/etc/cni/net.d/*", "/var/lib/kubelet", "/var/lib/cni", "/var/log/pods", "/var/log/containers"} {
+	for _, pattern := range []string{"/run/containerd*", "/run/netns", "/run/flannel", "/etc/cni/net.d/*", "/var/lib/kubelet", "/var/lib/cni", "/var/log/pods", "/var/log/containers"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			return err

@@ -12,16 +12,19 @@ import (
 func TestLeftoversAreOurs(t *testing.T) {
 	before := HostSnapshot{"mount of / at /": true}
 	later := HostSnapshot{
-		"mount of / at /":                               true,
-		"cgroup /sys/fs/cgroup/cpu/neuroscale-e2e":      true,
-		"cgroup /sys/fs/cgroup/cpu/neuroscale-e2e-kill": true,
-		"cgroup /sys/fs/cgroup/cpu/neuroscale-default":  true,
-		"mount of / at /c/instances/other/kubelet":      true,
-		"mount of / at /c/instances/e2e/kubelet":        true,
-		"network interface veth0 [10.0.0.1/30]":         true,
+		"mount of / at /":                                        true,
+		"cgroup /sys/fs/cgroup/cpu/neuroscale-e2e":               true,
+		"cgroup /sys/fs/cgroup/cpu/neuroscale-e2e-kill":          true,
+		"cgroup /sys/fs/cgroup/cpu/neuroscale-default":           true,
+		"mount of / at /c/instances/other/kubelet":               true,
+		"mount of / at /c/instances/e2e/kubelet":                 true,
+		"mount of / at /run/neuroscale-netns/neuroscale-default": true,
+		"empty folder /run/neuroscale-netns":                     true,
+		"network interface veth0 [10.0.0.1/30]":                  true,
 	}
 	require.Equal(t, []string{
 		"cgroup /sys/fs/cgroup/cpu/neuroscale-e2e",
+		"empty folder /run/neuroscale-netns",
 		"mount of / at /c/instances/e2e/kubelet",
 		"network interface veth0 [10.0.0.1/30]",
 	}, before.Added(later, "e2e"))
