@@ -71,11 +71,22 @@ func domains(domain string) map[string]any {
 	return data
 }
 
-// knativeDifferences are the rules that Kubernetes collects into aggregated
-// roles.
+// knativeDifferences are what Knative's webhook writes into its own
+// configurations, and the rules that Kubernetes collects into aggregated roles.
+// Healing either would never end: its writer puts it back at once.
 func knativeDifferences() []layer.IgnoredDifference {
-	return []layer.IgnoredDifference{{
-		Group: "rbac.authorization.k8s.io", Kind: "ClusterRole",
-		JQPaths: []string{"select(.aggregationRule != null) | .rules"},
-	}}
+	written := []string{
+		".webhooks[]?.clientConfig.caBundle",
+		".webhooks[]?.clientConfig.service.path",
+		".webhooks[]?.namespaceSelector",
+		".webhooks[]?.reinvocationPolicy",
+		".webhooks[]?.rules",
+	}
+	return []layer.IgnoredDifference{
+		{Group: "admissionregistration.k8s.io", Kind: "MutatingWebhookConfiguration", JQPaths: written},
+		{Group: "admissionregistration.k8s.io", Kind: "ValidatingWebhookConfiguration", JQPaths: written},
+		{Group: "rbac.authorization.k8s.io", Kind: "ClusterRole", JQPaths: []string{
+			"select(.aggregationRule != null) | .rules",
+		}},
+	}
 }
