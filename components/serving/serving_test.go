@@ -51,6 +51,19 @@ func TestWebhooksComeAfterTheirServerAndItsCertificate(t *testing.T) {
 	assert.Equal(t, "http://10.0.0.7:30080", s.GatewayURL)
 }
 
+func TestWhatKnativeWritesIntoItsWebhooksIsNotHealed(t *testing.T) {
+	r, _ := build(t, config.Default().Serving)
+	ignored := map[string][]any{}
+	for _, entry := range recorder.At(r.Get(t, "Application", "knative").Object(), "spec.ignoreDifferences").([]any) {
+		ignored[recorder.At(entry, "kind").(string)] = recorder.At(entry, "jqPathExpressions").([]any)
+	}
+	for _, kind := range []string{"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"} {
+		for _, path := range []string{"clientConfig.caBundle", "clientConfig.service.path", "namespaceSelector", "reinvocationPolicy", "rules"} {
+			assert.Contains(t, ignored[kind], ".webhooks[]?."+path, "Argo CD and Knative would take turns writing it, for ever")
+		}
+	}
+}
+
 func TestEveryWebhookTrustsTheAuthority(t *testing.T) {
 	r, _ := build(t, config.Default().Serving)
 	patches := recorder.At(r.Get(t, "Application", "kserve-runtimes").Object(), "spec.source.kustomize.patches").([]any)

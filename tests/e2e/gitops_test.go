@@ -84,6 +84,40 @@ func (s *suite) awaitSynced(ctx context.Context, name, revision string) error {
 	return nil
 }
 
+// nothingMoves watches what Argo CD keeps as Git says for longer than any of its
+// controllers takes to answer another: two of them that correct each other count
+// generations up without end.
+func (s *suite) nothingMoves(t *testing.T) {
+	ctx := within(t, time.Minute)
+	before := s.generations(ctx, t)
+	require.NotEmpty(t, before)
+	select {
+	case <-time.After(10 * time.Second):
+	case <-ctx.Done():
+		t.Fatal(ctx.Err())
+	}
+	assert.Equal(t, before, s.generations(ctx, t), "two controllers correct each other")
+}
+
+// generations of what the layers consist of, by kind and name.
+func (s *suite) generations(ctx context.Context, t *testing.T) map[string]int64 {
+	t.Helper()
+	found := map[string]int64{}
+	for _, resource := range []schema.GroupVersionResource{
+		rig.MutatingWebhooks, rig.ValidatingHooks, rig.CRDs, rig.Deployments,
+	} {
+		objects, err := s.cluster.List(ctx, resource, "")
+		require.NoError(t, err)
+		for i := range objects {
+			// An idle endpoint scales to zero while this test looks.
+			if o := &objects[i]; o.GetNamespace() != tenants {
+				found[resource.Resource+" "+o.GetNamespace()+"/"+o.GetName()] = o.GetGeneration()
+			}
+		}
+	}
+	return found
+}
+
 func (s *suite) driftHeals(t *testing.T) {
 	ctx := within(t, time.Minute)
 	before := s.deployment(ctx, t, tenants, "nginx-test")
