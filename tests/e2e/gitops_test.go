@@ -104,7 +104,7 @@ func (s *suite) generations(ctx context.Context, t *testing.T) map[string]int64 
 	t.Helper()
 	found := map[string]int64{}
 	for _, resource := range []schema.GroupVersionResource{
-		rig.MutatingWebhooks, rig.ValidatingHooks, rig.CRDs, rig.Deployments,
+		rig.MutatingWebhooks, rig.ValidatingWebhooks, rig.CRDs, rig.Deployments,
 	} {
 		objects, err := s.cluster.List(ctx, resource, "")
 		require.NoError(t, err)
