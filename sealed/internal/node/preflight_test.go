@@ -11,7 +11,7 @@ import (
 )
 
 func good() Machine {
-	return Machine{OS: "linux", Arch: "amd64", Memory: 8 * gib, Disk: 10e9, Cache: "/root/.cache/neuroscale"}
+	return Machine{OS: "linux", Arch: "amd64", Memory: 8 * gib, Disk: 10e9, Cache: "/home/ns/.cache/neuroscale"}
 }
 
 func network(t *testing.T, name, cidr string) Range {
