@@ -54,7 +54,8 @@ test-unit: need-go ## unit tests of both modules
 	@$(NICE) $(GO) test -C sealed -timeout 10m ./...
 
 test-e2e: need-sealed bin/neuroscale bin/sealed bin/pulumi-resource-standin ## end to end on a sealed node of its own
-	@NEUROSCALE_E2E=1 $(GO) test -count 1 -timeout 55m ./tests/...
+	@bin/sealed up --name e2e && bin/sealed down --name e2e # packages and images, with progress and outside the tests' deadlines
+	@NEUROSCALE_E2E=1 $(GO) test -count 1 -timeout 40m ./tests/...
 
 bin/neuroscale: need-go
 	@$(NICE) $(GO) build -o $@ ./cmd/neuroscale

@@ -19,8 +19,8 @@ import (
 )
 
 func (s *suite) nodeUp(t *testing.T) {
-	// Image builds are no part of these tests, but may be needed before them.
-	ctx := within(t, 30*time.Minute)
+	// Image builds are no part of these tests: make test-e2e does them before.
+	ctx := within(t, 5*time.Minute)
 	var err error
 	s.host, err = rig.NewHostSnapshot(ctx)
 	require.NoError(t, err)

@@ -19,7 +19,7 @@ type Instance struct {
 
 // Up is `sealed up`. It keeps the caches of image builds: a test does not take
 // away what its user may want.
-func (i Instance) Up() Command { return i.command("up", "--keep-caches") }
+func (i Instance) Up() Command { return i.command("up") }
 
 // Down is `sealed down`, with purge also of what is kept for the next up.
 func (i Instance) Down(purge bool) Command {
