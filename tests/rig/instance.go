@@ -17,8 +17,7 @@ type Instance struct {
 	Sealed string
 }
 
-// Up is `sealed up`. It keeps the caches of image builds: a test does not take
-// away what its user may want.
+// Up is `sealed up`.
 func (i Instance) Up() Command { return i.command("up") }
 
 // Down is `sealed down`, with purge also of what is kept for the next up.
