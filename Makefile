@@ -11,8 +11,10 @@ NICE := nice -n 5
 # Stand-ins for the provider plugins that cannot be installed, linked where `sealed env` points.
 BUILD_STANDIN = $(NICE) $(GO) build -C sealed -o ../bin/pulumi-resource-standin ./cmd/pulumi-resource-standin && bin/pulumi-resource-standin install
 SEALED_ENV = eval "$$(bin/sealed env --name $(NAME))"
+# An image with a shell, which the tests of the stand-ins run Jobs with.
+SHELL_IMAGE = $(shell sed -n 's/^ *argocd: *//p' gitops/upstream.yaml)
 
-.PHONY: help up up-dev up-ci down test test-unit test-e2e bench preview lint need-go need-sealed \
+.PHONY: help up up-dev up-ci down test test-unit test-sealed test-e2e bench preview lint need-go need-sealed \
         bin/neuroscale bin/sealed bin/pulumi-resource-standin
 
 help: ## show this
@@ -41,7 +43,7 @@ down: need-sealed bin/sealed ## end the sealed node and everything on it
 bench: need-sealed bin/neuroscale bin/sealed bin/pulumi-resource-standin ## measure the platform (takes the node down and up again)
 	@$(SEALED_ENV); bin/neuroscale bench -s ci --sealed bin/sealed --sealed-name $(NAME)
 
-test: lint test-unit test-e2e ## everything that is tested
+test: lint test-unit test-sealed test-e2e ## everything that is tested
 
 lint: need-go ## formatting and vet of both modules
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
@@ -53,8 +55,17 @@ test-unit: need-go ## unit tests of both modules
 	@$(NICE) $(GO) test -timeout 10m $$($(GO) list ./... | grep -v '/tests\(/\|$$\)')
 	@$(NICE) $(GO) test -C sealed -timeout 10m ./...
 
+# The first `up` gets packages and images, with progress and outside the tests'
+# deadlines. Without a node, pulumi and an image these tests would be skipped.
+test-sealed: need-sealed bin/sealed bin/pulumi-resource-standin ## the provider stand-ins and the node, for real
+	@bin/sealed up --name e2e
+	@eval "$$(bin/sealed env --name e2e)"; export NEUROSCALE_TEST_KUBECONFIG=$$KUBECONFIG NEUROSCALE_TEST_IMAGE=$(SHELL_IMAGE); \
+	$(GO) test -C sealed -count 1 -timeout 10m -run 'Engine|Real' ./internal/provider/... && code=0 || code=$$?; \
+	bin/sealed down --name e2e; exit $$code
+	@NEUROSCALE_E2E=1 $(GO) test -C sealed -count 1 -timeout 10m ./internal/node
+
 test-e2e: need-sealed bin/neuroscale bin/sealed bin/pulumi-resource-standin ## end to end on a sealed node of its own
-	@bin/sealed up --name e2e && bin/sealed down --name e2e # packages and images, with progress and outside the tests' deadlines
+	@bin/sealed up --name e2e && bin/sealed down --name e2e
 	@NEUROSCALE_E2E=1 $(GO) test -count 1 -timeout 40m ./tests/...
 
 bin/neuroscale: need-go
