@@ -95,9 +95,6 @@ func Open(ctx context.Context, o Options) (*Stack, error) {
 	return &Stack{Options: o, home: home, pulumi: p}, nil
 }
 
-// PulumiVersion is the version of the pulumi executable in use.
-func (s *Stack) PulumiVersion() string { return s.pulumi.version.String() }
-
 // Exists is whether there is state to show or destroy. Backends other than
 // file:// are taken to have it.
 func (s *Stack) Exists() bool { return s.home.HasState(s.Project.Name, s.Options.Stack) }
@@ -128,9 +125,6 @@ func (s *Stack) Known() []Resource {
 	}
 	return slices.DeleteFunc(state.Checkpoint.Latest.Resources, func(r Resource) bool { return !r.Custom })
 }
-
-// BackendURL is where the stack's state is.
-func (s *Stack) BackendURL() string { return s.home.BackendURL }
 
 func (s *Stack) neverUp() error {
 	return fmt.Errorf("stack %s has no state in %s: run `neuroscale up -s %s` first",

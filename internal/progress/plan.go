@@ -44,10 +44,7 @@ func (p *Plan) Observe(e apitype.EngineEvent) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m := e.ResourcePreEvent.Metadata
-	state := m.New
-	if state == nil {
-		state = m.Old
-	}
+	state := stateOf(m)
 	if state == nil {
 		return
 	}

@@ -121,11 +121,16 @@ func (t *Tracker) Observe(e apitype.EngineEvent) {
 	}
 }
 
-func (t *Tracker) begin(m apitype.StepEventMetadata) {
-	state := m.New
-	if state == nil {
-		state = m.Old
+// stateOf is what a step makes of its resource or, if it deletes it, what it was.
+func stateOf(m apitype.StepEventMetadata) *apitype.StepEventStateMetadata {
+	if m.New != nil {
+		return m.New
 	}
+	return m.Old
+}
+
+func (t *Tracker) begin(m apitype.StepEventMetadata) {
+	state := stateOf(m)
 	if state == nil {
 		return
 	}

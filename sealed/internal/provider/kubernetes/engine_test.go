@@ -49,7 +49,7 @@ var standin = sync.OnceValues(func() (string, error) {
 func engine(t *testing.T, program pulumi.RunFunc) auto.Stack {
 	t.Helper()
 	if _, err := exec.LookPath("pulumi"); err != nil {
-		t.Skip("there is no pulumi command on PATH")
+		lack(t, "there is no pulumi command on PATH")
 	}
 	dir := t.TempDir()
 	plugins, state := filepath.Join(dir, "plugins"), filepath.Join(dir, "state")

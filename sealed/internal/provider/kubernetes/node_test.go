@@ -16,7 +16,7 @@ func image(t *testing.T) string {
 	t.Helper()
 	name := os.Getenv("NEUROSCALE_TEST_IMAGE")
 	if name == "" {
-		t.Skip("NEUROSCALE_TEST_IMAGE names no image with a shell")
+		lack(t, "NEUROSCALE_TEST_IMAGE names no image with a shell")
 	}
 	return name
 }
