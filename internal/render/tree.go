@@ -29,7 +29,20 @@ type file struct {
 
 // newTree makes files of entries, which are in apply order.
 func newTree(l *layer, upstream *Upstream, entries []entry) (*Tree, error) {
-	t := &Tree{name: l.name, version: l.version(upstream), upstream: upstream}
+	t, err := treeOf(l.name, l.version(upstream), entries)
+	if err != nil {
+		return nil, err
+	}
+	t.upstream = upstream
+	if l.Kustomization {
+		t.files = append(t.files, file{"kustomization.yaml", kustomization(t.files)})
+		t.sortFiles()
+	}
+	return t, nil
+}
+
+func treeOf(name, version string, entries []entry) (*Tree, error) {
+	t := &Tree{name: name, version: version, upstream: &Upstream{}}
 	seen := map[string]map[string]any{}
 	for _, e := range entries {
 		o := e.object
@@ -41,10 +54,38 @@ func newTree(l *layer, upstream *Upstream, entries []entry) (*Tree, error) {
 		t.objects = append(t.objects, o)
 		t.files = append(t.files, file{name, e.text})
 	}
-	if l.Kustomization {
-		t.files = append(t.files, file{"kustomization.yaml", kustomization(t.files)})
-	}
+	t.sortFiles()
+	return t, nil
+}
+
+func (t *Tree) sortFiles() {
 	slices.SortFunc(t.files, func(a, b file) int { return strings.Compare(a.name, b.name) })
+}
+
+// FromObjects is a tree of objects that no upstream and no file is behind, such as
+// those made from configuration. Its version is what outputs call it.
+func FromObjects(name, version string, objects []map[string]any) (*Tree, error) {
+	ordered := make([]map[string]any, 0, len(objects))
+	for _, object := range objects {
+		object, err := normal(object)
+		if err != nil {
+			return nil, fmt.Errorf("layer %s: %w", name, err)
+		}
+		ordered = append(ordered, object)
+	}
+	sortObjects(ordered)
+	entries := make([]entry, 0, len(ordered))
+	for _, object := range ordered {
+		e, err := write(object)
+		if err != nil {
+			return nil, fmt.Errorf("layer %s: %w", name, err)
+		}
+		entries = append(entries, e)
+	}
+	t, err := treeOf(name, version, entries)
+	if err != nil {
+		return nil, fmt.Errorf("layer %s: %w", name, err)
+	}
 	return t, nil
 }
 
