@@ -102,7 +102,7 @@ func platform(ctx *pulumi.Context, cfg *config.Config, renderer *render.Renderer
 		Renderer: renderer,
 		Address:  cluster.Address, NodePort: cfg.GitOps.NodePort,
 		Platform: git.Platform, Endpoints: git.Endpoints, WebhookSecret: git.WebhookSecret,
-		TenantNamespaces: []string{cfg.Endpoints.Namespace},
+		TenantNamespaces: []string{cfg.Tenants[0].Namespace},
 	}, on)
 	if err != nil {
 		return nil, err
@@ -130,7 +130,7 @@ func platform(ctx *pulumi.Context, cfg *config.Config, renderer *render.Renderer
 	}
 	tenants, err := endpoints.New(ctx, "endpoints", &endpoints.Args{
 		Apps: apps, Repository: git.Endpoints, Delivery: delivery,
-		Namespace: cfg.Endpoints.Namespace, RequeueSeconds: cfg.Endpoints.RequeueSeconds, Domain: models.Domain,
+		Namespace: cfg.Tenants[0].Namespace, RequeueSeconds: cfg.Endpoints.RequeueSeconds, Domain: models.Domain,
 		Project: argocd.TenantsProject, ApplicationNamespace: argocd.Namespace, ServingReady: models.Ready,
 	}, on)
 	if err != nil {

@@ -98,7 +98,7 @@ func (a *app) platform(ctx context.Context, f benchFlags) (*bench.Platform, erro
 	}
 	p := &bench.Platform{
 		Dynamic: cluster.Dynamic, Get: cluster.Get, HTTP: predict.NewClient(time.Minute), Log: a.err,
-		Gateway: out.GatewayURL, Domain: cfg.Serving.Domain, Namespace: cfg.Endpoints.Namespace,
+		Gateway: out.GatewayURL, Domain: cfg.Serving.Domain, Namespace: cfg.Tenants[0].Namespace,
 		Repository: out.Repository, ForgeUser: out.ForgeUser, ForgePassword: out.ForgePassword,
 		Self: func(ctx context.Context, args ...string) ([]byte, error) {
 			return execute(ctx, self, append(args, "-s", a.stack, "-C", stack.Project.Root)...)

@@ -41,7 +41,7 @@ func (a *app) predictCommand() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().StringVarP(&f.namespace, "namespace", "n", config.Default().Endpoints.Namespace, "namespace of the endpoint")
+	cmd.Flags().StringVarP(&f.namespace, "namespace", "n", config.Default().Tenants[0].Namespace, "namespace of the endpoint")
 	cmd.Flags().StringVarP(&f.data, "data", "d", predict.Example, "request body: JSON, @FILE, or - for standard input")
 	cmd.Flags().StringVar(&f.gateway, "gateway", "", "URL of the gateway (default: the stack's output gatewayUrl)")
 	cmd.Flags().StringVar(&f.host, "host", "", "host name of the endpoint (default: from its status in the cluster)")

@@ -111,7 +111,7 @@ func TestSettingsReachTheRenderedLayers(t *testing.T) {
 	s := config.Default().Serving
 	s.Domain = "models.example"
 	s.Gateway.NodePort = 31000
-	s.DefaultResources = config.Resources{CPU: "75m", Memory: "300Mi", Limits: config.Limits{CPU: "2", Memory: "600Mi"}}
+	s.DefaultResources = config.Resources{CPU: "75m", Memory: "300Mi", Limits: config.Amounts{CPU: "2", Memory: "600Mi"}}
 	s.RegistriesSkippingTagResolving = []string{"docker.io", "quay.io"}
 	s.ScaleToZeroGracePeriod, s.StableWindow = config.Duration(10*time.Second), config.Duration(time.Minute)
 

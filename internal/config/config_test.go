@@ -40,7 +40,7 @@ func TestLoadNamesEveryProblemInOneSentence(t *testing.T) {
 	for name, test := range map[string]struct{ key, value, want string }{
 		"unknown top-level key": {"servng", `{}`, "neuroscale:servng is not a key of the configuration: did you mean serving?"},
 		"unknown top-level key like no other": {"qqqqqq", `{}`,
-			"neuroscale:qqqqqq is not a key of the configuration: known there: cluster, endpoints, forge, gitops, serving"},
+			"neuroscale:qqqqqq is not a key of the configuration: known there: cluster, endpoints, forge, gitops, serving, tenants"},
 		"unknown key": {"forge", `{"nodeport":30082}`,
 			"neuroscale:forge.nodeport is not a key of neuroscale:forge: did you mean nodePort?"},
 		"unknown key two levels down": {"serving", `{"defaultResources":{"limits":{"cpus":"1"}}}`,
@@ -67,10 +67,8 @@ func TestLoadNamesEveryProblemInOneSentence(t *testing.T) {
 		"bad duration":       {"serving", `{"stableWindow":60}`, "neuroscale:serving.stableWindow is 60: write a time such as 30s or 5m"},
 		"duration too short": {"serving", `{"stableWindow":"1s"}`, `neuroscale:serving.stableWindow is "1s": write a time from 6s to 1h`},
 		"bad domain":         {"serving", `{"domain":"local"}`, `neuroscale:serving.domain is "local": write a domain name such as neuroscale.test`},
-		"bad namespace": {"endpoints", `{"namespace":"My Team"}`,
-			`neuroscale:endpoints.namespace is "My Team": write small letters, digits and -, at most 63, beginning and ending with a letter or digit`},
-		"too seldom":   {"endpoints", `{"requeueSeconds":0}`, "neuroscale:endpoints.requeueSeconds is 0: write a number of seconds from 1 to 3600"},
-		"bad provider": {"cluster", `{"provider":"kind"}`, `neuroscale:cluster.provider is "kind": write existing or k3d`},
+		"too seldom":         {"endpoints", `{"requeueSeconds":0}`, "neuroscale:endpoints.requeueSeconds is 0: write a number of seconds from 1 to 3600"},
+		"bad provider":       {"cluster", `{"provider":"kind"}`, `neuroscale:cluster.provider is "kind": write existing or k3d`},
 		"address with port": {"cluster", `{"address":"10.0.0.1:6443"}`,
 			`neuroscale:cluster.address is "10.0.0.1:6443": write a host name or an IP address, without scheme or port`},
 	} {
@@ -106,6 +104,9 @@ func TestDurationIsWrittenAsPeopleWriteIt(t *testing.T) {
 	}
 }
 
-func TestKeysAreTheFiveSections(t *testing.T) {
-	assert.Equal(t, []string{"neuroscale:cluster", "neuroscale:endpoints", "neuroscale:forge", "neuroscale:gitops", "neuroscale:serving"}, Keys())
+func TestKeysAreTheSections(t *testing.T) {
+	assert.Equal(t, []string{
+		"neuroscale:cluster", "neuroscale:endpoints", "neuroscale:forge", "neuroscale:gitops",
+		"neuroscale:serving", "neuroscale:tenants",
+	}, Keys())
 }

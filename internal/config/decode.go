@@ -65,11 +65,19 @@ type decoder struct {
 	wrong map[string]bool
 }
 
+// moved says what to write instead of keys that once were.
+var moved = map[string]string{
+	Namespace + ":endpoints.namespace": "endpoints run in the namespace of their tenant, write " + Namespace + ":tenants[0].namespace",
+}
+
 func (d *decoder) unknown(at, name, where string, known map[string]reflect.Value) {
 	names := slices.Sorted(maps.Keys(known))
 	hint := "known there: " + strings.Join(names, ", ")
 	if n := nearest.Word(name, names); n != "" {
 		hint = fmt.Sprintf("did you mean %s?", n)
+	}
+	if there, ok := moved[at]; ok {
+		hint = there
 	}
 	d.problems = append(d.problems, fmt.Errorf("%s is not a key of %s: %s", at, where, hint))
 }
@@ -152,10 +160,16 @@ func (d *decoder) setList(to reflect.Value, value any, at string) {
 	}
 	out := reflect.MakeSlice(to.Type(), len(list), len(list))
 	for i, element := range list {
+		if e, ok := out.Index(i).Addr().Interface().(defaulted); ok {
+			e.setDefaults()
+		}
 		d.set(out.Index(i), element, fmt.Sprintf("%s[%d]", at, i))
 	}
 	to.Set(out)
 }
+
+// defaulted are list elements that begin as something else than nothing.
+type defaulted interface{ setDefaults() }
 
 // fields are the settable fields of a struct by the name they have in JSON.
 func fields(v reflect.Value) map[string]reflect.Value {
@@ -175,9 +189,11 @@ func show(value any) string {
 	if value == nil {
 		return "empty"
 	}
-	text, err := json.Marshal(value)
-	if err != nil {
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
 		return fmt.Sprint(value)
 	}
-	return string(text)
+	return strings.TrimSuffix(text.String(), "\n")
 }

@@ -13,13 +13,36 @@ func Default() *Config {
 			Gateway: Gateway{NodePort: 30080},
 			DefaultResources: Resources{
 				CPU: "50m", Memory: "256Mi",
-				Limits: Limits{CPU: "1", Memory: "512Mi"},
+				Limits: Amounts{CPU: "1", Memory: "512Mi"},
 			},
 			// Knative's own registries: names that only local clusters know.
 			RegistriesSkippingTagResolving: []string{"kind.local", "ko.local", "dev.local"},
 			ScaleToZeroGracePeriod:         Duration(30 * time.Second),
 			StableWindow:                   Duration(60 * time.Second),
 		},
-		Endpoints: Endpoints{Namespace: "default", RequeueSeconds: 5},
+		Endpoints: Endpoints{RequeueSeconds: 5},
+		Tenants: []Tenant{tenant(Tenant{
+			Namespace: "default", Owner: "platform-team", CostCenter: "platform",
+			Repositories: []string{"endpoints"},
+		})},
 	}
 }
+
+// tenant is t with the quota and limits of a tenant that wrote none.
+func tenant(t Tenant) Tenant {
+	t.Quota = Quota{
+		Requests: Amounts{CPU: "4", Memory: "8Gi"},
+		Limits:   Amounts{CPU: "8", Memory: "16Gi"},
+		Pods:     20, Deployments: 10, InferenceServices: 5,
+	}
+	t.Limits = ContainerLimits{
+		Default:        Amounts{CPU: "500m", Memory: "512Mi"},
+		DefaultRequest: Amounts{CPU: "100m", Memory: "128Mi"},
+		Max:            Amounts{CPU: "2", Memory: "4Gi"},
+		Min:            Amounts{CPU: "10m", Memory: "32Mi"},
+	}
+	return t
+}
+
+// setDefaults makes a tenant in a list begin with the figures of any other.
+func (t *Tenant) setDefaults() { *t = tenant(*t) }

@@ -1,5 +1,6 @@
 // Package config is the program's configuration: one structured object for each
-// key neuroscale:cluster, gitops, forge, serving and endpoints.
+// key neuroscale:cluster, gitops, forge, serving and endpoints, and the list
+// neuroscale:tenants.
 package config
 
 import (
@@ -25,6 +26,9 @@ type Config struct {
 	Forge     Forge     `json:"forge"`
 	Serving   Serving   `json:"serving"`
 	Endpoints Endpoints `json:"endpoints"`
+	// Tenants share the platform. The first one's repository is the one that a
+	// new platform fills with the example endpoints.
+	Tenants []Tenant `json:"tenants"`
 }
 
 // Cluster says which Kubernetes cluster carries the platform.
@@ -86,23 +90,60 @@ type Gateway struct {
 // Resources are the requests (CPU, Memory) and limits of a container, as
 // Kubernetes quantities.
 type Resources struct {
-	CPU    string `json:"cpu"`
-	Memory string `json:"memory"`
-	Limits Limits `json:"limits"`
+	CPU    string  `json:"cpu"`
+	Memory string  `json:"memory"`
+	Limits Amounts `json:"limits"`
 }
 
-// Limits are the most a container may use, as Kubernetes quantities.
-type Limits struct {
+// Amounts are CPU and memory as Kubernetes quantities.
+type Amounts struct {
 	CPU    string `json:"cpu"`
 	Memory string `json:"memory"`
 }
 
-// Endpoints configures how model endpoints come from Git.
+// Endpoints configures how model endpoints come from Git. They run in the
+// namespace of the tenant whose repository they are in.
 type Endpoints struct {
-	// Namespace is where the endpoints run.
-	Namespace string `json:"namespace"`
 	// RequeueSeconds is how often the repository is looked at for new folders.
 	RequeueSeconds int `json:"requeueSeconds"`
+}
+
+// Tenant is a team with a namespace, repositories and a share of the cluster of
+// its own. What is left out of Quota and Limits is as in Default.
+type Tenant struct {
+	// Namespace is where the tenant's endpoints run, and its name.
+	Namespace string `json:"namespace"`
+	// Owner and CostCenter are labels of the namespace: what has none of its own
+	// is theirs.
+	Owner      string `json:"owner"`
+	CostCenter string `json:"costCenter"`
+	// Repositories of the forge whose folders are the tenant's endpoints; each
+	// belongs to one tenant.
+	Repositories []string        `json:"repositories"`
+	Quota        Quota           `json:"quota"`
+	Limits       ContainerLimits `json:"limits"`
+}
+
+// Quota is the most that everything in a namespace may add up to.
+type Quota struct {
+	Requests Amounts `json:"requests"`
+	Limits   Amounts `json:"limits"`
+	// Pods, Deployments and InferenceServices are counts. Every revision of an
+	// InferenceService that is not yet collected is a Deployment.
+	Pods              int `json:"pods"`
+	Deployments       int `json:"deployments"`
+	InferenceServices int `json:"inferenceServices"`
+}
+
+// ContainerLimits are bounds of each container and what it gets that says nothing.
+type ContainerLimits struct {
+	// Default and DefaultRequest are the limit and request of a container
+	// without one.
+	Default        Amounts `json:"default"`
+	DefaultRequest Amounts `json:"defaultRequest"`
+	// Max is the highest limit, Min the lowest request.
+	Max Amounts `json:"max"`
+	Min Amounts `json:"min"`
 }
 
 // Duration is a time.Duration written like 30s or 5m.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"regexp"
 	"strings"
@@ -19,7 +20,7 @@ const (
 
 var registryHost = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]+)?$`)
 
-// checker collects problems of fields that could be read.
+// checker collects problems of fields that could be read, the first of each.
 type checker struct {
 	skip     map[string]bool
 	problems []error
@@ -28,7 +29,8 @@ type checker struct {
 // validate looks at every field and returns one error a problem. Fields in skip
 // were already refused.
 func validate(c *Config, skip map[string]bool) []error {
-	v := &checker{skip: skip}
+	v := &checker{skip: map[string]bool{}}
+	maps.Copy(v.skip, skip)
 	v.cluster(c.Cluster)
 	v.nodePorts([]namedPort{
 		{"gitops.nodePort", c.GitOps.NodePort},
@@ -38,18 +40,22 @@ func validate(c *Config, skip map[string]bool) []error {
 	v.quantity("forge.storage", c.Forge.Storage)
 	v.label("forge.organization", c.Forge.Organization)
 	v.serving(c.Serving)
-	v.label("endpoints.namespace", c.Endpoints.Namespace)
 	if n := c.Endpoints.RequeueSeconds; n < 1 || n > 3600 {
 		v.refuse("endpoints.requeueSeconds", n, "a number of seconds from 1 to 3600")
 	}
+	v.tenants(c.Tenants)
 	return v.problems
 }
 
 func (v *checker) refuse(field string, value any, write string) {
 	at := Namespace + ":" + field
-	if !v.skip[at] {
-		v.problems = append(v.problems, problem(at, show(value), write))
+	for wrong := range v.skip {
+		if rest, ok := strings.CutPrefix(at, wrong); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			return
+		}
 	}
+	v.skip[at] = true
+	v.problems = append(v.problems, problem(at, show(value), write))
 }
 
 func (v *checker) cluster(c Cluster) {
@@ -92,10 +98,12 @@ func (v *checker) quantity(field, value string) (resource.Quantity, bool) {
 	return q, true
 }
 
-func (v *checker) label(field, value string) {
+func (v *checker) label(field, value string) bool {
 	if len(validation.IsDNS1123Label(value)) > 0 {
 		v.refuse(field, value, "small letters, digits and -, at most 63, beginning and ending with a letter or digit")
+		return false
 	}
+	return true
 }
 
 func (v *checker) serving(s Serving) {

@@ -1,0 +1,130 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// platformRepository is the forge's repository that only the program writes.
+const platformRepository = "platform"
+
+// Namespaces that are no tenant's: the cluster's own and the platform's.
+var (
+	reservedNamespaces        = []string{"argocd", "forge", "knative-serving", "kourier-system", "kserve", "kyverno"}
+	reservedNamespacePrefixes = []string{"kube-", "neuroscale-"}
+)
+
+func (v *checker) tenants(tenants []Tenant) {
+	if len(tenants) == 0 {
+		v.refuse("tenants", tenants, "at least one tenant, with namespace, owner, costCenter and repositories")
+	}
+	namespaces, repositories := map[string]string{}, map[string]string{}
+	for i, t := range tenants {
+		at := fmt.Sprintf("tenants[%d]", i)
+		v.tenantNamespace(at+".namespace", t.Namespace, namespaces)
+		v.labelValue(at+".owner", t.Owner)
+		v.labelValue(at+".costCenter", t.CostCenter)
+		if len(t.Repositories) == 0 {
+			v.refuse(at+".repositories", []string{}, "at least one repository, such as "+t.Namespace+"-endpoints")
+		}
+		for j, repository := range t.Repositories {
+			v.repository(fmt.Sprintf("%s.repositories[%d]", at, j), repository, repositories)
+		}
+		v.tenantQuota(at, t)
+		v.containerLimits(at+".limits.", t.Limits)
+	}
+}
+
+func (v *checker) tenantNamespace(field, value string, taken map[string]string) {
+	if !v.label(field, value) {
+		return
+	}
+	reserved := slices.Contains(reservedNamespaces, value) || slices.ContainsFunc(reservedNamespacePrefixes,
+		func(prefix string) bool { return strings.HasPrefix(value, prefix) })
+	if reserved {
+		v.refuse(field, value, "another name, this one is the platform's or the cluster's own")
+		return
+	}
+	v.unique(field, value, taken)
+}
+
+// repository wants a DNS label, which is less than Gitea takes: the name becomes
+// part of those of Kubernetes objects.
+func (v *checker) repository(field, value string, taken map[string]string) {
+	if !v.label(field, value) {
+		return
+	}
+	if value == platformRepository {
+		v.refuse(field, value, "another name, this one is the platform's own")
+		return
+	}
+	v.unique(field, value, taken)
+}
+
+func (v *checker) unique(field, value string, taken map[string]string) {
+	if other, ok := taken[value]; ok {
+		v.refuse(field, value, fmt.Sprintf("another name, %s:%s has this one", Namespace, other))
+		return
+	}
+	taken[value] = field
+}
+
+func (v *checker) labelValue(field, value string) {
+	if value == "" || len(validation.IsValidLabelValue(value)) > 0 {
+		v.refuse(field, value, "letters, digits, -, _ and ., at most 63, beginning and ending with a letter or digit")
+	}
+}
+
+func (v *checker) tenantQuota(at string, t Tenant) {
+	q := t.Quota
+	if q.Pods < 1 {
+		v.refuse(at+".quota.pods", q.Pods, "a number of pods, at least 1")
+	}
+	if q.InferenceServices < 0 {
+		v.refuse(at+".quota.inferenceServices", q.InferenceServices, "a number of InferenceServices, at least 0")
+	}
+	if q.Deployments < max(q.InferenceServices, 0) {
+		v.refuse(at+".quota.deployments", q.Deployments, fmt.Sprintf("at least %d, each of quota.inferenceServices takes one", max(q.InferenceServices, 0)))
+	}
+	// What the namespace has must be enough for one container of the greatest
+	// size, or that size is a promise nobody can keep.
+	v.ascending(at+".",
+		named{"limits.defaultRequest", t.Limits.DefaultRequest}, named{"quota.requests", q.Requests}, named{"quota.limits", q.Limits})
+	v.ascending(at+".", named{"limits.max", t.Limits.Max}, named{"quota.limits", q.Limits})
+}
+
+func (v *checker) containerLimits(at string, l ContainerLimits) {
+	v.ascending(at, named{"min", l.Min}, named{"defaultRequest", l.DefaultRequest}, named{"default", l.Default}, named{"max", l.Max})
+}
+
+type named struct {
+	field   string
+	amounts Amounts
+}
+
+// ascending refuses amounts that are no quantities, or greater than the next.
+func (v *checker) ascending(at string, list ...named) {
+	for _, resourceName := range []string{"cpu", "memory"} {
+		var last resource.Quantity
+		var lastField, lastText string
+		for _, each := range list {
+			text := each.amounts.CPU
+			if resourceName == "memory" {
+				text = each.amounts.Memory
+			}
+			field := at + each.field + "." + resourceName
+			q, ok := v.quantity(field, text)
+			if !ok {
+				continue
+			}
+			if lastField != "" && last.Cmp(q) > 0 {
+				v.refuse(lastField, lastText, fmt.Sprintf("at most %s (%s:%s), or raise that", text, Namespace, field))
+			}
+			last, lastField, lastText = q, field, text
+		}
+	}
+}

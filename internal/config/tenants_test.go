@@ -1,0 +1,121 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// first is the default tenant as somebody would write it.
+const first = `{"namespace":"default","owner":"platform-team","costCenter":"platform","repositories":["endpoints"]}`
+
+// second is another tenant with more keys in it.
+func second(keys string) string {
+	if keys != "" {
+		keys = "," + keys
+	}
+	return fmt.Sprintf(`[%s,{"namespace":"team-b","owner":"team-b","costCenter":"cc-b","repositories":["models-b"]%s}]`, first, keys)
+}
+
+func loadTenants(tenants string) ([]Tenant, error) {
+	c, err := Load(map[string]string{"neuroscale:tenants": tenants})
+	if err != nil {
+		return nil, err
+	}
+	return c.Tenants, nil
+}
+
+func TestATenantTakesTheDefaultFiguresForWhatItLeavesOut(t *testing.T) {
+	tenants, err := loadTenants(second(`"quota":{"pods":4,"requests":{"cpu":3}},"limits":{"max":{"memory":"2Gi"}}`))
+	require.NoError(t, err)
+	assert.Equal(t, Default().Tenants[0], tenants[0])
+	want := Default().Tenants[0]
+	want.Namespace, want.Owner, want.CostCenter, want.Repositories = "team-b", "team-b", "cc-b", []string{"models-b"}
+	want.Quota.Pods, want.Quota.Requests.CPU, want.Limits.Max.Memory = 4, "3", "2Gi"
+	assert.Equal(t, want, tenants[1])
+}
+
+func TestTheListReplacesTheDefaultTenant(t *testing.T) {
+	tenants, err := loadTenants(`[{"namespace":"only","owner":"a","costCenter":"b","repositories":["models"]}]`)
+	require.NoError(t, err)
+	require.Len(t, tenants, 1)
+	assert.Equal(t, "only", tenants[0].Namespace)
+}
+
+func TestEveryProblemOfATenantNamesItsField(t *testing.T) {
+	tenant := func(namespace, repository string) string {
+		return fmt.Sprintf(`[%s,{"namespace":%q,"owner":"o","costCenter":"c","repositories":[%q]}]`, first, namespace, repository)
+	}
+	for name, test := range map[string]struct{ value, want string }{
+		"no tenant":           {`[]`, `neuroscale:tenants is []: write at least one tenant, with namespace, owner, costCenter and repositories`},
+		"no list":             {`{}`, `neuroscale:tenants is {}: write a list`},
+		"no object":           {`[` + first + `,"team-b"]`, `neuroscale:tenants[1] is "team-b": write an object with costCenter, limits, namespace, owner, quota, repositories`},
+		"a text for a number": {second(`"quota":{"pods":"20"}`), `neuroscale:tenants[1].quota.pods is "20": write a whole number, without quotes`},
+		"an unknown key": {second(`"quota":{"requests":{"cpus":"1"}}`),
+			"neuroscale:tenants[1].quota.requests.cpus is not a key of neuroscale:tenants[1].quota.requests: did you mean cpu?"},
+		"an unknown key of the tenant": {second(`"cost-center":"b"`),
+			"neuroscale:tenants[1].cost-center is not a key of neuroscale:tenants[1]: did you mean costCenter?"},
+		"a bad namespace": {tenant("Team B", "b"),
+			`neuroscale:tenants[1].namespace is "Team B": write small letters, digits and -, at most 63, beginning and ending with a letter or digit`},
+		"the same namespace":     {tenant("default", "b"), `neuroscale:tenants[1].namespace is "default": write another name, neuroscale:tenants[0].namespace has this one`},
+		"the cluster's own":      {tenant("kube-system", "b"), `neuroscale:tenants[1].namespace is "kube-system": write another name, this one is the platform's or the cluster's own`},
+		"the platform's own":     {tenant("neuroscale-canary", "b"), `neuroscale:tenants[1].namespace is "neuroscale-canary": write another name, this one is the platform's or the cluster's own`},
+		"the guardrails' own":    {tenant("kyverno", "b"), `neuroscale:tenants[1].namespace is "kyverno": write another name, this one is the platform's or the cluster's own`},
+		"another's repository":   {tenant("b", "endpoints"), `neuroscale:tenants[1].repositories[0] is "endpoints": write another name, neuroscale:tenants[0].repositories[0] has this one`},
+		"the platform's content": {tenant("b", "platform"), `neuroscale:tenants[1].repositories[0] is "platform": write another name, this one is the platform's own`},
+		"a path for a repository": {tenant("b", "../platform"),
+			`neuroscale:tenants[1].repositories[0] is "../platform": write small letters, digits and -, at most 63, beginning and ending with a letter or digit`},
+		"no repository": {second(`"repositories":[]`), `neuroscale:tenants[1].repositories is []: write at least one repository, such as team-b-endpoints`},
+		"no owner":      {second(`"owner":""`), `neuroscale:tenants[1].owner is "": write letters, digits, -, _ and ., at most 63, beginning and ending with a letter or digit`},
+		"a cost center that is no label value": {second(`"costCenter":"R & D"`),
+			`neuroscale:tenants[1].costCenter is "R & D": write letters, digits, -, _ and ., at most 63, beginning and ending with a letter or digit`},
+		"no pod": {second(`"quota":{"pods":0}`), `neuroscale:tenants[1].quota.pods is 0: write a number of pods, at least 1`},
+		"a negative count": {second(`"quota":{"inferenceServices":-1}`),
+			`neuroscale:tenants[1].quota.inferenceServices is -1: write a number of InferenceServices, at least 0`},
+		"fewer Deployments than InferenceServices need": {second(`"quota":{"deployments":4}`),
+			`neuroscale:tenants[1].quota.deployments is 4: write at least 5, each of quota.inferenceServices takes one`},
+		"no quantity": {second(`"limits":{"max":{"memory":"4 GB"}}`),
+			`neuroscale:tenants[1].limits.max.memory is "4 GB": write an amount such as 250m, 2 (CPU) or 512Mi, 1Gi (memory, storage)`},
+		"a request above its limit": {second(`"limits":{"defaultRequest":{"cpu":"600m"}}`),
+			`neuroscale:tenants[1].limits.defaultRequest.cpu is "600m": write at most 500m (neuroscale:tenants[1].limits.default.cpu), or raise that`},
+		"a minimum above the request": {second(`"limits":{"min":{"memory":"256Mi"}}`),
+			`neuroscale:tenants[1].limits.min.memory is "256Mi": write at most 128Mi (neuroscale:tenants[1].limits.defaultRequest.memory), or raise that`},
+		"a default above the maximum": {second(`"limits":{"max":{"cpu":"400m"}}`),
+			`neuroscale:tenants[1].limits.default.cpu is "500m": write at most 400m (neuroscale:tenants[1].limits.max.cpu), or raise that`},
+		"a quota that no container of the greatest size fits in": {second(`"limits":{"max":{"memory":"32Gi"}}`),
+			`neuroscale:tenants[1].limits.max.memory is "32Gi": write at most 16Gi (neuroscale:tenants[1].quota.limits.memory), or raise that`},
+		"requests above limits": {second(`"quota":{"requests":{"cpu":"9"}}`),
+			`neuroscale:tenants[1].quota.requests.cpu is "9": write at most 8 (neuroscale:tenants[1].quota.limits.cpu), or raise that`},
+		"requests for not one container": {second(`"quota":{"requests":{"memory":"100Mi"}}`),
+			`neuroscale:tenants[1].limits.defaultRequest.memory is "128Mi": write at most 100Mi (neuroscale:tenants[1].quota.requests.memory), or raise that`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := loadTenants(test.value)
+			require.EqualError(t, err, test.want)
+		})
+	}
+}
+
+func TestAllProblemsOfAllTenantsComeAtOnce(t *testing.T) {
+	_, err := loadTenants(`[{"namespace":"argocd","owner":1,"quota":{"pods":-1}},{"repositories":["platform"],"limits":[]}]`)
+	require.Error(t, err)
+	var fields []string
+	for _, line := range strings.Split(err.Error(), "\n") {
+		field, _, _ := strings.Cut(line, " is ")
+		fields = append(fields, strings.TrimPrefix(field, "neuroscale:tenants"))
+	}
+	assert.Equal(t, []string{
+		"[1].limits",
+		"[0].namespace", "[0].costCenter", "[0].repositories", "[0].quota.pods",
+		"[1].namespace", "[1].owner", "[1].costCenter", "[1].repositories[0]",
+	}, fields)
+}
+
+func TestTheOldKeyOfTheNamespaceSaysWhereItWent(t *testing.T) {
+	_, err := Load(map[string]string{"neuroscale:endpoints": `{"namespace":"team"}`})
+	require.EqualError(t, err, "neuroscale:endpoints.namespace is not a key of neuroscale:endpoints: "+
+		"endpoints run in the namespace of their tenant, write neuroscale:tenants[0].namespace")
+}
