@@ -21,11 +21,9 @@ type builder struct {
 	skip    bool // build nothing
 }
 
-func newBuilder(cache, repo string, keepCaches bool, only []string) *builder {
-	return &builder{options: images.Options{Cache: cache, Repo: repo, KeepCaches: keepCaches, Only: only}}
-}
+func newBuilder(options images.Options) *builder { return &builder{options: options} }
 
-// Missing names what is not there or was made by an older recipe.
+// Missing names what is to be built: not there, or made by an older recipe.
 func (b *builder) Missing() ([]string, error) {
 	if b.skip {
 		return nil, nil
@@ -36,7 +34,7 @@ func (b *builder) Missing() ([]string, error) {
 	}
 	var missing []string
 	for _, s := range all {
-		if !s.Current {
+		if !s.Current && !(s.Later && b.options.First) {
 			missing = append(missing, s.Name)
 		}
 	}
@@ -78,18 +76,19 @@ func (b *builder) report(e images.Event) {
 	fmt.Fprintf(os.Stderr, "images: %s %s (%d of %d) %.1fs\n", e.Name, e.Phase, e.Done, e.Total, e.Seconds)
 }
 
-func (b *builder) Binaries() string { return images.NodeBinaries(b.options.Cache) }
-func (b *builder) Objects() string  { return images.ModelDir(b.options.Cache) }
-func (b *builder) Registry() string { return images.RegistryDir(b.options.Cache) }
+func (b *builder) Binaries() string  { return images.NodeBinaries(b.options.Cache) }
+func (b *builder) Objects() string   { return images.ModelDir(b.options.Cache) }
+func (b *builder) Registry() string  { return images.RegistryDir(b.options.Cache) }
+func (b *builder) BuildLock() string { return images.LockFile(b.options.Cache) }
 
 func toolDir(cache string) string { return images.ToolDir(cache) }
 
 func imagesCommand(s *settings) *cobra.Command {
-	var keepCaches bool
+	var keepCaches, missing bool
 	var output string
 	cmd := &cobra.Command{
-		Use:   "images [NAME...]",
-		Short: "List images and tools, or build the named ones anew",
+		Use:   "images [--missing | NAME...]",
+		Short: "List images and tools, build what is missing, or build the named ones anew",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkOutput(output); err != nil {
 				return err
@@ -98,8 +97,13 @@ func imagesCommand(s *settings) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			b := newBuilder(s.cache, repo, keepCaches, args)
-			if len(args) > 0 {
+			b := newBuilder(images.Options{Cache: s.cache, Repo: repo, KeepCaches: keepCaches, Only: args})
+			switch {
+			case missing && len(args) > 0:
+				return errors.New("--missing builds everything that is not there: name no images with it")
+			case missing:
+				return b.Ensure(cmd.Context())
+			case len(args) > 0:
 				return rebuild(cmd.Context(), b)
 			}
 			all, err := images.List(b.options)
@@ -113,6 +117,7 @@ func imagesCommand(s *settings) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&keepCaches, "keep-caches", false, "keep downloads and compiled packages of builds")
+	cmd.Flags().BoolVar(&missing, "missing", false, "build what is not there or was made by an older recipe")
 	outputFlag(cmd, &output)
 	return cmd
 }

@@ -10,11 +10,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/neuroscale-platform/neuroscale/sealed/internal/images"
 	"github.com/neuroscale-platform/neuroscale/sealed/internal/node"
 )
 
 func upCommand(s *settings) *cobra.Command {
-	var keepCaches, skipImages bool
+	var keepCaches, skipImages, all bool
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Build what is missing and bring the node up",
@@ -25,7 +26,7 @@ func upCommand(s *settings) *cobra.Command {
 				return err
 			}
 			options := node.Options{Cache: s.cache, Repo: repo, Name: s.name, Say: say}
-			b := newBuilder(s.cache, repo, keepCaches, nil)
+			b := newBuilder(images.Options{Cache: s.cache, Repo: repo, KeepCaches: keepCaches, First: !all})
 			b.skip = skipImages
 			_, err = node.Bring(cmd.Context(), options, b)
 			return err
@@ -33,6 +34,7 @@ func upCommand(s *settings) *cobra.Command {
 	}
 	s.nameFlag(cmd)
 	cmd.Flags().BoolVar(&keepCaches, "keep-caches", false, "keep downloads and compiled packages of image builds")
+	cmd.Flags().BoolVar(&all, "all-images", false, "build also what the first prediction does not need, which `sealed images --missing` builds otherwise")
 	cmd.Flags().BoolVar(&skipImages, "skip-images", false, "build nothing: run with the images the cache has")
 	return cmd
 }

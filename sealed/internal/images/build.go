@@ -29,6 +29,7 @@ type builder struct {
 	cache string // root of all caches
 	build string // downloads and compiled packages
 	keep  bool
+	first bool
 	log   io.Writer
 	store *store
 	jobs  map[string]*job // what is being made, by name
@@ -65,7 +66,7 @@ func newBuilder(ctx context.Context, o Options) (*builder, error) {
 		return nil, err
 	}
 	b := &builder{
-		table: table, keys: keys, only: o.Only, cache: cache, build: filepath.Join(cache, "build"), keep: o.KeepCaches,
+		table: table, keys: keys, only: o.Only, cache: cache, build: filepath.Join(cache, "build"), keep: o.KeepCaches, first: o.First,
 		log: &serial{w: writerOr(o.Log)}, start: time.Now(), progress: o.Progress,
 	}
 	for _, d := range []string{"images", "tools/bin", "build/mod", "build/go", "objects"} {
@@ -89,7 +90,7 @@ func (b *builder) close() {
 
 // lock makes sure that one process builds at a time.
 func (b *builder) lock(ctx context.Context) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(b.cache, "images", ".lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	f, err := os.OpenFile(LockFile(b.cache), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +197,7 @@ func (b *builder) execute(ctx context.Context, plan []*Recipe) error {
 		// It only costs space, and the next build tries again.
 		fmt.Fprintln(b.log, err)
 	}
-	if b.keep {
+	if b.keep || b.anyLeft(ctx) {
 		return os.RemoveAll(work)
 	}
 	// Modules are read-only; only the go command undoes that for everyone.

@@ -26,6 +26,7 @@ type Options struct {
 	Repo       string    // folder that holds gitops/upstream.yaml
 	KeepCaches bool      // keep downloads and compiled packages after a successful build
 	Only       []string  // rebuild exactly these, cached or not; empty: build what is missing
+	First      bool      // of what is missing, build only what the first prediction needs
 	Log        io.Writer // output of the programs that build; nil: nowhere
 	Progress   Progress  // nil: not reported
 }
@@ -69,6 +70,7 @@ type Status struct {
 	Size    int64   `json:"size"`    // bytes, compressed; of a tool its files
 	Seconds float64 `json:"seconds"` // the last build took, downloads included
 	Current bool    `json:"current"` // made by today's recipe and complete
+	Later   bool    `json:"later"`   // not needed for the first prediction
 }
 
 // ToolDir is the folder for PATH: pulumi, kubectl.
@@ -111,6 +113,11 @@ func Ensure(ctx context.Context, o Options) (*Result, error) {
 	if err := b.execute(ctx, plan); err != nil {
 		return nil, err
 	}
+	if o.First {
+		if err := b.forgetOutdated(ctx); err != nil {
+			return nil, err
+		}
+	}
 	res := &Result{Digests: map[string]string{}}
 	for _, r := range b.table.Entries {
 		rec, err := b.record(r)
@@ -141,7 +148,7 @@ func List(o Options) ([]Status, error) {
 	defer b.close()
 	var list []Status
 	for _, r := range b.table.Entries {
-		s := Status{Name: r.Name, Image: r.reference, Current: b.current(ctx, r)}
+		s := Status{Name: r.Name, Image: r.reference, Current: b.current(ctx, r), Later: b.table.isLater(r)}
 		if rec, err := b.record(r); err == nil {
 			s.Digest, s.Size, s.Seconds = rec.Digest, rec.Size, rec.Seconds
 		}
@@ -243,7 +250,7 @@ func (b *builder) plan(ctx context.Context) ([]*Recipe, error) {
 	}
 	for _, r := range b.table.Entries {
 		forced := slices.Contains(b.only, r.Name)
-		if forced || len(b.only) == 0 {
+		if forced || len(b.only) == 0 && !(b.first && b.table.isLater(r)) {
 			need(r, forced)
 		}
 	}

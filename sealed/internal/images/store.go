@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/neuroscale-platform/neuroscale/sealed/internal/registry"
 )
@@ -155,4 +156,18 @@ func dropUploads(dir string) error {
 		}
 		return nil
 	})
+}
+
+// removeTag makes the image unknown under its upstream name, if it was known.
+func (s *store) removeTag(ctx context.Context, reference string) error {
+	t, err := s.tag(reference)
+	if err != nil {
+		return err
+	}
+	err = remote.Delete(t, remote.WithContext(ctx))
+	var refused *transport.Error
+	if errors.As(err, &refused) && refused.StatusCode == http.StatusNotFound {
+		return nil
+	}
+	return err
 }

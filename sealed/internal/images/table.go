@@ -24,6 +24,8 @@ type Table struct {
 	Wheels  map[string]Wheel `json:"wheels"`
 	Layers  []*Recipe        `json:"layers"`
 	Entries []*Recipe        `json:"entries"`
+	// Later names the entries the first prediction does not need.
+	Later []string `json:"later"`
 }
 
 // Release is the Debian release packages come from.
@@ -256,6 +258,11 @@ func (t *Table) validate() error {
 			bad(r, "needs a module to take its sources from")
 		}
 		errs = append(errs, t.validateFiles(r))
+	}
+	for _, name := range t.Later {
+		if t.entry(name) == nil {
+			errs = append(errs, fmt.Errorf("later: there is no entry %q", name))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -123,7 +123,7 @@ func serve(ctx context.Context, i *Instance, spec Spec, log *slog.Logger, failed
 		log.Info("image was rebuilt", "image", name)
 	}
 	for port, handler := range map[int]http.Handler{
-		RegistryPort:    images,
+		RegistryPort:    registry.Await(images, registry.Locked(spec.BuildLock)),
 		ObjectStorePort: objectstore.Handler(spec.ObjectDir, log),
 	} {
 		listener, err := net.Listen("tcp", net.JoinHostPort(i.NodeIP().String(), strconv.Itoa(port)))

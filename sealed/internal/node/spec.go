@@ -16,6 +16,7 @@ type Spec struct {
 	Binaries     string `json:"binaries"`     // folder of Kubernetes' programs
 	PluginDir    string `json:"pluginDir"`    // folder of network plugins
 	RegistryDir  string `json:"registryDir"`  // folder of images
+	BuildLock    string `json:"buildLock"`    // file that is locked while images are built
 	ObjectDir    string `json:"objectDir"`    // folder of buckets
 	PauseImage   string `json:"pauseImage"`   // image of every pod's sandbox
 	CoreDNSImage string `json:"coreDNSImage"` // image of the cluster DNS

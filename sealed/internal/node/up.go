@@ -38,6 +38,8 @@ type Images interface {
 	Binaries() string
 	Objects() string
 	Registry() string
+	// BuildLock is the file that is locked (flock) while images are built.
+	BuildLock() string
 }
 
 // Bring makes the instance run and be ready; if it is, it says so.
@@ -201,7 +203,7 @@ func prepare(ctx context.Context, o Options, i *Instance, images Images) error {
 	if err != nil {
 		return err
 	}
-	spec := Spec{Binaries: images.Binaries(), PluginDir: plugins, RegistryDir: images.Registry(),
+	spec := Spec{Binaries: images.Binaries(), PluginDir: plugins, RegistryDir: images.Registry(), BuildLock: images.BuildLock(),
 		ObjectDir: images.Objects(), PauseImage: pause, CoreDNSImage: coredns}
 	if err := spec.save(i); err != nil {
 		return err
