@@ -10,15 +10,20 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/fakepulumi"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
+	"github.com/neuroscale-platform/neuroscale/internal/progress"
 )
 
 func TestMain(m *testing.M) {
@@ -229,7 +234,11 @@ func TestBadInputIsOneSentenceAndExitCodeOne(t *testing.T) {
 const urn = "urn:pulumi:ci::neuroscale::"
 
 func events(op apitype.OpType, names ...string) []apitype.EngineEvent {
-	const layer = urn + "neuroscale:platform:Layer::knative"
+	return eventsOf("knative", op, names...)
+}
+
+func eventsOf(phase string, op apitype.OpType, names ...string) []apitype.EngineEvent {
+	layer := urn + "neuroscale:platform:Layer::" + phase
 	list := []apitype.EngineEvent{{ResourcePreEvent: &apitype.ResourcePreEvent{Metadata: apitype.StepEventMetadata{
 		Op: op, URN: layer, Type: "neuroscale:platform:Layer", New: &apitype.StepEventStateMetadata{},
 	}}}}
@@ -436,4 +445,39 @@ func TestRenderPrintsTheLayerWithTheStacksSettings(t *testing.T) {
 	require.Equal(t, 0, code)
 	assert.Regexp(t, `^# layer knative, knative-serving v`, out)
 	assert.Contains(t, out, "models.example.org")
+}
+
+func TestUpShowsTheFirstPredictionBeforeTheWholePlatformIsThere(t *testing.T) {
+	m := newMachine(t)
+	m.services["demo-iris-2"] = readyStatus("demo-iris-2-predictor.default.neuroscale.test")
+	cluster, err := kube.FromBytes([]byte(m.kubeconfig()), "")
+	require.NoError(t, err)
+	tracker := progress.NewTracker(nil)
+	end := (&app{}).predictEarly(t.Context(), tracker, cluster, iris(t))
+	for _, e := range eventsOf("endpoints", apitype.OpCreate, "applicationset") {
+		tracker.Observe(e)
+	}
+	answered := func() bool {
+		return slices.ContainsFunc(tracker.Snapshot().Phases, func(p progress.Phase) bool { return p.Name == "prediction" && p.Complete() })
+	}
+	require.Eventually(t, answered, 10*time.Second, 10*time.Millisecond)
+	end()
+	assert.True(t, answered(), "an answer that came must be kept")
+}
+
+func TestUpThatEndsBeforeTheFirstPredictionShowsNone(t *testing.T) {
+	m := newMachine(t)
+	cluster, err := kube.FromBytes([]byte(m.kubeconfig()), "")
+	require.NoError(t, err)
+	tracker := progress.NewTracker(nil)
+	(&app{}).predictEarly(t.Context(), tracker, cluster, iris(t))()
+	assert.Empty(t, tracker.Snapshot().Phases)
+}
+
+func TestTheGatewayIsAtTheClustersAddressUnlessToldOtherwise(t *testing.T) {
+	cfg := config.Default()
+	cluster := &kube.Cluster{Server: "https://10.88.0.2:6443"}
+	assert.Equal(t, "http://10.88.0.2:30080", gateway(cfg, cluster))
+	cfg.Cluster.Address = "fd00::2"
+	assert.Equal(t, "http://[fd00::2]:30080", gateway(cfg, cluster))
 }

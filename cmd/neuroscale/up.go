@@ -4,7 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
+	"net/url"
 	"os"
+	"slices"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -12,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/neuroscale-platform/neuroscale/internal/automation"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
 	"github.com/neuroscale-platform/neuroscale/internal/progress"
@@ -22,6 +27,11 @@ import (
 const (
 	exampleEndpoint  = "demo-iris-2"
 	exampleNamespace = "default"
+)
+
+const (
+	endpointsPhase  = "endpoints"
+	predictionPhase = "prediction"
 )
 
 // upReport is what `up` prints, and its -o json.
@@ -98,7 +108,12 @@ func (a *app) up(ctx context.Context, f upFlags) (*upReport, error) {
 		return nil, err
 	}
 	stop := progress.Watch(ctx, tracker, a.renderer(), 200*time.Millisecond)
+	ended := func() {}
+	if !f.skipPredict {
+		ended = a.predictEarly(ctx, tracker, cluster, gateway(cfg, cluster))
+	}
 	result, err := stack.Up(ctx, tracker.Observe)
+	ended()
 	snapshot := stop()
 	if err != nil {
 		return nil, err
@@ -128,6 +143,43 @@ func (r *upReport) addPhases(s progress.Snapshot) {
 	}
 }
 
+// gateway is the address predictions will be asked at, before the stack's outputs
+// say it.
+func gateway(cfg *config.Config, cluster *kube.Cluster) string {
+	host := cfg.Cluster.Address
+	if server, err := url.Parse(cluster.Server); host == "" && err == nil {
+		host = server.Hostname()
+	}
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(cfg.Serving.Gateway.NodePort))
+}
+
+// predictEarly asks the example endpoint as soon as the endpoints are there, while
+// what they do not need is still on its way, and shows when it answered. The
+// result ends that.
+func (a *app) predictEarly(ctx context.Context, t *progress.Tracker, cluster *kube.Cluster, gateway string) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	there := func(p progress.Phase) bool { return p.Name == endpointsPhase && p.Complete() && p.Changed > 0 }
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(200 * time.Millisecond)
+		defer tick.Stop()
+		for !slices.ContainsFunc(t.Snapshot().Phases, there) {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+		done := t.Task(predictionPhase, exampleEndpoint+" has to answer")
+		_, err := predict.Await(ctx, cluster.Dynamic, predict.NewClient(30*time.Second), exampleNamespace, predict.Request{
+			Name: exampleEndpoint, Gateway: gateway, Data: []byte(predict.Example),
+		})
+		done(err == nil)
+	}()
+	return func() { cancel(); <-ended }
+}
+
 func (a *app) addPrediction(ctx context.Context, r *upReport, cluster *kube.Cluster, out *stacks.Outputs, timeout time.Duration) error {
 	start := time.Now()
 	if r.Changed {
@@ -142,13 +194,14 @@ func (a *app) addPrediction(ctx context.Context, r *upReport, cluster *kube.Clus
 		return fmt.Errorf("the platform is up, but its example endpoint gave no prediction in %s: %w", timeout, err)
 	}
 	r.Prediction = &answer
-	from := 0.0
-	if n := len(r.Phases); n > 0 {
-		for _, p := range r.Phases {
-			from = max(from, p.From+p.Seconds)
-		}
+	if slices.ContainsFunc(r.Phases, func(p phaseReport) bool { return p.Name == predictionPhase }) {
+		return nil
 	}
-	r.Phases = append(r.Phases, phaseReport{Name: "prediction", From: from, Seconds: time.Since(start).Seconds()})
+	from := 0.0
+	for _, p := range r.Phases {
+		from = max(from, p.From+p.Seconds)
+	}
+	r.Phases = append(r.Phases, phaseReport{Name: predictionPhase, From: from, Seconds: time.Since(start).Seconds()})
 	return nil
 }
 

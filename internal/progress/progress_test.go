@@ -7,6 +7,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -245,4 +246,33 @@ func TestWatchShowsTheLastState(t *testing.T) {
 	s.tell()
 	assert.Equal(t, 4, stop().Done)
 	assert.Contains(t, out.String(), "knative          done in 16.0s (2 of 2 resources)")
+}
+
+func TestATaskIsAPhaseWithoutResourcesAndForgottenWhenGivenUp(t *testing.T) {
+	now := time.Unix(0, 0)
+	tracker := NewTracker(func() time.Time { return now })
+	end := tracker.Task("prediction", "demo-iris-2 has to answer")
+	var out strings.Builder
+	plain := NewPlain(&out, time.Hour)
+	now = now.Add(time.Second)
+	plain.Show(tracker.Snapshot())
+	now = now.Add(time.Second)
+	end(true)
+	s := tracker.Snapshot()
+	plain.Done(s)
+	assert.Equal(t, []string{"1.0s 0/0 prediction demo-iris-2 has to answer", "2.0s 0/0 prediction done in 2.0s"}, lines(out.String()))
+	assert.Zero(t, s.Of, "a task must not count as a resource")
+	assert.True(t, s.Phases[0].Complete())
+
+	tracker.Task("another", "")(false)
+	assert.Len(t, tracker.Snapshot().Phases, 1, "a task given up must not be reported as done")
+}
+
+// lines of a text with runs of spaces made one.
+func lines(text string) []string {
+	var all []string
+	for line := range strings.Lines(text) {
+		all = append(all, strings.Join(strings.Fields(line), " "))
+	}
+	return all
 }

@@ -62,11 +62,11 @@ func (p *Plain) Show(s Snapshot) {
 		switch {
 		case ph.Failed && !p.finished[ph.Name]:
 			p.finished[ph.Name] = true
-			p.line(s, "%-16s failed after %s (%s)", ph.Name, seconds(ph.Took), resources(ph))
+			p.line(s, "%-16s failed after %s%s", ph.Name, seconds(ph.Took), resources(ph))
 		case ph.Complete() && !p.finished[ph.Name]:
 			p.finished[ph.Name] = true
-			if ph.Changed > 0 {
-				p.line(s, "%-16s done in %s (%s)", ph.Name, seconds(ph.Took), resources(ph))
+			if ph.Changed > 0 || ph.Task {
+				p.line(s, "%-16s done in %s%s", ph.Name, seconds(ph.Took), resources(ph))
 			}
 		case ph.Running && !p.begun[ph.Name]:
 			p.begun[ph.Name] = true
@@ -79,7 +79,7 @@ func (p *Plain) Show(s Snapshot) {
 	}
 	for _, ph := range s.Phases {
 		if ph.Running {
-			p.line(s, "%-16s %d/%d %s", ph.Name, ph.Done, ph.Of, ph.Doing)
+			p.line(s, "%-16s %s%s", ph.Name, fraction(ph), ph.Doing)
 		}
 	}
 }
@@ -128,11 +128,11 @@ func (l *Live) lines(s Snapshot) []string {
 	for _, p := range s.Phases {
 		switch {
 		case p.Failed:
-			lines = append(lines, fmt.Sprintf("✗ %-16s failed after %s (%s)", p.Name, seconds(p.Took), resources(p)))
+			lines = append(lines, fmt.Sprintf("✗ %-16s failed after %s%s", p.Name, seconds(p.Took), resources(p)))
 		case p.Running:
-			lines = append(lines, fmt.Sprintf("… %-16s %d/%d %s %s", p.Name, p.Done, p.Of, seconds(p.Took), p.Doing))
-		case p.Complete() && p.Changed > 0:
-			lines = append(lines, fmt.Sprintf("✓ %-16s %s (%s)", p.Name, seconds(p.Took), resources(p)))
+			lines = append(lines, fmt.Sprintf("… %-16s %s%s %s", p.Name, fraction(p), seconds(p.Took), p.Doing))
+		case p.Complete() && (p.Changed > 0 || p.Task):
+			lines = append(lines, fmt.Sprintf("✓ %-16s %s%s", p.Name, seconds(p.Took), resources(p)))
 		case p.Done < p.Of && p.Took > 0:
 			lines = append(lines, fmt.Sprintf("· %-16s %d/%d", p.Name, p.Done, p.Of))
 		}
@@ -161,8 +161,20 @@ func clip(line string, width int) string {
 	return string(runes[:width-2]) + "…"
 }
 
+// resources of a phase, in brackets after a time.
 func resources(p Phase) string {
-	return fmt.Sprintf("%d of %d resources", p.Done, p.Of)
+	if p.Task {
+		return ""
+	}
+	return fmt.Sprintf(" (%d of %d resources)", p.Done, p.Of)
+}
+
+// fraction of a phase's resources, before what it does.
+func fraction(p Phase) string {
+	if p.Task {
+		return ""
+	}
+	return fmt.Sprintf("%d/%d ", p.Done, p.Of)
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1fs", d.Seconds()) }

@@ -36,6 +36,7 @@ type phase struct {
 	declared, done int
 	changed        int
 	failed         bool
+	task           bool
 	started, ended time.Time
 	active         []active
 }
@@ -71,6 +72,8 @@ type Phase struct {
 	// Done of Of resources are as wanted; Changed of them were touched.
 	Done, Of, Changed int
 	Failed            bool
+	// Task is whether it is none of the engine's: it has no resources.
+	Task bool
 	// Running is whether something is being worked on now.
 	Running bool
 	// Since the operation's start; Took is zero before the phase began.
@@ -80,7 +83,9 @@ type Phase struct {
 }
 
 // Complete is whether everything known of the phase is done.
-func (p Phase) Complete() bool { return p.Of > 0 && p.Done >= p.Of && !p.Running && !p.Failed }
+func (p Phase) Complete() bool {
+	return (p.Task || p.Of > 0) && p.Done >= p.Of && !p.Running && !p.Failed
+}
 
 // Seconds the phase took.
 func (p Phase) Seconds() float64 { return p.Took.Seconds() }
@@ -224,6 +229,26 @@ func phaseFromParent(urn string) string {
 	return strings.ToLower(kind(kinds[0]))
 }
 
+// Task is a phase that is no resource of the engine's, such as waiting for an
+// answer. It counts among no resources. Call end once; a task that was given up
+// is forgotten.
+func (t *Tracker) Task(name, what string) (end func(done bool)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.phase(name)
+	p.task, p.started = true, t.now()
+	p.active = []active{{what: what, since: p.started}}
+	return func(done bool) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		p.active, p.ended = nil, t.now()
+		if !done {
+			delete(t.byName, name)
+			t.phases = slices.DeleteFunc(t.phases, func(other *phase) bool { return other == p })
+		}
+	}
+}
+
 // Snapshot returns the present state.
 func (t *Tracker) Snapshot() Snapshot {
 	t.mu.Lock()
@@ -247,6 +272,9 @@ func (t *Tracker) Snapshot() Snapshot {
 			if d := t.diags[p.active[0].urn]; d != "" {
 				v.Doing += " (" + d + ")"
 			}
+		}
+		if p.task {
+			v.Task, v.Of = true, 0
 		}
 		s.Done, s.Of, s.Changed = s.Done+v.Done, s.Of+v.Of, s.Changed+v.Changed
 		s.Phases = append(s.Phases, v)
