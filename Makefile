@@ -25,11 +25,14 @@ up: up-$(STACK) ## bring the platform up and ask it for a prediction
 up-dev: bin/neuroscale
 	@bin/neuroscale up -s dev
 
-# The command line and the stand-ins compile while the node and its images are made.
+# The command line and the stand-ins compile while the node and its images are
+# made; images that the first prediction does not need are built while the
+# platform comes up, and their pulls wait for them.
 up-ci: need-sealed bin/sealed
 	@{ $(BUILD_STANDIN) && $(NICE) $(GO) build -o bin/neuroscale ./cmd/neuroscale; } & build=$$!; \
 	bin/sealed up --name $(NAME); wait $$build; \
-	$(SEALED_ENV); exec bin/neuroscale up -s ci
+	nice -n 15 bin/sealed images --missing & rest=$$!; trap 'kill $$rest 2>/dev/null || true' EXIT; \
+	$(SEALED_ENV); bin/neuroscale up -s ci; wait $$rest
 
 up-%: bin/neuroscale
 	@bin/neuroscale up -s $*
@@ -58,14 +61,14 @@ test-unit: need-go ## unit tests of both modules
 # The first `up` gets packages and images, with progress and outside the tests'
 # deadlines. Nothing may skip here for want of a node, pulumi or an image.
 test-sealed: need-sealed bin/sealed bin/pulumi-resource-standin ## the provider stand-ins and the node, for real
-	@bin/sealed up --name e2e
+	@bin/sealed up --name e2e --all-images
 	@eval "$$(bin/sealed env --name e2e)"; export NEUROSCALE_E2E=1 NEUROSCALE_TEST_KUBECONFIG=$$KUBECONFIG NEUROSCALE_TEST_IMAGE=$(SHELL_IMAGE); \
 	$(GO) test -C sealed -count 1 -timeout 10m ./internal/provider/... && code=0 || code=$$?; \
 	bin/sealed down --name e2e; exit $$code
 	@NEUROSCALE_E2E=1 $(GO) test -C sealed -count 1 -timeout 10m ./internal/node
 
 test-e2e: need-sealed bin/neuroscale bin/sealed bin/pulumi-resource-standin ## end to end on a sealed node of its own
-	@bin/sealed up --name e2e && bin/sealed down --name e2e
+	@bin/sealed up --name e2e --all-images && bin/sealed down --name e2e
 	@NEUROSCALE_E2E=1 $(GO) test -count 1 -timeout 40m ./tests/...
 
 bin/neuroscale: need-go

@@ -102,6 +102,9 @@ func imagesCommand(s *settings) *cobra.Command {
 			case missing && len(args) > 0:
 				return errors.New("--missing builds everything that is not there: name no images with it")
 			case missing:
+				if left, err := b.Missing(); err != nil || len(left) == 0 {
+					return err
+				}
 				return b.Ensure(cmd.Context())
 			case len(args) > 0:
 				return rebuild(cmd.Context(), b)
