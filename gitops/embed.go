@@ -6,5 +6,5 @@ import "embed"
 
 // FS is this folder.
 //
-//go:embed all:platform all:apps upstream.yaml
+//go:embed all:platform all:apps all:policies upstream.yaml
 var FS embed.FS
