@@ -64,7 +64,7 @@ func object(t *testing.T, tree *Tree, kind, name string) map[string]any {
 }
 
 func TestLayersAreTheOnesThePlatformIsMadeOf(t *testing.T) {
-	assert.Equal(t, []string{"argocd", "knative", "kserve", "kserve-runtimes"}, platform(t).Layers())
+	assert.Equal(t, []string{"argocd", "knative", "kserve", "kserve-runtimes", "kyverno"}, platform(t).Layers())
 }
 
 // Every field one of our patches sets is in the rendered object with that value.

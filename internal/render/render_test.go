@@ -134,7 +134,7 @@ func TestUnknownLayerIsNamedWithTheNearest(t *testing.T) {
 	_, err := platform(t).Layer(context.Background(), "kserv")
 	require.EqualError(t, err, `unknown layer "kserv": did you mean "kserve"?`)
 	_, err = platform(t).Layer(context.Background(), "zzzzzzzzzz")
-	require.EqualError(t, err, `unknown layer "zzzzzzzzzz": known are argocd, knative, kserve, kserve-runtimes`)
+	require.EqualError(t, err, `unknown layer "zzzzzzzzzz": known are argocd, knative, kserve, kserve-runtimes, kyverno`)
 }
 
 func TestUpstreamIsSlimmedAndDropped(t *testing.T) {
