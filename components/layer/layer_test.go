@@ -112,9 +112,28 @@ func TestALaterLayerIsPushedAtOnceAndSyncedWhenTheEarlierIsReady(t *testing.T) {
 	assert.False(t, r.Waits(r.Get(t, "Job", "layer-second-abc123"), r.Get(t, "Application", "first")))
 }
 
+func TestTheProbesRightsComeAfterTheNamespaceOfItsCanaries(t *testing.T) {
+	r := recorder.Component(t, func(ctx *pulumi.Context, on pulumi.ResourceOption) error {
+		d, err := NewDelivery(ctx, "delivery", deliveryArgs(), on)
+		if err != nil {
+			return err
+		}
+		here, err := manifest.New(ctx, "here", manifest.Namespace("here"), on)
+		if err != nil {
+			return err
+		}
+		a := args("first")
+		a.Delivery, a.DependsOn = d, []pulumi.Resource{here}
+		a.Probe = []Canary{canary("good", Admit, "")}
+		_, err = New(ctx, a, on)
+		return err
+	})
+	assert.True(t, r.Waits(r.Get(t, "Role", "probe-first"), r.Get(t, "Namespace", "here")))
+}
+
 func TestTheProbeMayCreateItsCanariesAndNothingElse(t *testing.T) {
 	a := args("first")
-	a.Probe = []Canary{canary("good", Admit, ""), canary("bad", Deny, "check.example.com")}
+	a.Probe = []Canary{canary("good", Admit, ""), canary("bad", Deny, "check.example.com"), canary("better", Admit, "")}
 	a.Probe[1].Object["metadata"] = map[string]any{"name": "bad", "namespace": "elsewhere"}
 	r := deliver(t, a)
 	assert.Empty(t, r.Kind("ClusterRole"))
@@ -222,7 +241,7 @@ func TestBadArgsOfALayer(t *testing.T) {
 		"big tree": {func(a *Args) { a.Tree = tree{hash: "h", archive: bytes.Repeat([]byte("x"), maxArchive+1)} },
 			"layer first: its archive has 1048577 bytes, a ConfigMap holds 1048576: split the layer"},
 		"anonymous denial": {func(a *Args) { a.Probe = []Canary{canary("bad", Deny, "")} },
-			"layer first: Args.Probe[0]: By is empty, a denial needs the name of its webhook"},
+			"layer first: Args.Probe[0]: By is empty, a denial needs the name of its webhook or policy"},
 		"no expectation": {func(a *Args) { a.Probe = []Canary{canary("bad", "", "")} },
 			`layer first: Args.Probe[0]: Expect is "": admit or deny`},
 		"nameless canary": {func(a *Args) { a.Probe = []Canary{canary("", Admit, "")} },

@@ -28,8 +28,9 @@ type Canary struct {
 	// Resource is the plural of its kind in the API, such as services.
 	Resource string
 	Expect   Expect
-	// By is the admission webhook that has to deny it; a refusal by anybody else
-	// does not count.
+	// By is the admission webhook, or the ValidatingAdmissionPolicy with a binding
+	// of the same name, that has to deny it; a refusal by anybody else does not
+	// count.
 	By string
 }
 
@@ -56,7 +57,7 @@ func (c Canary) validate() error {
 	case c.Expect != Admit && c.Expect != Deny:
 		errs = append(errs, fmt.Errorf("Expect is %q: %s or %s", c.Expect, Admit, Deny))
 	case c.Expect == Deny && c.By == "":
-		errs = append(errs, errors.New("By is empty, a denial needs the name of its webhook"))
+		errs = append(errs, errors.New("By is empty, a denial needs the name of its webhook or policy"))
 	}
 	return errors.Join(errs...)
 }
@@ -74,7 +75,8 @@ func (c Canary) group() string {
 }
 
 // addProbe registers the probe Job with an account that may create the canaries'
-// kinds in their namespaces and nothing else.
+// kinds in their namespaces, which args.DependsOn have to have made, and nothing
+// else.
 func addProbe(set *manifest.Set, l *Layer, args *Args, application pulumi.Resource) pulumi.Resource {
 	d := args.Delivery
 	account := "probe-" + l.Name
@@ -88,7 +90,13 @@ func addProbe(set *manifest.Set, l *Layer, args *Args, application pulumi.Resour
 	}, inNamespace, goes)}
 
 	byNamespace := map[string][]any{}
+	seen := map[[3]string]bool{}
 	for _, c := range args.Probe {
+		kind := [3]string{c.namespace(), c.group(), c.Resource}
+		if seen[kind] {
+			continue
+		}
+		seen[kind] = true
 		byNamespace[c.namespace()] = append(byNamespace[c.namespace()], manifest.Object{
 			"apiGroups": []any{c.group()}, "resources": []any{c.Resource}, "verbs": []any{"create"},
 		})
@@ -98,7 +106,7 @@ func addProbe(set *manifest.Set, l *Layer, args *Args, application pulumi.Resour
 		role := set.Add(logical+"-"+ns, manifest.Object{
 			"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
 			"metadata": metadata, "rules": byNamespace[ns],
-		}, inNamespace)
+		}, inNamespace, pulumi.DependsOn(args.DependsOn))
 		needs = append(needs, set.Add(logical+"-"+ns, manifest.Object{
 			"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
 			"metadata": metadata,

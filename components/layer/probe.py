@@ -1,7 +1,8 @@
 """Asks the API server, without changing anything (server-side dry run), to create
 each canary in the file named by $CANARIES, until every answer is the expected one
-or $SECONDS have passed. "deny" holds only when the named admission webhook itself
-said no: a webhook that cannot be called refuses everything too."""
+or $SECONDS have passed. "deny" holds only when the named admission webhook, or policy
+of the API server, itself said no: a webhook that cannot be called refuses everything
+too."""
 
 import json
 import os
@@ -54,10 +55,18 @@ def create(canary, context):
         return 0, str(error)
 
 
+def denials(by):
+    """Returns how a webhook and how a policy of this name say no."""
+    return (
+        'admission webhook "%s" denied' % by,
+        "ValidatingAdmissionPolicy '%s' with binding '%s' denied request" % (by, by),
+    )
+
+
 def holds(canary, code, message):
     if canary["expect"] == "admit":
         return code in (200, 201)
-    return 400 <= code < 500 and 'admission webhook "%s" denied' % canary["by"] in message
+    return 400 <= code < 500 and any(denial in message for denial in denials(canary["by"]))
 
 
 def main():

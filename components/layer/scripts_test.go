@@ -151,6 +151,7 @@ func canary(name string, expect Expect, by string) Canary {
 
 func TestProbe(t *testing.T) {
 	const denial = `admission webhook "check.example.com" denied the request: no`
+	const native = "things.example.com \"bad\" is forbidden: ValidatingAdmissionPolicy 'no-things' with binding 'no-things' denied request: no"
 	status := func(code int, message string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(code)
@@ -163,12 +164,14 @@ func TestProbe(t *testing.T) {
 		exit   int
 		output string
 	}{
-		"admitted":           {status(201, ""), canary("good", Admit, ""), 0, "expected admit: 201"},
-		"not admitted":       {status(403, denial), canary("good", Admit, ""), 1, "expected admit: 403 " + denial},
-		"denied":             {status(400, denial), canary("bad", Deny, "check.example.com"), 0, "expected deny: 400"},
-		"denied by another":  {status(400, denial), canary("bad", Deny, "other.example.com"), 1, "not answered as expected"},
-		"not denied":         {status(201, ""), canary("bad", Deny, "check.example.com"), 1, "expected deny: 201"},
-		"webhook is missing": {status(500, "failed calling webhook"), canary("bad", Deny, "check.example.com"), 1, "failed calling webhook"},
+		"admitted":                 {status(201, ""), canary("good", Admit, ""), 0, "expected admit: 201"},
+		"not admitted":             {status(403, denial), canary("good", Admit, ""), 1, "expected admit: 403 " + denial},
+		"denied":                   {status(400, denial), canary("bad", Deny, "check.example.com"), 0, "expected deny: 400"},
+		"denied by another":        {status(400, denial), canary("bad", Deny, "other.example.com"), 1, "not answered as expected"},
+		"not denied":               {status(201, ""), canary("bad", Deny, "check.example.com"), 1, "expected deny: 201"},
+		"denied by a policy":       {status(422, native), canary("bad", Deny, "no-things"), 0, "expected deny: 422"},
+		"denied by another policy": {status(422, native), canary("bad", Deny, "no-thing"), 1, "not answered as expected"},
+		"webhook is missing":       {status(500, "failed calling webhook"), canary("bad", Deny, "check.example.com"), 1, "failed calling webhook"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			exit, output := probe(t, test.answer, []Canary{test.canary})
