@@ -25,6 +25,7 @@ upstreams:
   argo-cd: {module: example.com/argo-cd, version: v1.0.0, sum: h1:a, images: {argocd: example.com/argocd:v1}}
   gitea: {module: example.com/gitea, version: v2.0.0, sum: h1:b, images: {gitea: example.com/gitea:v2}}
   kserve: {module: example.com/kserve, version: v3.0.0, sum: h1:c, images: {storage-initializer: example.com/storage:v3}}
+  kyverno: {module: example.com/kyverno, version: v4.0.0, sum: h1:d}
 `,
 		"platform/argocd/layer.yaml": "version: [argo-cd]\n",
 		"platform/argocd/objects.yaml": `
@@ -117,12 +118,19 @@ kind: ValidatingWebhookConfiguration
 metadata: {name: validating}
 webhooks: [{name: three}]
 `,
+		"platform/kyverno/layer.yaml": "version: [kyverno]\n",
+		"platform/kyverno/objects.yaml": `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: kyverno-admission-controller, namespace: kyverno}
+spec: {template: {spec: {containers: [{name: kyverno, image: example.com/kyverno:v4}]}}}
+`,
 	}
 	out := fstest.MapFS{}
 	for name, content := range files {
 		out[name] = &fstest.MapFile{Data: []byte(content)}
 	}
-	for _, layer := range []string{"argocd", "knative", "kserve", "kserve-runtimes"} {
+	for _, layer := range []string{"argocd", "knative", "kserve", "kserve-runtimes", "kyverno"} {
 		out["platform/"+layer+"/kustomization.yaml"] = &fstest.MapFile{Data: []byte(
 			"apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [objects.yaml]\n")}
 	}

@@ -1,0 +1,191 @@
+package guardrails
+
+import (
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/neuroscale-platform/neuroscale/components/forge"
+	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/components/manifest"
+	"github.com/neuroscale-platform/neuroscale/gitops"
+	"github.com/neuroscale-platform/neuroscale/internal/policy"
+	"github.com/neuroscale-platform/neuroscale/internal/recorder"
+)
+
+func policies(t *testing.T) []*policy.Policy {
+	t.Helper()
+	all, err := policy.Load(gitops.FS)
+	require.NoError(t, err)
+	return all
+}
+
+func build(t *testing.T) (*recorder.Recording, *Guardrails) {
+	t.Helper()
+	var g *Guardrails
+	r := recorder.Component(t, func(ctx *pulumi.Context, on pulumi.ResourceOption) error {
+		d, err := layer.NewDelivery(ctx, "delivery", &layer.DeliveryArgs{
+			Repository: forge.Repository{
+				URL:    "http://forge/platform.git",
+				Writer: forge.Account{Username: "writer", Password: pulumi.String("p").ToStringOutput()},
+			},
+			GitImage: "git:1", ProbeImage: "python:1", Project: "platform", ApplicationNamespace: "argocd",
+		}, on)
+		if err != nil {
+			return err
+		}
+		kinds, err := manifest.New(ctx, "kinds", manifest.Namespace("kinds"), on)
+		if err != nil {
+			return err
+		}
+		g, err = New(ctx, "guardrails", &Args{
+			Policies: policies(t), Renderer: recorder.Renderer(t), Delivery: d, KindsReady: []pulumi.Resource{kinds},
+		}, on)
+		return err
+	})
+	return r, g
+}
+
+func TestTheAPIServersPoliciesWaitForNothingOfKyverno(t *testing.T) {
+	r, g := build(t)
+	r.AssertBelongs(t, "delivery", "guardrails", "kubernetes:core/v1:Namespace::kinds")
+	admission, kyverno, kinds := r.Get(t, "Application", "admission"), r.Get(t, "Application", "kyverno"), r.Get(t, "Namespace", "kinds")
+	assert.False(t, r.Waits(admission, kyverno))
+	assert.False(t, r.Waits(r.Get(t, "Job", "probe-admission-*"), kyverno))
+	assert.False(t, r.Waits(kyverno, kinds), "Kyverno starts while the rest comes up")
+	names := []string{}
+	for _, l := range g.Layers {
+		names = append(names, l.Name)
+	}
+	assert.Equal(t, []string{AdmissionLayer, KyvernoLayer, PoliciesLayer}, names)
+	assert.Equal(t, AdmissionLayer, g.Admission.Name)
+	assert.Len(t, g.Ready, 4, "two Applications and their probes")
+}
+
+func TestKyvernosPoliciesWaitForItAndForTheKindsTheyMatch(t *testing.T) {
+	r, _ := build(t)
+	application := r.Get(t, "Application", "policies")
+	assert.True(t, r.Waits(application, r.Get(t, "Application", "kyverno")))
+	assert.True(t, r.Waits(application, r.Get(t, "Namespace", "kinds")), "what is defined later is not reported on")
+	assert.True(t, r.Waits(r.Get(t, "Job", "probe-policies-*"), application))
+}
+
+func TestThePoliciesAreDeliveredTwice(t *testing.T) {
+	all := policies(t)
+	native, kyvernos, err := trees(all)
+	require.NoError(t, err)
+	for _, p := range all {
+		delivered := map[string]bool{}
+		for _, o := range append(native.Objects(), kyvernos.Objects()...) {
+			if recorder.At(o, "metadata.name") == p.Name {
+				delivered[o["kind"].(string)] = true
+			}
+		}
+		assert.Equal(t, map[string]bool{
+			"ValidatingAdmissionPolicy": true, "ValidatingAdmissionPolicyBinding": true, "ValidatingPolicy": true,
+		}, delivered, p.Name)
+	}
+	assert.Len(t, native.Objects(), 2*len(all))
+	assert.Len(t, kyvernos.Objects(), len(all)+1)
+}
+
+func TestTheCanaryNamespaceIsATenants(t *testing.T) {
+	r, _ := build(t)
+	namespace := r.Get(t, "Namespace", CanaryNamespace)
+	assert.Equal(t, map[string]any{
+		policy.TenantLabel: CanaryNamespace, "owner": "platform", "cost-center": "platform",
+	}, recorder.At(namespace.Object(), "metadata.labels"))
+	for _, probe := range []string{"probe-admission", "probe-policies"} {
+		assert.True(t, r.Waits(r.Get(t, "Role", probe), namespace), "%s has no namespace to be in", probe)
+	}
+}
+
+// Its own engine says of every canary what the API server has to say.
+func TestEachPolicyHasACanaryOnlyItRefuses(t *testing.T) {
+	all := policies(t)
+	engine, err := policy.NewEngine(all)
+	require.NoError(t, err)
+	canaries, err := nativeCanaries(all)
+	require.NoError(t, err)
+	refused := map[string]int{}
+	for _, c := range canaries {
+		verdicts, err := engine.Evaluate(t.Context(), policy.Request{
+			Object: c.Object, Namespace: CanaryNamespace,
+			NamespaceLabels: map[string]string{policy.TenantLabel: CanaryNamespace},
+		})
+		require.NoError(t, err)
+		for _, v := range verdicts {
+			require.NoError(t, v.Err)
+			assert.Equal(t, v.Policy != c.By, v.Allowed, "%s %s: %s", c.Object["kind"], v.Policy, v.Message)
+		}
+		refused[c.By]++
+	}
+	want := map[string]int{"": 2}
+	for _, p := range all {
+		want[p.Name] = 1
+	}
+	assert.Equal(t, want, refused)
+}
+
+func TestAPolicyWithoutACanaryIsAnError(t *testing.T) {
+	_, err := nativeCanaries([]*policy.Policy{{Name: "no-such-policy"}})
+	assert.EqualError(t, err, "guardrails: there is no canary for policy no-such-policy: add what it refuses to components/guardrails")
+}
+
+// The API server's policies refuse before any webhook is asked: only what they
+// admit can show that Kyverno answers.
+func TestKyvernosCanaryIsNoneOfTheAPIServers(t *testing.T) {
+	engine, err := policy.NewEngine(policies(t))
+	require.NoError(t, err)
+	denied := 0
+	for _, c := range kyvernoCanaries() {
+		verdicts, err := engine.Evaluate(t.Context(), policy.Request{
+			Object: c.Object, Namespace: CanaryNamespace,
+			NamespaceLabels: map[string]string{policy.TenantLabel: CanaryNamespace},
+		})
+		require.NoError(t, err)
+		for _, v := range verdicts {
+			assert.True(t, v.Allowed, "%s refuses it, too", v.Policy)
+		}
+		if c.Expect == layer.Deny {
+			denied++
+		}
+	}
+	assert.Equal(t, 1, denied)
+}
+
+func TestNoWebhookOfKyvernosOutlivesThePlatform(t *testing.T) {
+	r, _ := build(t)
+	application := r.Get(t, "Application", "kyverno")
+	registered := append(r.Kind("ValidatingWebhookConfiguration"), r.Kind("MutatingWebhookConfiguration")...)
+	assert.Len(t, registered, 8)
+	for _, webhook := range registered {
+		assert.Nil(t, webhook.Object()["webhooks"], "they are Kyverno's to write")
+		assert.Contains(t, webhook.IgnoreChanges, "webhooks")
+		assert.True(t, r.Waits(application, webhook), "%s would be deleted while Kyverno can still write it", webhook.ObjectName())
+	}
+}
+
+func TestBadArgs(t *testing.T) {
+	good := func() *Args {
+		return &Args{Policies: policies(t), Renderer: recorder.Renderer(t), Delivery: &layer.Delivery{}}
+	}
+	for want, change := range map[string]func(*Args){
+		"guardrails: Args.Policies is empty: nothing would be refused": func(a *Args) { a.Policies = nil },
+		"guardrails: Args.Renderer is missing":                         func(a *Args) { a.Renderer = nil },
+		"guardrails: Args.Delivery is missing":                         func(a *Args) { a.Delivery = nil },
+	} {
+		a := good()
+		change(a)
+		assert.Equal(t, want, recorder.Refusal(t, func(ctx *pulumi.Context) error {
+			_, err := New(ctx, "guardrails", a)
+			return err
+		}))
+	}
+	assert.Equal(t, "guardrails: no Args", recorder.Refusal(t, func(ctx *pulumi.Context) error {
+		_, err := New(ctx, "guardrails", nil)
+		return err
+	}))
+}
