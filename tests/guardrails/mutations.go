@@ -440,7 +440,8 @@ func serviceMutations() []mutation {
 func explainer(change func(object)) func(*target) {
 	return func(t *target) {
 		c := goodContainer("art")
-		c["type"] = "SquareAttack"
+		// KServe would fill in a version that is none.
+		c["type"], c["runtimeVersion"] = "SquareAttack", "v0.15.2"
 		delete(c, "name")
 		at(t.root, "spec")["explainer"] = object{"art": with(c, change)}
 	}
