@@ -216,7 +216,6 @@ func changes(before, after map[string][]Usage, prices *Prices) []Change {
 	names := maps.Clone(before)
 	maps.Copy(names, after)
 	var out []Change
-	removed := map[string][]string{}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		old, was := before[name]
 		current, is := after[name]
@@ -226,45 +225,63 @@ func changes(before, after map[string][]Usage, prices *Prices) []Change {
 			e.State = Added
 		case !is:
 			e.State, e.Workloads = Removed, old
-			key := shape(name, old)
-			removed[key] = append(removed[key], name)
-		case shape(name, old) != shape(name, current):
+		case shape(old, "") != shape(current, ""):
 			e.State = Changed
 		}
 		out = append(out, e)
 	}
-	// What went and what came are one endpoint under another name if nothing but
-	// that name differs.
-	moved := map[string]string{}
-	for i, e := range out {
-		if e.State != Added || len(e.Workloads) == 0 {
-			continue
-		}
-		key := shape(e.Endpoint, e.Workloads)
-		if from := removed[key]; len(from) > 0 {
-			removed[key] = from[1:]
-			moved[from[0]] = e.Endpoint
-			out[i].State, out[i].From, out[i].Before = Renamed, from[0], sum(before[from[0]])
-		}
-	}
-	out = slices.DeleteFunc(out, func(e Change) bool { return e.State == Removed && moved[e.Endpoint] != "" })
+	out = renamed(out, before)
 	for i := range out {
 		out[i].price(prices)
 	}
 	return out
 }
 
-// shape is everything about workloads that is counted, with the endpoint's own
-// name left out of theirs.
-func shape(endpoint string, workloads []Usage) string {
+// renamed makes one endpoint of two that went and came if nothing but the
+// endpoint's name differs, in the names of its objects too or not.
+func renamed(all []Change, before map[string][]Usage) []Change {
+	moved := map[string]bool{}
+	for _, own := range []bool{false, true} {
+		removed := map[string][]string{}
+		for _, e := range all {
+			if e.State == Removed && !moved[e.Endpoint] {
+				key := e.shape(own)
+				removed[key] = append(removed[key], e.Endpoint)
+			}
+		}
+		for i, e := range all {
+			if e.State != Added || len(e.Workloads) == 0 {
+				continue
+			}
+			key := e.shape(own)
+			if from := removed[key]; len(from) > 0 {
+				removed[key] = from[1:]
+				moved[from[0]] = true
+				all[i].State, all[i].From, all[i].Before = Renamed, from[0], sum(before[from[0]])
+			}
+		}
+	}
+	return slices.DeleteFunc(all, func(e Change) bool { return moved[e.Endpoint] })
+}
+
+// shape is that of the endpoint's workloads; own leaves its name out of theirs.
+func (e Change) shape(own bool) string {
+	if own {
+		return shape(e.Workloads, e.Endpoint)
+	}
+	return shape(e.Workloads, "")
+}
+
+// shape is everything about workloads that is counted, and their names but for
+// one.
+func shape(workloads []Usage, name string) string {
 	var lines []string
 	for _, u := range workloads {
-		name := u.Name
-		if name == endpoint {
-			name = ""
+		if u.Name == name {
+			u.Name = ""
 		}
-		lines = append(lines, fmt.Sprint(u.Kind, " ", u.Namespace, "/", name, " ", u.Component, " ", u.Replicas, " ",
-			u.Requests, " ", u.Limits, " ", u.Deployments, " ", u.InferenceServices, " ", u.Notes))
+		u.Endpoint = ""
+		lines = append(lines, fmt.Sprint(u, " ", u.Replicas, " ", u.Requests, " ", u.Limits, " ", u.Deployments, " ", u.InferenceServices, " ", u.Notes))
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")

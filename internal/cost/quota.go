@@ -44,15 +44,15 @@ func (h Headroom) Exceeded() string {
 	}
 	var parts []string
 	if len(never) > 0 {
-		parts = append(parts, "even at the fewest replicas "+strings.Join(never, ", "))
+		parts = append(parts, strings.Join(never, ", ")+" even at the fewest replicas")
 	}
 	if len(full) > 0 {
-		parts = append(parts, "at the most replicas "+strings.Join(full, ", "))
+		parts = append(parts, strings.Join(full, ", ")+" at the most replicas")
 	}
 	if len(parts) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("the quota of tenant %s is exceeded %s", h.Tenant, strings.Join(parts, ", and "))
+	return fmt.Sprintf("the quota of tenant %s is exceeded: %s", h.Tenant, strings.Join(parts, "; "))
 }
 
 // Exceeded are the sentences of all quotas that the documents do not fit into.

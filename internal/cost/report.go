@@ -57,11 +57,11 @@ func (c column) span(s Sum) string {
 	least, most := c.figure(s.AtMin).text, c.figure(s.AtMax).text
 	switch {
 	case s.Unbounded:
-		return least + " – ∞"
+		return least + "..∞"
 	case least == most:
 		return least
 	}
-	return least + " – " + most
+	return least + ".." + most
 }
 
 // change is a difference from the fewest to the most replicas, with its sign;
@@ -80,7 +80,7 @@ func (c column) change(e Change) string {
 	if least == most {
 		return least
 	}
-	return least + " – " + most
+	return least + ".." + most
 }
 
 func signed(f figure) string {
@@ -108,7 +108,7 @@ func (d *Delta) unchanged() string {
 }
 
 func (d *Delta) footnote() string {
-	return fmt.Sprintf("From the fewest to the most replicas. Priced are requests, %g hours a month; traffic, volumes and the extra pods of a rollout are not.", d.HoursPerMonth)
+	return fmt.Sprintf("Figures go from the fewest to the most replicas. Priced are requests, %g hours a month; traffic, volumes and the extra pods of a rollout are not.", d.HoursPerMonth)
 }
 
 // title is an endpoint's name and what happened to it.
@@ -226,12 +226,12 @@ func (r QuotaRow) left() string { return quotaSpan(r.LeftAtMin, r.LeftAtMax, r.U
 // replicas are too much.
 func quotaSpan(least, most resource.Quantity, unbounded bool, end string) string {
 	if unbounded && most.Sign() >= 0 {
-		return least.String() + " – " + end
+		return least.String() + ".." + end
 	}
 	if least.Cmp(most) == 0 {
 		return least.String()
 	}
-	return least.String() + " – " + most.String()
+	return least.String() + ".." + most.String()
 }
 
 // Text is the same for a terminal.

@@ -149,9 +149,14 @@ func flatten(documents []Document) ([]Document, error) {
 }
 
 func (c *calculator) open(d Document) object {
-	r := &reading{where: "document"}
+	where := ""
+	if d.Endpoint != "" {
+		where = d.Endpoint + ": "
+	}
+	r := &reading{where: where + "a document"}
 	o := object{endpoint: d.Endpoint, root: node{reading: r, value: d.Object}}
 	o.kind = o.root.at("kind").text()
+	r.where = where + o.kind
 	o.namespace = o.root.at("metadata", "namespace").text()
 	if o.namespace == "" {
 		o.namespace = c.namespace
@@ -160,10 +165,7 @@ func (c *calculator) open(d Document) object {
 	if o.name == "" {
 		o.name = o.root.at("metadata", "generateName").text()
 	}
-	r.where = fmt.Sprintf("%s %s/%s", o.kind, o.namespace, o.name)
-	if d.Endpoint != "" {
-		r.where = d.Endpoint + ": " + r.where
-	}
+	r.where = fmt.Sprintf("%s%s %s/%s", where, o.kind, o.namespace, o.name)
 	return o
 }
 
