@@ -46,7 +46,7 @@ func nativeCanaries(policies []*policy.Policy) ([]layer.Canary, error) {
 const answers = "kyverno-answers"
 
 func kyvernoAnswers() object {
-	return object{
+	return impatient(object{
 		"apiVersion": "policies.kyverno.io/v1", "kind": "ValidatingPolicy",
 		"metadata": object{"name": answers, "labels": object{"app.kubernetes.io/part-of": "neuroscale"}},
 		"spec": object{
@@ -67,7 +67,7 @@ func kyvernoAnswers() object {
 				"expression": "false", "message": "Kyverno answers",
 			}},
 		},
-	}
+	})
 }
 
 func kyvernoCanaries() []layer.Canary {

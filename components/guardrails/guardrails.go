@@ -6,6 +6,7 @@ package guardrails
 import (
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -141,7 +142,7 @@ func trees(policies []*policy.Policy) (native, kyvernos *render.Tree, err error)
 	natives, theirs := []map[string]any{}, []map[string]any{kyvernoAnswers()}
 	for _, p := range policies {
 		natives = append(natives, p.NativeObjects()...)
-		theirs = append(theirs, p.Kyverno)
+		theirs = append(theirs, impatient(p.Kyverno))
 	}
 	if native, err = render.FromObjects(AdmissionLayer, version, natives); err != nil {
 		return nil, nil, fmt.Errorf("guardrails: %w", err)
@@ -150,6 +151,19 @@ func trees(policies []*policy.Policy) (native, kyvernos *render.Tree, err error)
 		return nil, nil, fmt.Errorf("guardrails: %w", err)
 	}
 	return native, kyvernos, nil
+}
+
+// webhookSeconds is how long the API server waits for Kyverno. Ten, the default,
+// are what everybody would wait for one that hangs.
+const webhookSeconds = 2
+
+// impatient is a Kyverno policy that is done without after webhookSeconds.
+func impatient(p object) object {
+	spec := maps.Clone(p["spec"].(object))
+	spec["webhookConfiguration"] = object{"timeoutSeconds": webhookSeconds}
+	p = maps.Clone(p)
+	p["spec"] = spec
+	return p
 }
 
 func canaryNamespace() manifest.Object {

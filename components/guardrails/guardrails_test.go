@@ -87,6 +87,13 @@ func TestThePoliciesAreDeliveredTwice(t *testing.T) {
 			"ValidatingAdmissionPolicy": true, "ValidatingAdmissionPolicyBinding": true, "ValidatingPolicy": true,
 		}, delivered, p.Name)
 	}
+	for _, o := range kyvernos.Objects() {
+		assert.EqualValues(t, webhookSeconds, recorder.At(o, "spec.webhookConfiguration.timeoutSeconds"),
+			"a Kyverno that hangs would hold everybody up by ten seconds")
+	}
+	for _, p := range all {
+		assert.Nil(t, recorder.At(p.Kyverno, "spec.webhookConfiguration"), "%s itself was changed", p.Name)
+	}
 	assert.Len(t, native.Objects(), 2*len(all))
 	assert.Len(t, kyvernos.Objects(), len(all)+1)
 }
