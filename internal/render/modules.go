@@ -19,3 +19,22 @@ func (r *Renderer) Module(ctx context.Context, alias string) (dir string, err er
 	}
 	return folders[0], nil
 }
+
+// Key names everything that a layer without patches is made from: equal keys are
+// equal objects, and nothing has to be rendered to know it. An unknown name is an
+// error with the nearest known one.
+func (r *Renderer) Key(layer string) (string, error) {
+	l, ok := r.layers[layer]
+	if !ok {
+		return "", unknown("layer", layer, r.Layers())
+	}
+	own, err := l.files(r.fsys)
+	if err != nil {
+		return "", err
+	}
+	key, err := inputHash(r.pins, l, own)
+	if err != nil {
+		return "", fmt.Errorf("hash the inputs of layer %s: %w", layer, err)
+	}
+	return key, nil
+}

@@ -75,18 +75,12 @@ func New(ctx context.Context, o Options) (*Validator, error) {
 		return nil, err
 	}
 	inputs := []string{kubernetes.Path, kubernetes.Version, kubernetes.Sum}
-	var definitions []node
 	for _, name := range o.Renderer.Layers() {
-		tree, err := o.Renderer.Layer(ctx, name)
+		layer, err := o.Renderer.Key(name)
 		if err != nil {
 			return nil, fmt.Errorf("make schemas: %w", err)
 		}
-		for _, object := range tree.Objects() {
-			if object["kind"] == "CustomResourceDefinition" {
-				definitions = append(definitions, object)
-			}
-		}
-		inputs = append(inputs, name, tree.Hash())
+		inputs = append(inputs, name, layer)
 	}
 	key, err := cacheKey(inputs...)
 	if err != nil {
@@ -95,7 +89,7 @@ func New(ctx context.Context, o Options) (*Validator, error) {
 	v := &Validator{folder: filepath.Join(cache, key), kinds: map[string]map[string]indexed{}}
 	index := load(v.folder)
 	if index == nil {
-		kinds, err := generate(ctx, o.Renderer, definitions)
+		kinds, err := generate(ctx, o.Renderer)
 		if err != nil {
 			return nil, err
 		}
@@ -125,7 +119,7 @@ const location = "{{ .Group }}/{{ .ResourceKind }}_{{ .ResourceAPIVersion }}.jso
 const kubernetesModule = "kubernetes"
 
 // generate makes the schemas of all kinds, sorted.
-func generate(ctx context.Context, r *render.Renderer, definitions []node) ([]kind, error) {
+func generate(ctx context.Context, r *render.Renderer) ([]kind, error) {
 	folder, err := r.Module(ctx, kubernetesModule)
 	if err != nil {
 		return nil, fmt.Errorf("make schemas: %w", err)
@@ -138,13 +132,22 @@ func generate(ctx context.Context, r *render.Renderer, definitions []node) ([]ki
 	if err != nil {
 		return nil, err
 	}
-	for _, crd := range definitions {
-		metadata, _ := crd["metadata"].(map[string]any)
-		kinds, err := a.defined(crd)
+	for _, name := range r.Layers() {
+		tree, err := r.Layer(ctx, name)
 		if err != nil {
-			return nil, fmt.Errorf("make a schema of CustomResourceDefinition %v: %w", metadata["name"], err)
+			return nil, fmt.Errorf("make schemas: %w", err)
 		}
-		all = append(all, kinds...)
+		for _, object := range tree.Objects() {
+			if object["kind"] != "CustomResourceDefinition" {
+				continue
+			}
+			kinds, err := a.defined(object)
+			if err != nil {
+				metadata, _ := object["metadata"].(map[string]any)
+				return nil, fmt.Errorf("make a schema of CustomResourceDefinition %v of layer %s: %w", metadata["name"], name, err)
+			}
+			all = append(all, kinds...)
+		}
 	}
 	seen := map[string]bool{}
 	for _, k := range all {
