@@ -306,6 +306,21 @@ func TestADeltaSurvivesJSON(t *testing.T) {
 	assert.Equal(t, d.Text(), back.Text())
 }
 
+func TestACommentOfManyEndpointsFitsAndShowsTheLargest(t *testing.T) {
+	const name = "an-endpoint-with-a-name-as-long-as-kubernetes-lets-it-be-"
+	var many []Document
+	for i := range 1000 {
+		e := fmt.Sprintf("%s%04d", name, i)
+		many = append(many, document(t, e, model(e, "minReplicas: 1, ", fmt.Sprintf("%dm", 2000+i), "7777Mi")))
+	}
+	text := compare(t, nil, many, Options{Tenants: tenants()}).Markdown()
+	assert.Less(t, len(text), 50_000, "a comment has at most 65,536 characters, and has more in it")
+	assert.Contains(t, text, "| `"+name+"0999` (added) |")
+	assert.NotContains(t, text, "| `"+name+"0959` (added) |")
+	assert.Contains(t, text, "960 endpoints with smaller changes not listed.")
+	assert.Contains(t, text, "- and ")
+}
+
 // random are n documents of all kinds, of any size.
 func random(t testing.TB, r *rand.Rand, n int) []Document {
 	t.Helper()
@@ -344,7 +359,7 @@ func TestPropertiesOfAnyDocuments(t *testing.T) {
 		a, b := random(t, r, 1+r.IntN(20)), random(t, r, 1+r.IntN(20))
 		o := Options{Tenants: tenants(), Nodes: 1 + r.IntN(4)}
 		if same := compare(t, a, a, o); assert.Equal(t, Unchanged, same.Total.State) {
-			assert.Equal(t, Load{}.Monthly, same.Total.Delta.AtMax.Monthly)
+			assert.Zero(t, same.Total.Delta.AtMax.Monthly)
 			assert.True(t, same.Total.Delta.AtMin.Requests.Equal(Amount{}) && same.Total.Delta.AtMax.Limits.Equal(Amount{}))
 			assert.Empty(t, same.Flags)
 		}
@@ -382,12 +397,15 @@ func FuzzOf(f *testing.F) {
 	f.Add("{kind: CronJob, spec: {jobTemplate: {spec: []}}}")
 	f.Add("{kind: List, items: [{kind: List, items: [1]}]}")
 	f.Add("{kind: InferenceService, spec: {predictor: {workerSpec: {tensorParallelSize: 2147483647, pipelineParallelSize: 2147483647}}}}")
+	platform, err := NewPlatform(gitops.FS, config.Default().Serving)
+	require.NoError(f, err)
+	o := Options{Tenants: tenants(), Platform: platform, Prices: &Prices{}}
 	f.Fuzz(func(t *testing.T, text string) {
-		var o map[string]any
-		if yaml.Unmarshal([]byte(text), &o) != nil || o == nil {
+		var object map[string]any
+		if yaml.Unmarshal([]byte(text), &object) != nil || object == nil {
 			t.Skip()
 		}
-		usages, err := Of(Document{Endpoint: "x", Object: o}, Options{Tenants: tenants()})
+		usages, err := Of(Document{Endpoint: "x", Object: object}, o)
 		if err != nil {
 			return
 		}
@@ -401,7 +419,7 @@ func FuzzOf(f *testing.F) {
 				}
 			}
 		}
-		d, err := Compare(nil, []Document{{Endpoint: "x", Object: o}}, Options{Tenants: tenants()})
+		d, err := Compare(nil, []Document{{Endpoint: "x", Object: object}}, o)
 		if err != nil {
 			t.Errorf("Of reads it, Compare does not: %v", err)
 			return

@@ -2,7 +2,10 @@ package cost
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -138,8 +141,25 @@ func (d *Delta) notes() []string {
 	return out
 }
 
+// largest are at most n endpoints that change, those whose price changes most, by
+// name.
+func (d *Delta) largest(n int) []Change {
+	all := slices.DeleteFunc(slices.Clone(d.Endpoints), func(e Change) bool { return e.State == Unchanged })
+	if len(all) <= n {
+		return all
+	}
+	size := func(e Change) float64 { return max(math.Abs(e.Delta.AtMin.Monthly), math.Abs(e.Delta.AtMax.Monthly)) }
+	slices.SortStableFunc(all, func(a, b Change) int { return cmp.Compare(size(b), size(a)) })
+	all = all[:n]
+	slices.SortFunc(all, func(a, b Change) int { return cmp.Compare(a.Endpoint, b.Endpoint) })
+	return all
+}
+
+// mostLines keeps a comment below the 65,536 characters it may have.
+const mostLines = 40
+
 // Markdown is a section for a pull request comment. It does not end in an empty
-// line.
+// line. Of many endpoints it shows those whose price changes most.
 func (d *Delta) Markdown() string {
 	var b strings.Builder
 	b.WriteString("### Cost and quota\n\n")
@@ -153,8 +173,11 @@ func (d *Delta) Markdown() string {
 			return
 		}
 		fmt.Fprintf(&b, "\n**%s**\n\n", title)
-		for _, line := range lines {
+		for _, line := range lines[:min(len(lines), mostLines)] {
 			fmt.Fprintf(&b, "- %s\n", escape(line))
+		}
+		if more := len(lines) - mostLines; more > 0 {
+			fmt.Fprintf(&b, "- and %d more\n", more)
 		}
 	}
 	var flags []string
@@ -191,13 +214,15 @@ func (d *Delta) markdownTable(b *strings.Builder) {
 		}
 		b.WriteString("\n")
 	}
-	for _, e := range d.Endpoints {
-		if e.State != Unchanged {
-			row(e.title(code), e, e.State == Changed)
-		}
+	shown := d.largest(mostLines)
+	for _, e := range shown {
+		row(e.title(code), e, e.State == Changed)
 	}
 	row("**total**", d.Total, true)
 	b.WriteString("\n" + d.footnote())
+	if more := int64(len(d.Endpoints)-len(shown)) - d.count(Unchanged); more > 0 {
+		fmt.Fprintf(b, " %s with smaller changes not listed.", plural(more, "endpoint"))
+	}
 	if n := d.count(Unchanged); n > 0 {
 		fmt.Fprintf(b, " %s without a change not listed.", plural(n, "endpoint"))
 	}
@@ -292,6 +317,6 @@ func code(s string) string {
 
 // escape makes text from documents mean nothing in Markdown.
 func escape(s string) string {
-	return strings.NewReplacer("\\", "\\\\", "`", "\\`", "*", "\\*", "_", "\\_", "[", "\\[", "]", "\\]",
+	return strings.NewReplacer("&", "&amp;", "\r", " ", "\\", "\\\\", "`", "\\`", "*", "\\*", "_", "\\_", "[", "\\[", "]", "\\]",
 		"<", "&lt;", ">", "&gt;", "|", "\\|", "@", "&#64;", "#", "&#35;", "\n", " ").Replace(s)
 }
