@@ -1,11 +1,17 @@
 package stacks
 
 import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
 	"context"
+	"encoding/base64"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -31,6 +37,7 @@ func realRenderer(t *testing.T) *render.Renderer {
 var clusterScoped = []string{
 	"Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding",
 	"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
+	"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingPolicy",
 	"ClusterServingRuntime", "ClusterStorageContainer",
 }
 
@@ -42,16 +49,44 @@ func group(object map[string]any) string {
 	return ""
 }
 
-func TestTheProjectPermitsAllThatLayersContain(t *testing.T) {
-	r := realRenderer(t)
-	used := map[argocd.Kind]bool{}
-	for _, name := range r.Layers() {
-		if name == argocd.Layer {
+// delivered are the objects of all layers that r takes to Git, by layer.
+func delivered(t *testing.T, r *recorder.Recording) map[string][]map[string]any {
+	t.Helper()
+	out := map[string][]map[string]any{}
+	for _, g := range r.Kind("ConfigMap") {
+		if !strings.HasPrefix(g.ObjectName(), "layer-") {
 			continue
 		}
-		tree, err := r.Layer(context.Background(), name)
+		text := recorder.At(g.Object(), "binaryData").(map[string]any)["tree.tgz"]
+		archive, err := base64.StdEncoding.DecodeString(text.(string))
 		require.NoError(t, err)
-		for _, object := range tree.Objects() {
+		zip, err := gzip.NewReader(bytes.NewReader(archive))
+		require.NoError(t, err)
+		for files := tar.NewReader(zip); ; {
+			header, err := files.Next()
+			if err == io.EOF {
+				break
+			}
+			require.NoError(t, err)
+			content, err := io.ReadAll(files)
+			require.NoError(t, err)
+			var object map[string]any
+			require.NoError(t, yaml.Unmarshal(content, &object), header.Name)
+			if object["kind"] != "Kustomization" {
+				out[g.Name] = append(out[g.Name], object)
+			}
+		}
+	}
+	return out
+}
+
+func TestTheProjectPermitsAllThatLayersContain(t *testing.T) {
+	layers := delivered(t, realStack(t))
+	require.Len(t, layers, 7)
+	used := map[argocd.Kind]bool{}
+	for name, objects := range layers {
+		require.NotEmpty(t, objects, name)
+		for _, object := range objects {
 			kind := argocd.Kind{Group: group(object), Kind: object["kind"].(string)}
 			if slices.Contains(clusterScoped, kind.Kind) {
 				used[kind] = true
@@ -59,7 +94,7 @@ func TestTheProjectPermitsAllThatLayersContain(t *testing.T) {
 				continue
 			}
 			namespace, _ := recorder.At(object, "metadata.namespace").(string)
-			assert.Containsf(t, argocd.PlatformNamespaces, namespace, "%s %v in layer %s",
+			assert.Containsf(t, append([]string{"default"}, argocd.PlatformNamespaces...), namespace, "%s %v in layer %s",
 				kind.Kind, recorder.At(object, "metadata.name"), name)
 		}
 	}
@@ -84,8 +119,8 @@ func realStack(t *testing.T) *recorder.Recording {
 
 func TestTheRealLayersMakeAStack(t *testing.T) {
 	r := realStack(t)
-	r.AssertBelongs(t, "cluster", "forge", "argocd", "delivery", "serving", "endpoints")
-	assert.Len(t, r.Kind("Application"), 3)
+	r.AssertBelongs(t, "cluster", "forge", "argocd", "delivery", "serving", "guardrails", "tenancy", "endpoints")
+	assert.Len(t, r.Kind("Application"), 7)
 
 	tree, err := realRenderer(t).Layer(context.Background(), argocd.Layer)
 	require.NoError(t, err)

@@ -12,6 +12,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/cluster"
 	"github.com/neuroscale-platform/neuroscale/components/endpoints"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
+	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/components/serving"
 	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
@@ -43,7 +44,7 @@ type Outputs struct {
 	ForgeURL      string `json:"forgeUrl"`
 	ForgeUser     string `json:"forgeUser"`
 	ForgePassword string `json:"forgePassword"`
-	// Repository is where people clone the endpoints from.
+	// Repository is where people clone the first tenant's endpoints from.
 	Repository string `json:"repository"`
 	// Endpoints of the first content: name to URL, whose host is the one to ask
 	// GatewayURL for.
@@ -82,17 +83,21 @@ func forwards() []Forward {
 
 // exports are the components whose outputs are the stack's.
 type exports struct {
-	cluster  *cluster.Cluster
-	argo     *argocd.ArgoCD
-	git      *forge.Forge
-	models   *serving.Serving
-	tenants  *endpoints.Endpoints
-	upstream *render.Upstream
+	cluster   *cluster.Cluster
+	argo      *argocd.ArgoCD
+	git       *forge.Forge
+	models    *serving.Serving
+	endpoints *endpoints.Endpoints
+	// layers that go through Git.
+	layers []*layer.Layer
+	// repository is where people clone the first tenant's endpoints from.
+	repository string
+	upstream   *render.Upstream
 }
 
 func (e *exports) export(ctx *pulumi.Context) {
 	layers := pulumi.Map{argocd.Layer: layerOutput(e.argo.Version, e.argo.Hash)}
-	for _, l := range e.models.Layers {
+	for _, l := range e.layers {
 		layers[l.Name] = layerOutput(l.Version, l.Hash)
 	}
 	versions := pulumi.StringMap{}
@@ -113,8 +118,8 @@ func (e *exports) export(ctx *pulumi.Context) {
 	ctx.Export(OutputForgeURL, pulumi.String(e.git.URL))
 	ctx.Export(OutputForgeUser, pulumi.String(e.git.Admin.Username))
 	ctx.Export(OutputForgePassword, e.git.Admin.Password)
-	ctx.Export(OutputRepository, pulumi.String(e.git.EndpointsURL))
-	ctx.Export(OutputEndpoints, pulumi.ToStringMap(e.tenants.URLs))
+	ctx.Export(OutputRepository, pulumi.String(e.repository))
+	ctx.Export(OutputEndpoints, pulumi.ToStringMap(e.endpoints.URLs))
 	ctx.Export(OutputForwards, forwarded)
 	ctx.Export(OutputLayers, layers)
 	ctx.Export(OutputVersions, versions)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -16,10 +17,13 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/cluster"
 	"github.com/neuroscale-platform/neuroscale/components/endpoints"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
+	"github.com/neuroscale-platform/neuroscale/components/guardrails"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/components/serving"
+	"github.com/neuroscale-platform/neuroscale/components/tenancy"
 	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/policy"
 	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
 
@@ -91,7 +95,8 @@ func platform(ctx *pulumi.Context, cfg *config.Config, renderer *render.Renderer
 	on := pulumi.Providers(cluster.Provider)
 
 	git, err := forge.New(ctx, "forge", &forge.Args{
-		Image: images.gitea, Storage: cfg.Forge.Storage, Organization: cfg.Forge.Organization,
+		Image: images.gitea, Storage: cfg.Forge.Storage,
+		Organization: cfg.Forge.Organization, Repositories: cfg.Repositories(),
 		Address: cluster.Address, NodePort: cfg.Forge.NodePort, WebhookURL: argocd.WebhookURL,
 	}, on)
 	if err != nil {
@@ -101,8 +106,7 @@ func platform(ctx *pulumi.Context, cfg *config.Config, renderer *render.Renderer
 	argo, err := argocd.New(ctx, "argocd", &argocd.Args{
 		Renderer: renderer,
 		Address:  cluster.Address, NodePort: cfg.GitOps.NodePort,
-		Platform: git.Platform, Endpoints: git.Endpoints, WebhookSecret: git.WebhookSecret,
-		TenantNamespaces: []string{cfg.Tenants[0].Namespace},
+		Platform: git.Platform, WebhookSecret: git.WebhookSecret, TenantNamespaces: cfg.Namespaces(),
 	}, on)
 	if err != nil {
 		return nil, err
@@ -124,22 +128,52 @@ func platform(ctx *pulumi.Context, cfg *config.Config, renderer *render.Renderer
 		return nil, err
 	}
 
+	policies, err := policy.Load(gitops.FS)
+	if err != nil {
+		return nil, err
+	}
+	guards, err := guardrails.New(ctx, "guardrails", &guardrails.Args{
+		Policies: policies, Renderer: renderer, Delivery: delivery, KindsReady: models.Ready,
+	}, on)
+	if err != nil {
+		return nil, err
+	}
+
+	tenants, err := tenancy.New(ctx, "tenancy", &tenancy.Args{
+		Tenants: cfg.Tenants, Repositories: git.Repositories, Delivery: delivery, ProjectsReady: argo.ProjectsReady,
+	}, on)
+	if err != nil {
+		return nil, err
+	}
+
+	layers := append(slices.Concat(models.Layers, guards.Layers), tenants.Layer)
 	apps, err := fs.Sub(gitops.FS, endpoints.Folder)
 	if err != nil {
 		return nil, fmt.Errorf("endpoints: first content: %w", err)
 	}
-	tenants, err := endpoints.New(ctx, "endpoints", &endpoints.Args{
-		Apps: apps, Repository: git.Endpoints, Delivery: delivery,
-		Namespace: cfg.Tenants[0].Namespace, RequeueSeconds: cfg.Endpoints.RequeueSeconds, Domain: models.Domain,
-		Project: argocd.TenantsProject, ApplicationNamespace: argocd.Namespace, ServingReady: models.Ready,
+	served, err := endpoints.New(ctx, "endpoints", &endpoints.Args{
+		Apps: apps, Tenants: tenants.Tenants, Repositories: git.Repositories, Delivery: delivery,
+		RequeueSeconds: cfg.Endpoints.RequeueSeconds, Domain: models.Domain,
+		ApplicationNamespace: argocd.Namespace, Reserved: names(layers),
+		After: slices.Concat(models.Ready, guards.Admission.Ready, tenants.Ready),
 	}, on)
 	if err != nil {
 		return nil, err
 	}
 
 	return &exports{
-		cluster: cluster, argo: argo, git: git, models: models, tenants: tenants, upstream: renderer.Upstream(),
+		cluster: cluster, argo: argo, git: git, models: models, endpoints: served, layers: layers,
+		repository: git.PublicURLs[cfg.Tenants[0].Repositories[0]], upstream: renderer.Upstream(),
 	}, nil
+}
+
+// names of layers, which are those of their Applications.
+func names(layers []*layer.Layer) []string {
+	out := make([]string, 0, len(layers))
+	for _, l := range layers {
+		out = append(out, l.Name)
+	}
+	return out
 }
 
 // rawConfig are all values Pulumi started the program with. The SDK only answers

@@ -44,7 +44,7 @@ func program(t *testing.T, raw map[string]string) pulumi.RunFunc {
 
 func TestEveryResourceHasItsParentAndTheOneProvider(t *testing.T) {
 	r := recorder.MustRun(t, program(t, nil), recorder.Options{})
-	r.AssertBelongs(t, "cluster", "forge", "argocd", "delivery", "serving", "endpoints")
+	r.AssertBelongs(t, "cluster", "forge", "argocd", "delivery", "serving", "guardrails", "tenancy", "endpoints")
 	assert.Greater(t, len(r.Registrations), 60)
 }
 
@@ -68,7 +68,12 @@ func TestLayersBecomeReadyInTheirOrder(t *testing.T) {
 		{r.Get(t, "Job", "probe-kserve-runtimes-*"), runtimes},
 		{r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "Job", "probe-kserve-runtimes-*")},
 		{r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "Job", "endpoints-seed-*")},
-		{r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "AppProject", "tenants")},
+		{r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "AppProject", "tenant-default")},
+		{r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "Secret", "repository-endpoints")},
+		{r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), application("tenancy")},
+		{r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "Job", "probe-admission-*")},
+		{application("tenancy"), r.Get(t, "NamespacePatch", "default")},
+		{application("tenancy"), r.Get(t, "AppProject", "platform")},
 		{r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "StatefulSet", "argocd-application-controller")},
 	} {
 		assert.Truef(t, r.Waits(pair.later, pair.earlier), "%s does not wait for %s", pair.later.URN, pair.earlier.URN)
@@ -84,11 +89,54 @@ func TestNothingWaitsThatNeedNot(t *testing.T) {
 		"the first content waits for it":   {r.Get(t, "Job", "endpoints-seed-*"), r.Get(t, "Application", "knative")},
 		"the forge waits for Argo CD":      {r.Get(t, "Job", "gitea-bootstrap-*"), r.Get(t, "Deployment", "argocd-server")},
 		"Argo CD waits for the forge":      {r.Get(t, "Deployment", "argocd-server"), r.Get(t, "Deployment", "gitea")},
-		"a project waits for the pods":     {r.Get(t, "AppProject", "tenants"), r.Get(t, "Deployment", "argocd-server")},
+		"a project waits for the pods":     {r.Get(t, "AppProject", "tenant-default"), r.Get(t, "Deployment", "argocd-server")},
+		"endpoints wait for Kyverno":       {r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "Application", "kyverno")},
+		"quotas wait for models":           {r.Get(t, "Application", "tenancy"), r.Get(t, "Application", "knative")},
 		"a pod waits for its own Service":  {r.Get(t, "Deployment", "gitea"), r.Get(t, "Service", "gitea")},
 		"Argo CD's pods wait for Services": {r.Get(t, "Deployment", "argocd-server"), r.Get(t, "Service", "argocd-server")},
 	} {
 		assert.Falsef(t, r.Waits(pair.free, pair.other), "%s", name)
+	}
+}
+
+// twoTenants is a configuration with a second one.
+var twoTenants = map[string]string{"neuroscale:tenants": `[
+	{"namespace":"default","owner":"platform-team","costCenter":"platform","repositories":["endpoints"]},
+	{"namespace":"team-b","owner":"team-b","costCenter":"cc-b","repositories":["models-b"],"quota":{"inferenceServices":2}}]`}
+
+func TestASecondTenantIsBesideTheFirst(t *testing.T) {
+	one := recorder.MustRun(t, program(t, nil), recorder.Options{})
+	two := recorder.MustRun(t, program(t, twoTenants), recorder.Options{})
+	two.AssertBelongs(t, "cluster", "forge", "argocd", "delivery", "serving", "guardrails", "tenancy", "endpoints")
+	set := two.Get(t, "ApplicationSet", "neuroscale-model-endpoints-team-b")
+	for _, earlier := range []*recorder.Registration{
+		two.Get(t, "Namespace", "team-b"), two.Get(t, "AppProject", "tenant-team-b"), two.Get(t, "Secret", "repository-models-b"),
+		two.Get(t, "Application", "tenancy"), two.Get(t, "Job", "gitea-bootstrap-*"),
+	} {
+		assert.Truef(t, two.Waits(set, earlier), "the new tenant's endpoints do not wait for %s", earlier.URN)
+	}
+	for _, kind := range []string{"NamespacePatch", "AppProject", "Secret"} {
+		for _, g := range one.Kind(kind) {
+			if g.ObjectName() != "platform" {
+				assert.Equal(t, g.Object(), two.Type(t, g.Type, g.Name).Object(), "%s changes with another tenant", g.URN)
+			}
+		}
+	}
+}
+
+func TestNoFolderBecomesAnApplicationOfThePlatform(t *testing.T) {
+	r := recorder.MustRun(t, program(t, nil), recorder.Options{})
+	var excluded []any
+	directories := recorder.At(r.Get(t, "ApplicationSet", "neuroscale-model-endpoints").Object(), "spec.generators.0.git.directories")
+	for _, directory := range directories.([]any) {
+		if recorder.At(directory, "exclude") == true {
+			excluded = append(excluded, recorder.At(directory, "path"))
+		}
+	}
+	applications := r.Kind("Application")
+	require.NotEmpty(t, applications)
+	for _, application := range applications {
+		assert.Contains(t, excluded, "apps/"+application.ObjectName(), "a merged folder would take the layer over")
 	}
 }
 
@@ -116,6 +164,8 @@ func TestAnArgChangesOnlyItsLayer(t *testing.T) {
 		"gateway":           {map[string]string{"neuroscale:serving": `{"gateway":{"nodePort":31000}}`}, []string{"knative"}},
 		"domain":            {map[string]string{"neuroscale:serving": `{"domain":"models.example"}`}, []string{"knative", "kserve"}},
 		"requeue":           {map[string]string{"neuroscale:endpoints": `{"requeueSeconds":9}`}, nil},
+		"quota": {map[string]string{"neuroscale:tenants": `[{"namespace":"default","owner":"platform-team",
+			"costCenter":"platform","repositories":["endpoints"],"quota":{"pods":19}}]`}, []string{"tenancy"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := contentNames(recorder.MustRun(t, program(t, nil), recorder.Options{}))
@@ -137,7 +187,7 @@ func TestAnArgChangesOnlyItsLayer(t *testing.T) {
 			for _, layer := range test.changed {
 				// ConfigMap, push Job, Application's revision and, where there is
 				// one, the probe Job.
-				assert.Equalf(t, map[string]int{"knative": 4, "kserve": 3}[layer], counts[layer], "of layer %s", layer)
+				assert.Equalf(t, map[string]int{"knative": 4, "kserve": 3, "tenancy": 3}[layer], counts[layer], "of layer %s", layer)
 			}
 		})
 	}

@@ -10,15 +10,14 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
 )
 
-// installation applies objects in four ranks: the namespace; definitions and
-// everything processes read; the processes; and beside those, from the
-// definitions on, the projects.
+// installation applies objects in three ranks: the namespace; definitions and
+// everything processes read; the processes.
 type installation struct {
 	name      string
 	set       *manifest.Set
 	namespace *manifest.Resource
 
-	inputs, definitions, workloads, projects []pulumi.Resource
+	inputs, definitions, workloads []pulumi.Resource
 }
 
 // own are the objects of the rendered layer that this component makes itself,
@@ -36,11 +35,6 @@ func (in *installation) placed() []pulumi.ResourceOption {
 // before registers something the processes need.
 func (in *installation) before(name string, object manifest.Object) {
 	in.inputs = append(in.inputs, in.set.Add(in.name+"-"+name, object, in.placed()...))
-}
-
-func (in *installation) project(name string, object manifest.Object) {
-	in.projects = append(in.projects, in.set.Add(in.name+"-"+name, object,
-		pulumi.DependsOn(append([]pulumi.Resource{in.namespace}, in.definitions...))))
 }
 
 // apply registers the rendered objects, in the order given within a rank.

@@ -37,11 +37,12 @@ type Args struct {
 	// Address and NodePort at which people reach it.
 	Address  string
 	NodePort int
-	// Platform is the only repository of project platform, Endpoints of tenants.
-	Platform, Endpoints forge.Repository
+	// Platform is the only repository of project platform.
+	Platform forge.Repository
 	// WebhookSecret is what the forge signs its notices with.
 	WebhookSecret pulumi.StringInput
-	// TenantNamespaces are the namespaces of project tenants.
+	// TenantNamespaces are where project platform may put objects beside
+	// PlatformNamespaces.
 	TenantNamespaces []string
 }
 
@@ -56,7 +57,6 @@ func (a *Args) validate() error {
 	for _, field := range []struct{ name, value string }{
 		{"Address", a.Address},
 		{"Platform.URL", a.Platform.URL},
-		{"Endpoints.URL", a.Endpoints.URL},
 	} {
 		if field.value == "" {
 			errs = append(errs, fmt.Errorf("argocd: Args.%s is empty", field.name))
@@ -83,7 +83,10 @@ type ArgoCD struct {
 	Hash, Version string
 	// AdminPassword of the user admin.
 	AdminPassword pulumi.StringOutput
-	// Ready is done when Applications of both projects get synced.
+	// ProjectsReady is done when a project can be made and a repository be named,
+	// though nobody syncs from it yet.
+	ProjectsReady []pulumi.Resource
+	// Ready is done when Applications of project platform get synced.
 	Ready []pulumi.Resource
 }
 
@@ -131,17 +134,16 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	}
 	in.before("secret", settingsSecret(passwords, args.WebhookSecret))
 	in.before("redis", redisSecret(passwords["redis"]))
-	in.before("repository-platform", repositorySecret(PlatformProject, args.Platform))
-	in.before("repository-endpoints", repositorySecret(TenantsProject, args.Endpoints))
+	in.before("repository-platform", RepositorySecret("platform", PlatformProject, args.Platform))
 	if err := in.apply(tree.Objects()); err != nil {
 		return nil, fmt.Errorf("argocd: %w", err)
 	}
-	in.project(platformProject(args))
-	in.project(tenantsProject(args))
+	a.ProjectsReady = append([]pulumi.Resource{ns}, in.definitions...)
+	project := in.set.Add(name+"-"+PlatformProject, platformProject(args).Object(), pulumi.DependsOn(a.ProjectsReady))
 	if err := in.set.Err(); err != nil {
 		return nil, fmt.Errorf("argocd: %w", err)
 	}
-	a.Ready = append(append([]pulumi.Resource{}, in.projects...), in.workloads...)
+	a.Ready = append([]pulumi.Resource{project}, in.workloads...)
 	return a, ctx.RegisterResourceOutputs(a, pulumi.Map{
 		"url":           pulumi.String(a.URL),
 		"adminPassword": a.AdminPassword,

@@ -23,8 +23,8 @@ func repository(name string) forge.Repository {
 func args(t *testing.T) *Args {
 	return &Args{
 		Renderer: recorder.Renderer(t), Address: "10.0.0.7", NodePort: 30081,
-		Platform: repository("platform"), Endpoints: repository("endpoints"),
-		WebhookSecret: pulumi.String("hook-secret"), TenantNamespaces: []string{"default", "team"},
+		Platform:      repository("platform"),
+		WebhookSecret: pulumi.String("hook-secret"), TenantNamespaces: []string{"team"},
 	}
 }
 
@@ -47,7 +47,7 @@ func TestWhatProcessesReadIsThereBeforeThem(t *testing.T) {
 	} {
 		for _, earlier := range []*recorder.Registration{
 			r.Get(t, "Namespace", Namespace), r.Get(t, "Secret", "argocd-secret"), r.Get(t, "Secret", "argocd-redis"),
-			r.Get(t, "Secret", "repository-platform"), r.Get(t, "Secret", "repository-tenants"),
+			r.Get(t, "Secret", "repository-platform"),
 			r.Get(t, "ConfigMap", "argocd-cm"), r.Get(t, "ServiceAccount", "argocd-server"),
 			r.Get(t, "CustomResourceDefinition", "applications.argoproj.io"),
 			r.Get(t, "ClusterRole", "argocd-server"),
@@ -61,7 +61,8 @@ func TestWhatProcessesReadIsThereBeforeThem(t *testing.T) {
 		assert.False(t, r.Waits(project, r.Get(t, "Deployment", "argocd-server")), "a project needs no process")
 	}
 	assert.False(t, r.Waits(r.Get(t, "ConfigMap", "argocd-cm"), r.Get(t, "CustomResourceDefinition", "applications.argoproj.io")))
-	assert.Len(t, a.Ready, 5, "two projects, two workloads, one Service")
+	assert.Len(t, a.Ready, 4, "one project, two workloads, one Service")
+	assert.Len(t, a.ProjectsReady, 3, "the namespace, two definitions")
 }
 
 func TestObjectsOfTheNamespaceGoWithIt(t *testing.T) {
@@ -100,36 +101,33 @@ func TestTheSettingsSecretIsCompleteSoThatArgoCDNeverWritesIt(t *testing.T) {
 	r.AssertNoSecretOutside(t, " result", " bcryptHash", "hook-secret", "-password")
 }
 
-func TestEachProjectReadsItsRepositoryOnly(t *testing.T) {
+func TestTheProjectReadsItsRepositoryOnly(t *testing.T) {
 	r, _ := build(t)
-	for project, name := range map[string]string{PlatformProject: "platform", TenantsProject: "endpoints"} {
-		url := "http://forge/" + name + ".git"
-		spec := r.Get(t, "AppProject", project).Object()["spec"]
-		assert.Equal(t, []any{url}, recorder.At(spec, "sourceRepos"))
-		secret := r.Get(t, "Secret", "repository-"+project)
-		assert.Equal(t, "repository", recorder.At(secret.Object(), "metadata.labels").(map[string]any)["argocd.argoproj.io/secret-type"])
-		assert.Equal(t, base64.StdEncoding.EncodeToString([]byte(project)), recorder.At(secret.Object(), "data.project"))
-		assert.Equal(t, base64.StdEncoding.EncodeToString([]byte(url)), recorder.At(secret.Object(), "data.url"))
-	}
+	const url = "http://forge/platform.git"
+	assert.Equal(t, []any{url}, recorder.At(r.Get(t, "AppProject", PlatformProject).Object(), "spec.sourceRepos"))
+	secret := r.Get(t, "Secret", "repository-platform")
+	secret.AssertSecret(t, "data")
+	assert.Equal(t, "repository", recorder.At(secret.Object(), "metadata.labels").(map[string]any)["argocd.argoproj.io/secret-type"])
+	assert.Equal(t, base64.StdEncoding.EncodeToString([]byte(PlatformProject)), recorder.At(secret.Object(), "data.project"))
+	assert.Equal(t, base64.StdEncoding.EncodeToString([]byte(url)), recorder.At(secret.Object(), "data.url"))
 }
 
-func TestTenantsGetNoClusterKindNoRightsAndNoOtherNamespace(t *testing.T) {
-	r, _ := build(t)
-	spec := r.Get(t, "AppProject", TenantsProject).Object()["spec"]
-	assert.Empty(t, recorder.At(spec, "clusterResourceWhitelist"))
-	var namespaces []any
-	for _, destination := range recorder.At(spec, "destinations").([]any) {
-		namespaces = append(namespaces, recorder.At(destination, "namespace"))
-	}
-	assert.Equal(t, []any{"default", "team"}, namespaces)
-	kinds := recorder.At(spec, "namespaceResourceWhitelist").([]any)
-	assert.NotEmpty(t, kinds)
-	for _, kind := range kinds {
-		for _, part := range []string{"group", "kind"} {
-			assert.NotEqual(t, "*", recorder.At(kind, part))
+func TestLayersReachTenantsAndTheNamespaceThatOutlivesThem(t *testing.T) {
+	namespaces := func(tenants ...string) []any {
+		var out []any
+		a := args(t)
+		a.TenantNamespaces = tenants
+		for _, destination := range recorder.At(platformProject(a).Object(), "spec.destinations").([]any) {
+			out = append(out, recorder.At(destination, "namespace"))
 		}
-		assert.NotContains(t, []any{"Role", "RoleBinding", "ServiceAccount", "Secret", "ResourceQuota", "LimitRange", "Pod"}, recorder.At(kind, "kind"))
+		return out
 	}
+	var own []any
+	for _, namespace := range PlatformNamespaces {
+		own = append(own, namespace)
+	}
+	assert.Equal(t, append(own, "team", "default"), namespaces("team"), "what was in default could not be pruned")
+	assert.Equal(t, append(own, "default", "team"), namespaces("default", "team"))
 }
 
 func TestTheServerHasItsNodePort(t *testing.T) {
@@ -151,7 +149,6 @@ func TestBadArgs(t *testing.T) {
 		"argocd: Args.Renderer is missing":       func(a *Args) { a.Renderer = nil },
 		"argocd: Args.Address is empty":          func(a *Args) { a.Address = "" },
 		"argocd: Args.Platform.URL is empty":     func(a *Args) { a.Platform.URL = "" },
-		"argocd: Args.Endpoints.URL is empty":    func(a *Args) { a.Endpoints.URL = "" },
 		"argocd: Args.NodePort is 0":             func(a *Args) { a.NodePort = 0 },
 		"argocd: Args.WebhookSecret is missing":  func(a *Args) { a.WebhookSecret = nil },
 		"argocd: Args.TenantNamespaces is empty": func(a *Args) { a.TenantNamespaces = nil },

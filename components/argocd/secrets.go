@@ -28,9 +28,10 @@ func redisSecret(password *random.RandomPassword) manifest.Object {
 	return manifest.Secret(Namespace, "argocd-redis", partOf, map[string]pulumi.StringInput{"auth": password.Result})
 }
 
-// repositorySecret gives one project read access to one repository.
-func repositorySecret(project string, r forge.Repository) manifest.Object {
-	return manifest.Secret(Namespace, "repository-"+project, map[string]string{
+// RepositorySecret gives one project read access to one repository; name says
+// which of Argo CD's repositories it is.
+func RepositorySecret(name, project string, r forge.Repository) manifest.Object {
+	return manifest.Secret(Namespace, "repository-"+name, map[string]string{
 		"app.kubernetes.io/part-of":      "argocd",
 		"argocd.argoproj.io/secret-type": "repository",
 	}, map[string]pulumi.StringInput{

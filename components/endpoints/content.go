@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"embed"
 	"fmt"
 	"io/fs"
 	"path"
@@ -12,6 +13,19 @@ import (
 
 	"sigs.k8s.io/yaml"
 )
+
+//go:embed all:empty
+var empty embed.FS
+
+// packEmpty archives the first content of a repository without endpoints: Argo CD
+// needs a main branch to follow.
+func packEmpty() ([]byte, error) {
+	content, err := fs.Sub(empty, "empty")
+	if err != nil {
+		return nil, err
+	}
+	return pack(content, "")
+}
 
 // pack archives every file of fsys below the folder prefix: the same files are
 // the same bytes.

@@ -12,35 +12,41 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
+	"github.com/neuroscale-platform/neuroscale/components/tenancy"
 )
 
 const (
 	// Token is the component's type.
 	Token = "neuroscale:platform:Endpoints"
-	// ApplicationSet makes one Application of every folder.
+	// ApplicationSet makes one Application of every folder of the first
+	// repository. Those of other repositories have the tenant's namespace after it.
 	ApplicationSet = "neuroscale-model-endpoints"
-	// Folder of the repository whose folders are the endpoints.
+	// Folder of a repository whose folders are the endpoints.
 	Folder = "apps"
 )
 
 // Args of the endpoints.
 type Args struct {
-	// Apps is the first content of the repository: one folder an endpoint.
+	// Apps is the first content of the first tenant's first repository: one folder
+	// an endpoint.
 	Apps fs.FS
-	// Repository people merge into.
-	Repository forge.Repository
-	// Namespace the endpoints run in.
-	Namespace string
-	// RequeueSeconds is how often the repository is looked at for new folders.
+	// Tenants whose endpoints they are, at least one with a repository.
+	Tenants []tenancy.Tenant
+	// Repositories people merge into, by the names Tenants have for them.
+	Repositories map[string]forge.Repository
+	// RequeueSeconds is how often a repository is looked at for new folders.
 	RequeueSeconds int
 	// Domain is the suffix of the endpoints' host names.
 	Domain string
-	// Project and ApplicationNamespace of the Applications.
-	Project, ApplicationNamespace string
-	// Delivery takes the first content to Git.
+	// ApplicationNamespace of the Applications.
+	ApplicationNamespace string
+	// Reserved are names of Applications that no folder may have.
+	Reserved []string
+	// Delivery takes first contents to Git.
 	Delivery *layer.Delivery
-	// ServingReady is done when an InferenceService is admitted.
-	ServingReady []pulumi.Resource
+	// After is done when an InferenceService is admitted by all who judge it: no
+	// folder becomes an Application before.
+	After []pulumi.Resource
 }
 
 func (a *Args) validate() error {
@@ -49,11 +55,23 @@ func (a *Args) validate() error {
 	}
 	var errs []error
 	for _, field := range []struct{ name, value string }{
-		{"Repository.URL", a.Repository.URL}, {"Namespace", a.Namespace},
-		{"Domain", a.Domain}, {"Project", a.Project}, {"ApplicationNamespace", a.ApplicationNamespace},
+		{"Domain", a.Domain}, {"ApplicationNamespace", a.ApplicationNamespace},
 	} {
 		if field.value == "" {
 			errs = append(errs, fmt.Errorf("endpoints: Args.%s is empty", field.name))
+		}
+	}
+	if len(a.Tenants) == 0 {
+		errs = append(errs, errors.New("endpoints: Args.Tenants is empty"))
+	}
+	for i, t := range a.Tenants {
+		if t.Namespace == "" || t.Project == "" || len(t.Repositories) == 0 {
+			errs = append(errs, fmt.Errorf("endpoints: Args.Tenants[%d] needs a Namespace, a Project and Repositories", i))
+		}
+		for _, repository := range t.Repositories {
+			if a.Repositories[repository].URL == "" {
+				errs = append(errs, fmt.Errorf("endpoints: Args.Repositories has no %q, which is tenant %s's", repository, t.Namespace))
+			}
 		}
 	}
 	if a.Apps == nil {
@@ -77,15 +95,19 @@ type Endpoints struct {
 	Ready []pulumi.Resource
 }
 
-// New fills a new repository and has Argo CD follow it. A repository that has a
+// New fills new repositories and has Argo CD follow them. A repository that has a
 // main branch is never written to again.
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Endpoints, error) {
 	if err := args.validate(); err != nil {
 		return nil, err
 	}
-	archive, err := pack(args.Apps, Folder)
+	examples, err := pack(args.Apps, Folder)
 	if err != nil {
 		return nil, fmt.Errorf("endpoints: first content: %w", err)
+	}
+	bare, err := packEmpty()
+	if err != nil {
+		return nil, fmt.Errorf("endpoints: content of an empty repository: %w", err)
 	}
 	services, err := inferenceServices(args.Apps)
 	if err != nil {
@@ -93,22 +115,25 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	}
 	e := &Endpoints{URLs: map[string]string{}}
 	for _, service := range services {
-		e.URLs[service] = fmt.Sprintf("http://%s-predictor.%s.%s", service, args.Namespace, args.Domain)
+		e.URLs[service] = fmt.Sprintf("http://%s-predictor.%s.%s", service, args.Tenants[0].Namespace, args.Domain)
 	}
 	if err := ctx.RegisterComponentResource(Token, name, e, opts...); err != nil {
 		return nil, err
 	}
 	set := manifest.NewSet(ctx, pulumi.Parent(e))
-	seed := args.Delivery.Seed(set, name+"-seed", args.Repository, archive, "Add the example endpoints")
-	needs := append([]pulumi.Resource{seed}, args.ServingReady...)
-	if args.Namespace != "default" {
-		needs = append(needs, set.Add(name, manifest.Namespace(args.Namespace)))
+	sources := sources(args.Tenants)
+	for _, s := range sources {
+		archive, message := bare, "Begin"
+		if s.first() {
+			archive, message = examples, "Add the example endpoints"
+		}
+		seed := args.Delivery.Seed(set, name+"-seed"+s.seedSuffix(), args.Repositories[s.repository], archive, message)
+		e.Ready = append(e.Ready, set.Add(name+s.suffix, applicationSet(args, s, sources),
+			pulumi.DependsOn(append([]pulumi.Resource{seed}, args.After...)),
+			pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "3m", Update: "3m", Delete: "3m"})))
 	}
-	applications := set.Add(name, applicationSet(args), pulumi.DependsOn(needs),
-		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "3m", Update: "3m", Delete: "3m"}))
 	if err := set.Err(); err != nil {
 		return nil, fmt.Errorf("endpoints: %w", err)
 	}
-	e.Ready = []pulumi.Resource{applications}
 	return e, ctx.RegisterResourceOutputs(e, pulumi.Map{"urls": pulumi.ToStringMap(e.URLs)})
 }

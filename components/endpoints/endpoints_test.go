@@ -6,6 +6,9 @@ import (
 	"compress/gzip"
 	"encoding/base64"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -16,6 +19,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
+	"github.com/neuroscale-platform/neuroscale/components/tenancy"
 	"github.com/neuroscale-platform/neuroscale/internal/recorder"
 )
 
@@ -25,15 +29,27 @@ var apps = fstest.MapFS{
 	"web/README.md":     {Data: []byte("kind: InferenceService")},
 }
 
+func repository(name string) forge.Repository {
+	return forge.Repository{
+		URL:    "http://forge/" + name + ".git",
+		Writer: forge.Account{Username: "ops", Password: pulumi.ToSecret(pulumi.String("the-password")).(pulumi.StringOutput)},
+	}
+}
+
 func args() *Args {
 	return &Args{
-		Apps: apps, Namespace: "default", RequeueSeconds: 5, Domain: "models.example",
-		Project: "tenants", ApplicationNamespace: "argocd",
-		Repository: forge.Repository{
-			URL:    "http://forge/endpoints.git",
-			Writer: forge.Account{Username: "ops", Password: pulumi.ToSecret(pulumi.String("the-password")).(pulumi.StringOutput)},
-		},
+		Apps: apps, RequeueSeconds: 5, Domain: "models.example", ApplicationNamespace: "argocd",
+		Tenants:      []tenancy.Tenant{{Namespace: "default", Project: "tenant-default", Repositories: []string{"endpoints"}}},
+		Repositories: map[string]forge.Repository{"endpoints": repository("endpoints")},
 	}
+}
+
+// two have a second tenant with two repositories.
+func two() *Args {
+	a := args()
+	a.Tenants = append(a.Tenants, tenancy.Tenant{Namespace: "team", Project: "tenant-team", Repositories: []string{"models", "more"}})
+	a.Repositories["models"], a.Repositories["more"] = repository("models"), repository("more")
+	return a
 }
 
 func build(t *testing.T, a *Args) (*recorder.Recording, *Endpoints) {
@@ -44,9 +60,9 @@ func build(t *testing.T, a *Args) (*recorder.Recording, *Endpoints) {
 		if err != nil {
 			return err
 		}
-		a.ServingReady = []pulumi.Resource{ready}
+		a.After = []pulumi.Resource{ready}
 		if a.Delivery, err = layer.NewDelivery(ctx, "delivery", &layer.DeliveryArgs{
-			Repository: a.Repository, GitImage: "git:1", ProbeImage: "python:1",
+			Repository: repository("platform"), GitImage: "git:1", ProbeImage: "python:1",
 			Project: "platform", ApplicationNamespace: "argocd",
 		}, on); err != nil {
 			return err
@@ -57,7 +73,7 @@ func build(t *testing.T, a *Args) (*recorder.Recording, *Endpoints) {
 	return r, e
 }
 
-func TestFoldersAreFollowedWhenTheyExistAndServingIsReady(t *testing.T) {
+func TestFoldersAreFollowedWhenTheyExistAndAllBeforeIsReady(t *testing.T) {
 	r, e := build(t, args())
 	r.AssertBelongs(t, "delivery", "endpoints", "kubernetes:core/v1:Namespace::ready")
 	set, seed := r.Get(t, "ApplicationSet", ApplicationSet), r.Get(t, "Job", "endpoints-seed-*")
@@ -80,7 +96,7 @@ func TestTheApplicationSet(t *testing.T) {
 		"spec.generators.0.git.directories.0.path":         "apps/*",
 		"spec.template.metadata.name":                      "{{.path.basename}}",
 		"spec.template.metadata.finalizers.0":              layer.Finalizer,
-		"spec.template.spec.project":                       "tenants",
+		"spec.template.spec.project":                       "tenant-default",
 		"spec.template.spec.destination.namespace":         "default",
 		"spec.template.spec.syncPolicy.automated.prune":    true,
 		"spec.template.spec.syncPolicy.automated.selfHeal": true,
@@ -90,46 +106,117 @@ func TestTheApplicationSet(t *testing.T) {
 	assert.Equal(t, "condition=ResourcesUpToDate", recorder.At(set, "metadata.annotations").(map[string]any)["pulumi.com/waitFor"])
 }
 
-func TestANamespaceOfItsOwnIsMadeFirst(t *testing.T) {
-	a := args()
-	a.Namespace = "team"
-	r, e := build(t, a)
-	assert.True(t, r.Waits(r.Get(t, "ApplicationSet", ApplicationSet), r.Get(t, "Namespace", "team")))
-	assert.Equal(t, "http://iris-predictor.team.models.example", e.URLs["iris"])
-
-	r, _ = build(t, args())
-	for _, ns := range r.Kind("Namespace") {
-		assert.NotEqual(t, "default", ns.ObjectName(), "default is not ours to delete")
+func TestEachRepositoryOfATenantHasAnApplicationSetInItsProjectAndNamespace(t *testing.T) {
+	r, e := build(t, two())
+	assert.Len(t, e.Ready, 3)
+	assert.Equal(t, "http://iris-predictor.default.models.example", e.URLs["iris"], "the examples are the first tenant's")
+	for name, want := range map[string]struct{ url, application string }{
+		ApplicationSet + "-team":      {"http://forge/models.git", "team-{{.path.basename}}"},
+		ApplicationSet + "-team.more": {"http://forge/more.git", "team.more-{{.path.basename}}"},
+	} {
+		set := r.Get(t, "ApplicationSet", name)
+		object := set.Object()
+		for path, value := range map[string]any{
+			"spec.generators.0.git.repoURL":            want.url,
+			"spec.template.spec.source.repoURL":        want.url,
+			"spec.template.metadata.name":              want.application,
+			"spec.template.spec.project":               "tenant-team",
+			"spec.template.spec.destination.namespace": "team",
+		} {
+			assert.Equal(t, value, recorder.At(object, path), "%s of %s", path, name)
+		}
+		assert.True(t, r.Waits(set, r.Get(t, "Namespace", "ready")))
 	}
+	assert.Equal(t, "{{.path.basename}}", recorder.At(r.Get(t, "ApplicationSet", ApplicationSet).Object(), "spec.template.metadata.name"))
+	assert.Len(t, r.Kind("Job"), 3, "every repository needs a main branch")
+}
+
+func TestANewTenantChangesNothingOfTheFirstButItsExclusions(t *testing.T) {
+	before, _ := build(t, args())
+	after, _ := build(t, two())
+	for _, g := range before.Registrations {
+		if g.Kind() == "ApplicationSet" {
+			continue
+		}
+		again := after.Type(t, g.Type, g.Name)
+		assert.Equal(t, g.Object(), again.Object(), g.URN)
+	}
+}
+
+func TestNoFolderTakesTheNameOfAnothersApplication(t *testing.T) {
+	a := two()
+	a.Tenants = append(a.Tenants, tenancy.Tenant{Namespace: "team-b", Project: "tenant-team-b", Repositories: []string{"b"}})
+	a.Repositories["b"] = repository("b")
+	a.Reserved = []string{"knative", "team-layer"}
+	r, _ := build(t, a)
+	for name, want := range map[string][]string{
+		ApplicationSet:                {"apps/knative", "apps/team-*", "apps/team-b-*", "apps/team-layer", "apps/team.more-*"},
+		ApplicationSet + "-team":      {"apps/b-*", "apps/layer"},
+		ApplicationSet + "-team-b":    nil,
+		ApplicationSet + "-team.more": nil,
+	} {
+		directories := recorder.At(r.Get(t, "ApplicationSet", name).Object(), "spec.generators.0.git.directories").([]any)
+		assert.Equal(t, map[string]any{"path": "apps/*"}, directories[0])
+		var excluded []string
+		for _, directory := range directories[1:] {
+			assert.Equal(t, true, recorder.At(directory, "exclude"))
+			excluded = append(excluded, recorder.At(directory, "path").(string))
+		}
+		assert.Equal(t, want, excluded, name)
+	}
+}
+
+func TestARepositoryWithoutEndpointsBeginsWithTheirEmptyFolder(t *testing.T) {
+	r, _ := build(t, two())
+	content := unpack(t, r.Get(t, "ConfigMap", "endpoints-seed-"+manifest.Hash("models")+"-*"))
+	assert.Equal(t, []string{"README.md", "apps/.gitkeep"}, slices.Sorted(maps.Keys(content)))
 }
 
 func TestTheFirstContentIsTheFolderAsItIs(t *testing.T) {
 	r, _ := build(t, args())
-	data := r.Get(t, "ConfigMap", "endpoints-seed-*").Object()["binaryData"].(map[string]any)
-	archive, err := base64.StdEncoding.DecodeString(data["tree.tgz"].(string))
+	content := unpack(t, r.Get(t, "ConfigMap", "endpoints-seed-*"))
+	want := map[string]string{}
+	for name, file := range apps {
+		want["apps/"+name] = string(file.Data)
+	}
+	assert.Equal(t, want, content)
+
+	one, err := pack(apps, Folder)
 	require.NoError(t, err)
 	again, err := pack(apps, Folder)
 	require.NoError(t, err)
-	assert.Equal(t, archive, again, "the archive is not reproducible")
+	assert.Equal(t, one, again, "the archive is not reproducible")
+}
 
+// unpack is the content of the archive in a ConfigMap, by file name.
+func unpack(t *testing.T, configMap *recorder.Registration) map[string]string {
+	t.Helper()
+	archive, err := base64.StdEncoding.DecodeString(recorder.At(configMap.Object(), "binaryData").(map[string]any)["tree.tgz"].(string))
+	require.NoError(t, err)
 	zip, err := gzip.NewReader(bytes.NewReader(archive))
 	require.NoError(t, err)
 	content := map[string]string{}
 	for files := tar.NewReader(zip); ; {
 		header, err := files.Next()
 		if err == io.EOF {
-			break
+			return content
 		}
 		require.NoError(t, err)
 		text, err := io.ReadAll(files)
 		require.NoError(t, err)
 		content[header.Name] = string(text)
 	}
-	want := map[string]string{}
-	for name, file := range apps {
-		want["apps/"+name] = string(file.Data)
+}
+
+func TestJobsOfLongNamesAreStillLabels(t *testing.T) {
+	a := two()
+	long := strings.Repeat("x", 63)
+	a.Tenants[1].Namespace, a.Tenants[1].Repositories = long, []string{long}
+	a.Repositories[long] = repository(long)
+	r, _ := build(t, a)
+	for _, job := range r.Kind("Job") {
+		assert.LessOrEqual(t, len(job.ObjectName()), 63, job.ObjectName())
 	}
-	assert.Equal(t, want, content)
 }
 
 func TestCredentialsAreOnlyInASecret(t *testing.T) {
@@ -140,14 +227,14 @@ func TestCredentialsAreOnlyInASecret(t *testing.T) {
 
 func TestBadArgs(t *testing.T) {
 	for want, change := range map[string]func(*Args){
-		"endpoints: Args.Repository.URL is empty":         func(a *Args) { a.Repository.URL = "" },
-		"endpoints: Args.Namespace is empty":              func(a *Args) { a.Namespace = "" },
-		"endpoints: Args.Domain is empty":                 func(a *Args) { a.Domain = "" },
-		"endpoints: Args.Project is empty":                func(a *Args) { a.Project = "" },
-		"endpoints: Args.ApplicationNamespace is empty":   func(a *Args) { a.ApplicationNamespace = "" },
-		"endpoints: Args.Apps is missing":                 func(a *Args) { a.Apps = nil },
-		"endpoints: Args.Delivery is missing":             func(a *Args) { a.Delivery = nil },
-		"endpoints: Args.RequeueSeconds is 0: at least 1": func(a *Args) { a.RequeueSeconds = 0 },
+		"endpoints: Args.Tenants is empty":                                           func(a *Args) { a.Tenants = nil },
+		"endpoints: Args.Tenants[0] needs a Namespace, a Project and Repositories":   func(a *Args) { a.Tenants[0].Project = "" },
+		`endpoints: Args.Repositories has no "endpoints", which is tenant default's`: func(a *Args) { a.Repositories = nil },
+		"endpoints: Args.Domain is empty":                                            func(a *Args) { a.Domain = "" },
+		"endpoints: Args.ApplicationNamespace is empty":                              func(a *Args) { a.ApplicationNamespace = "" },
+		"endpoints: Args.Apps is missing":                                            func(a *Args) { a.Apps = nil },
+		"endpoints: Args.Delivery is missing":                                        func(a *Args) { a.Delivery = nil },
+		"endpoints: Args.RequeueSeconds is 0: at least 1":                            func(a *Args) { a.RequeueSeconds = 0 },
 		"endpoints: first content: a.yaml: error converting YAML to JSON": func(a *Args) {
 			a.Apps = fstest.MapFS{"a.yaml": {Data: []byte("a: [")}}
 		},

@@ -5,34 +5,39 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
 )
 
-func applicationSet(args *Args) manifest.Object {
+func applicationSet(args *Args, s source, all []source) manifest.Object {
+	url := args.Repositories[s.repository].URL
+	directories := []any{manifest.Object{"path": Folder + "/*"}}
+	for _, pattern := range s.excluded(all, args.Reserved) {
+		directories = append(directories, manifest.Object{"path": Folder + "/" + pattern, "exclude": true})
+	}
 	return manifest.Object{
 		"apiVersion": "argoproj.io/v1alpha1", "kind": "ApplicationSet",
 		"metadata": manifest.Object{
-			"name": ApplicationSet, "namespace": args.ApplicationNamespace,
+			"name": ApplicationSet + s.suffix, "namespace": args.ApplicationNamespace,
 			"annotations": manifest.Object{"pulumi.com/waitFor": "condition=ResourcesUpToDate"},
 		},
 		"spec": manifest.Object{
 			"goTemplate":        true,
 			"goTemplateOptions": []any{"missingkey=error"},
 			"generators": []any{manifest.Object{"git": manifest.Object{
-				"repoURL": args.Repository.URL, "revision": "main",
+				"repoURL": url, "revision": "main",
 				"requeueAfterSeconds": args.RequeueSeconds,
-				"directories":         []any{manifest.Object{"path": Folder + "/*"}},
+				"directories":         directories,
 			}}},
 			"template": manifest.Object{
 				"metadata": manifest.Object{
-					"name": "{{.path.basename}}", "namespace": args.ApplicationNamespace,
+					"name": s.prefix + "{{.path.basename}}", "namespace": args.ApplicationNamespace,
 					"finalizers": []any{layer.Finalizer},
 					// A push refreshes only the Applications whose folder it touches.
 					"annotations": manifest.Object{"argocd.argoproj.io/manifest-generate-paths": "."},
 				},
 				"spec": manifest.Object{
-					"project": args.Project,
+					"project": s.tenant.Project,
 					"source": manifest.Object{
-						"repoURL": args.Repository.URL, "targetRevision": "main", "path": "{{.path.path}}",
+						"repoURL": url, "targetRevision": "main", "path": "{{.path.path}}",
 					},
-					"destination": manifest.Object{"server": layer.LocalCluster, "namespace": args.Namespace},
+					"destination": manifest.Object{"server": layer.LocalCluster, "namespace": s.tenant.Namespace},
 					"syncPolicy": manifest.Object{
 						"automated":   manifest.Object{"prune": true, "selfHeal": true},
 						"syncOptions": []any{"ServerSideApply=true"},

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes the organization, its repositories, the accounts and the webhook be as
-# described. Every step looks first, so it can run any number of times. Passwords
-# go from files to files.
+# Makes the organization, its repositories, the accounts and the webhooks be as
+# described. Every step looks first, so it can run any number of times; a repository
+# that is no longer described stays as it is. Passwords go from files to files.
 set -euo pipefail
 
 work=$WORK/bootstrap
@@ -58,7 +58,8 @@ for user in "$READER" "$WRITER"; do
   fi
 done
 
-for repository in "$PLATFORM" "$ENDPOINTS"; do
+read -ra endpoints <<<"$REPOSITORIES"
+for repository in "$PLATFORM" "${endpoints[@]}"; do
   if ! exists "/repos/$ORGANIZATION/$repository"; then
     must "repository $repository" 201 -- POST "/orgs/$ORGANIZATION/repos" \
       "{\"name\":\"$repository\",\"private\":true,\"default_branch\":\"main\",\"auto_init\":false}"
@@ -69,13 +70,15 @@ done
 must "$WRITER writes $PLATFORM" 204 -- PUT "/repos/$ORGANIZATION/$PLATFORM/collaborators/$WRITER" \
   '{"permission":"write"}'
 
-hooks=/repos/$ORGANIZATION/$ENDPOINTS/hooks
 settings="\"active\":true,\"events\":[\"push\"],\"config\":{\"url\":\"$WEBHOOK_URL\",\"content_type\":\"json\",\"secret\":\"$(secret webhook)\"}"
-must "webhooks" 200 -- GET "$hooks"
-# One hook a line; the number of the one that has our address.
-hook=$(sed 's/{"id":/\n&/g' "$work/answer" | grep -F "\"$WEBHOOK_URL\"" | sed -n 's/^{"id":\([0-9]*\).*/\1/p' | head -n 1 || true)
-if [[ -n $hook ]]; then
-  must "webhook $WEBHOOK_URL" 200 -- PATCH "$hooks/$hook" "{$settings}"
-else
-  must "webhook $WEBHOOK_URL" 201 -- POST "$hooks" "{\"type\":\"gitea\",$settings}"
-fi
+for repository in "${endpoints[@]}"; do
+  hooks=/repos/$ORGANIZATION/$repository/hooks
+  must "webhooks of $repository" 200 -- GET "$hooks"
+  # One hook a line; the number of the one that has our address.
+  hook=$(sed 's/{"id":/\n&/g' "$work/answer" | grep -F "\"$WEBHOOK_URL\"" | sed -n 's/^{"id":\([0-9]*\).*/\1/p' | head -n 1 || true)
+  if [[ -n $hook ]]; then
+    must "webhook $WEBHOOK_URL of $repository" 200 -- PATCH "$hooks/$hook" "{$settings}"
+  else
+    must "webhook $WEBHOOK_URL of $repository" 201 -- POST "$hooks" "{\"type\":\"gitea\",$settings}"
+  fi
+done

@@ -28,8 +28,8 @@ type hook struct {
 // what it was told.
 type fakeGitea struct {
 	mu       sync.Mutex
-	things   map[string]bool // paths that exist
-	hooks    []hook
+	things   map[string]bool   // paths that exist
+	hooks    map[string][]hook // by repository
 	requests []string
 	bodies   map[string]string
 }
@@ -50,11 +50,13 @@ func (f *fakeGitea) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusOK
 	switch {
 	case r.URL.Path == "/api/healthz":
-	case strings.HasSuffix(path, "/hooks") && r.Method == http.MethodGet:
-		_ = json.NewEncoder(w).Encode(f.hooks)
-		return
 	case strings.HasSuffix(path, "/hooks"):
-		f.hooks = append(f.hooks, hook{len(f.hooks) + 7, "gitea", body["config"]})
+		repository := strings.Split(path, "/")[3]
+		if r.Method == http.MethodGet {
+			_ = json.NewEncoder(w).Encode(append([]hook{}, f.hooks[repository]...))
+			return
+		}
+		f.hooks[repository] = append(f.hooks[repository], hook{len(f.hooks[repository]) + 7, "gitea", body["config"]})
 		status = http.StatusCreated
 	case r.Method == http.MethodPut:
 		status = http.StatusNoContent
@@ -73,13 +75,18 @@ func (f *fakeGitea) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(status)
 }
 
-func (f *fakeGitea) run(t *testing.T, url, dir string) (string, error) {
+func newFakeGitea() *fakeGitea {
+	return &fakeGitea{things: map[string]bool{}, hooks: map[string][]hook{}}
+}
+
+func (f *fakeGitea) run(t *testing.T, url, dir string, repositories ...string) (string, error) {
 	t.Helper()
 	f.requests, f.bodies = nil, map[string]string{}
 	command := exec.Command("bash", filepath.Join(dir, "bootstrap.sh"))
 	command.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "WORK=" + dir, "ACCOUNTS=" + dir, "FORGE_URL=" + url, "ADMIN=" + Admin,
-		"READER=" + reader, "WRITER=" + writer, "ORGANIZATION=acme", "PLATFORM=" + Platform, "ENDPOINTS=" + Endpoints,
+		"READER=" + reader, "WRITER=" + writer, "ORGANIZATION=acme", "PLATFORM=" + Platform,
+		"REPOSITORIES=" + strings.Join(repositories, " "),
 		"WEBHOOK_URL=http://argocd/webhook",
 	}
 	output, err := command.CombinedOutput()
@@ -99,12 +106,12 @@ func workshop(t *testing.T) string {
 }
 
 func TestBootstrapMakesEverythingOnceAndThenOnlyConfirms(t *testing.T) {
-	f := &fakeGitea{things: map[string]bool{}}
+	f := newFakeGitea()
 	server := httptest.NewServer(f)
 	defer server.Close()
 	dir := workshop(t)
 
-	output, err := f.run(t, server.URL, dir)
+	output, err := f.run(t, server.URL, dir, "endpoints")
 	require.NoError(t, err, output)
 	for _, path := range []string{"/orgs/acme", "/users/argocd", "/users/platform-writer", "/repos/acme/platform", "/repos/acme/endpoints"} {
 		assert.Truef(t, f.things[path], "%s was not made", path)
@@ -112,14 +119,14 @@ func TestBootstrapMakesEverythingOnceAndThenOnlyConfirms(t *testing.T) {
 	assert.JSONEq(t, `{"permission":"write"}`, f.bodies["PUT /repos/acme/platform/collaborators/platform-writer"])
 	assert.JSONEq(t, `{"permission":"read"}`, f.bodies["PUT /repos/acme/endpoints/collaborators/argocd"])
 	assert.NotContains(t, f.requests, "PUT /repos/acme/endpoints/collaborators/platform-writer", "the program may not write what people merge")
-	require.Len(t, f.hooks, 1)
-	assert.Equal(t, map[string]any{"url": "http://argocd/webhook", "content_type": "json", "secret": "hook-secret"}, f.hooks[0].Config)
+	require.Len(t, f.hooks["endpoints"], 1)
+	assert.Equal(t, map[string]any{"url": "http://argocd/webhook", "content_type": "json", "secret": "hook-secret"}, f.hooks["endpoints"][0].Config)
 	for _, secret := range []string{"admin-password", "reader-password", "writer-password", "hook-secret"} {
 		assert.NotContains(t, output, secret, "a secret is in the log")
 	}
 
-	f.hooks = append([]hook{{3, "slack", map[string]any{"url": "http://somebody/else"}}}, f.hooks...)
-	output, err = f.run(t, server.URL, dir)
+	f.hooks["endpoints"] = append([]hook{{3, "slack", map[string]any{"url": "http://somebody/else"}}}, f.hooks["endpoints"]...)
+	output, err = f.run(t, server.URL, dir, "endpoints")
 	require.NoError(t, err, output)
 	for _, request := range f.requests {
 		assert.False(t, strings.HasPrefix(request, "POST "), "made again: %s", request)
@@ -128,13 +135,42 @@ func TestBootstrapMakesEverythingOnceAndThenOnlyConfirms(t *testing.T) {
 	assert.Contains(t, f.requests, "PATCH /repos/acme/endpoints/hooks/7", "somebody else's webhook was changed")
 }
 
+func TestANewTenantsRepositoryIsMadeBesideTheOthers(t *testing.T) {
+	f := newFakeGitea()
+	server := httptest.NewServer(f)
+	defer server.Close()
+	dir := workshop(t)
+	output, err := f.run(t, server.URL, dir, "endpoints")
+	require.NoError(t, err, output)
+
+	output, err = f.run(t, server.URL, dir, "endpoints", "models-b")
+	require.NoError(t, err, output)
+	var made []string
+	for _, request := range f.requests {
+		if strings.HasPrefix(request, "POST ") {
+			made = append(made, request)
+		}
+	}
+	assert.Equal(t, []string{"POST /orgs/acme/repos", "POST /repos/acme/models-b/hooks"}, made, "something else was made")
+	assert.True(t, f.things["/repos/acme/models-b"])
+	assert.JSONEq(t, `{"permission":"read"}`, f.bodies["PUT /repos/acme/models-b/collaborators/argocd"])
+	assert.Len(t, f.hooks["endpoints"], 1)
+	assert.Equal(t, "hook-secret", f.hooks["models-b"][0].Config.(map[string]any)["secret"])
+
+	output, err = f.run(t, server.URL, dir, "endpoints")
+	require.NoError(t, err, output)
+	for _, request := range f.requests {
+		assert.NotContains(t, request, "models-b", "what is no longer described was touched")
+	}
+}
+
 func TestBootstrapSaysWhatWasRefused(t *testing.T) {
-	f := &fakeGitea{things: map[string]bool{}}
+	f := newFakeGitea()
 	server := httptest.NewServer(f)
 	defer server.Close()
 	dir := workshop(t)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, Admin), []byte("wrong"), 0o600))
-	output, err := f.run(t, server.URL, dir)
+	output, err := f.run(t, server.URL, dir, "endpoints")
 	require.Error(t, err)
 	assert.Contains(t, output, fmt.Sprintf("organization acme: POST /orgs answered %d", http.StatusUnauthorized))
 }

@@ -30,11 +30,8 @@ const (
 	Port = 3000
 )
 
-// Repository names.
-const (
-	Platform  = "platform"
-	Endpoints = "endpoints"
-)
+// Platform is the repository that only the program writes.
+const Platform = "platform"
 
 // Args of the forge.
 type Args struct {
@@ -46,9 +43,12 @@ type Args struct {
 	Address string
 	// Storage is the size of its volume, a Kubernetes quantity.
 	Storage string
-	// Organization owns both repositories.
+	// Organization owns all repositories.
 	Organization string
-	// WebhookURL is told about pushes to the endpoints repository.
+	// Repositories are those that people write, beside Platform. One that is
+	// taken out of the list is no longer looked after, but never deleted.
+	Repositories []string
+	// WebhookURL is told about pushes to Repositories.
 	WebhookURL string
 }
 
@@ -67,6 +67,14 @@ func (a *Args) validate() error {
 	}
 	if a.NodePort == 0 {
 		errs = append(errs, errors.New("forge: Args.NodePort is 0"))
+	}
+	if len(a.Repositories) == 0 {
+		errs = append(errs, errors.New("forge: Args.Repositories is empty"))
+	}
+	for i, repository := range a.Repositories {
+		if repository == "" || repository == Platform || slices.Contains(a.Repositories[:i], repository) {
+			errs = append(errs, fmt.Errorf("forge: Args.Repositories[%d] is %q: a name of its own, other than %s", i, repository, Platform))
+		}
 	}
 	if slices.Contains([]string{Admin, reader, writer}, a.Organization) {
 		errs = append(errs, fmt.Errorf("forge: Args.Organization is %s: an account has that name", a.Organization))
@@ -95,24 +103,29 @@ type Forge struct {
 	URL string
 	// Admin is the account people sign in with.
 	Admin Account
-	// Platform is written by the program only, Endpoints by people only (but for
-	// its first content).
-	Platform, Endpoints Repository
-	// EndpointsURL is where people clone Endpoints from.
-	EndpointsURL string
+	// Platform is written by the program only.
+	Platform Repository
+	// Repositories by name are written by people only (but for their first
+	// content).
+	Repositories map[string]Repository
+	// PublicURLs by name are where people clone Repositories from.
+	PublicURLs map[string]string
 	// WebhookSecret signs what is sent to Args.WebhookURL.
 	WebhookSecret pulumi.StringOutput
-	// Ready is done when both repositories answer.
+	// Ready is done when all repositories answer.
 	Ready []pulumi.Resource
 }
 
-// New brings up Gitea with an organization, its two private repositories and an
+// New brings up Gitea with an organization, its private repositories and an
 // account for each of those who use them.
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Forge, error) {
 	if err := args.validate(); err != nil {
 		return nil, err
 	}
-	f := &Forge{URL: fmt.Sprintf("http://%s:%d", args.Address, args.NodePort)}
+	f := &Forge{
+		URL:          fmt.Sprintf("http://%s:%d", args.Address, args.NodePort),
+		Repositories: map[string]Repository{}, PublicURLs: map[string]string{},
+	}
 	if err := ctx.RegisterComponentResource(Token, name, f, opts...); err != nil {
 		return nil, err
 	}
@@ -126,11 +139,13 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		URL:    repositoryURL(internalURL(), args.Organization, Platform),
 		Reader: Account{reader, secrets.reader}, Writer: Account{writer, secrets.writer},
 	}
-	f.Endpoints = Repository{
-		URL:    repositoryURL(internalURL(), args.Organization, Endpoints),
-		Reader: Account{reader, secrets.reader}, Writer: f.Admin,
+	for _, repository := range args.Repositories {
+		f.Repositories[repository] = Repository{
+			URL:    repositoryURL(internalURL(), args.Organization, repository),
+			Reader: Account{reader, secrets.reader}, Writer: f.Admin,
+		}
+		f.PublicURLs[repository] = repositoryURL(f.URL, args.Organization, repository)
 	}
-	f.EndpointsURL = repositoryURL(f.URL, args.Organization, Endpoints)
 
 	ns, err := manifest.New(ctx, name, manifest.Namespace(Namespace), pulumi.Parent(f))
 	if err != nil {
@@ -153,8 +168,8 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	}
 	f.Ready = []pulumi.Resource{bootstrap}
 	return f, ctx.RegisterResourceOutputs(f, pulumi.Map{
-		"url":        pulumi.String(f.URL),
-		"repository": pulumi.String(f.EndpointsURL),
+		"url":          pulumi.String(f.URL),
+		"repositories": pulumi.ToStringMap(f.PublicURLs),
 	})
 }
 

@@ -14,7 +14,7 @@ import (
 func args() *Args {
 	return &Args{
 		Image: "gitea:1", NodePort: 30082, Address: "10.0.0.7", Storage: "2Gi",
-		Organization: "acme", WebhookURL: "http://argocd/webhook",
+		Organization: "acme", Repositories: []string{"endpoints", "models-b"}, WebhookURL: "http://argocd/webhook",
 	}
 }
 
@@ -48,8 +48,13 @@ func TestTheForgeIsReadyWhenItIsBootstrapped(t *testing.T) {
 func TestURLsForPeopleAndForTheCluster(t *testing.T) {
 	_, f := build(t, args())
 	assert.Equal(t, "http://10.0.0.7:30082", f.URL)
-	assert.Equal(t, "http://10.0.0.7:30082/acme/endpoints.git", f.EndpointsURL)
-	assert.Equal(t, "http://gitea.forge.svc:3000/acme/endpoints.git", f.Endpoints.URL)
+	assert.Equal(t, map[string]string{
+		"endpoints": "http://10.0.0.7:30082/acme/endpoints.git",
+		"models-b":  "http://10.0.0.7:30082/acme/models-b.git",
+	}, f.PublicURLs)
+	assert.Len(t, f.Repositories, 2)
+	assert.Equal(t, "http://gitea.forge.svc:3000/acme/endpoints.git", f.Repositories["endpoints"].URL)
+	assert.Equal(t, "http://gitea.forge.svc:3000/acme/models-b.git", f.Repositories["models-b"].URL)
 	assert.Equal(t, "http://gitea.forge.svc:3000/acme/platform.git", f.Platform.URL)
 }
 
@@ -58,7 +63,10 @@ func TestEachHasAnAccountOfItsOwn(t *testing.T) {
 	assert.Equal(t, "ops", f.Admin.Username)
 	assert.Equal(t, "platform-writer", f.Platform.Writer.Username)
 	assert.Equal(t, "argocd", f.Platform.Reader.Username)
-	assert.Equal(t, "argocd", f.Endpoints.Reader.Username)
+	for name, repository := range f.Repositories {
+		assert.Equal(t, "argocd", repository.Reader.Username, name)
+		assert.Equal(t, "ops", repository.Writer.Username, name)
+	}
 }
 
 func TestSettings(t *testing.T) {
@@ -109,7 +117,7 @@ func TestANewSecretReachesTheServerAndTheAccounts(t *testing.T) {
 	assert.Equal(t, server, bootstrap)
 }
 
-func TestAnotherOrganizationIsBootstrappedAnew(t *testing.T) {
+func TestWhatIsBootstrappedDifferentlyIsBootstrappedAnew(t *testing.T) {
 	name := func(a *Args) string {
 		r, _ := build(t, a)
 		return r.Get(t, "Job", "gitea-bootstrap-*").ObjectName()
@@ -118,17 +126,23 @@ func TestAnotherOrganizationIsBootstrappedAnew(t *testing.T) {
 	other.Organization = "globex"
 	assert.Equal(t, name(args()), name(args()))
 	assert.NotEqual(t, name(args()), name(other))
+	more := args()
+	more.Repositories = append(more.Repositories, "models-c")
+	assert.NotEqual(t, name(args()), name(more), "a new tenant's repository would never be made")
 }
 
 func TestBadArgs(t *testing.T) {
 	for want, change := range map[string]func(*Args){
-		"forge: Args.Image is empty":                                   func(a *Args) { a.Image = "" },
-		"forge: Args.Address is empty":                                 func(a *Args) { a.Address = "" },
-		"forge: Args.Storage is empty":                                 func(a *Args) { a.Storage = "" },
-		"forge: Args.Organization is empty":                            func(a *Args) { a.Organization = "" },
-		"forge: Args.WebhookURL is empty":                              func(a *Args) { a.WebhookURL = "" },
-		"forge: Args.Organization is argocd: an account has that name": func(a *Args) { a.Organization = "argocd" },
-		"forge: Args.NodePort is 0":                                    func(a *Args) { a.NodePort = 0 },
+		"forge: Args.Image is empty":                                                         func(a *Args) { a.Image = "" },
+		"forge: Args.Address is empty":                                                       func(a *Args) { a.Address = "" },
+		"forge: Args.Storage is empty":                                                       func(a *Args) { a.Storage = "" },
+		"forge: Args.Organization is empty":                                                  func(a *Args) { a.Organization = "" },
+		"forge: Args.WebhookURL is empty":                                                    func(a *Args) { a.WebhookURL = "" },
+		"forge: Args.Organization is argocd: an account has that name":                       func(a *Args) { a.Organization = "argocd" },
+		"forge: Args.NodePort is 0":                                                          func(a *Args) { a.NodePort = 0 },
+		"forge: Args.Repositories is empty":                                                  func(a *Args) { a.Repositories = nil },
+		`forge: Args.Repositories[1] is "platform": a name of its own, other than platform`:  func(a *Args) { a.Repositories[1] = Platform },
+		`forge: Args.Repositories[1] is "endpoints": a name of its own, other than platform`: func(a *Args) { a.Repositories[1] = "endpoints" },
 	} {
 		a := args()
 		change(a)

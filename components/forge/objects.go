@@ -187,7 +187,8 @@ func deployment(args *Args, checksum pulumi.StringInput) manifest.Object {
 
 // bootstrapJob is named by all that it does, so a change runs it again.
 func bootstrapJob(args *Args, checksum pulumi.StringInput) manifest.Object {
-	name := "gitea-bootstrap-" + manifest.Hash(bootstrapScript, args.Image, args.Organization, args.WebhookURL)
+	repositories := strings.Join(args.Repositories, " ")
+	name := "gitea-bootstrap-" + manifest.Hash(bootstrapScript, args.Image, args.Organization, args.WebhookURL, repositories)
 	env := scriptEnvironment()
 	for _, pair := range [][2]string{
 		{"FORGE_URL", internalURL()},
@@ -195,7 +196,7 @@ func bootstrapJob(args *Args, checksum pulumi.StringInput) manifest.Object {
 		{"WRITER", writer},
 		{"ORGANIZATION", args.Organization},
 		{"PLATFORM", Platform},
-		{"ENDPOINTS", Endpoints},
+		{"REPOSITORIES", repositories},
 		{"WEBHOOK_URL", args.WebhookURL},
 	} {
 		env = append(env, manifest.Object{"name": pair[0], "value": pair[1]})

@@ -6,6 +6,7 @@ package manifest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -31,6 +32,19 @@ func Token(apiVersion, kind string) string {
 // the state whatever its inputs are. The error says which of apiVersion, kind and
 // metadata.name is missing.
 func New(ctx *pulumi.Context, name string, object Object, opts ...pulumi.ResourceOption) (*Resource, error) {
+	return register(ctx, name, "", object, opts)
+}
+
+// NewPatch registers some fields of an object that somebody else made: whatever
+// else it has stays as it is, and when the resource is deleted the object stays and
+// only gives up these fields. Errors are those of New.
+func NewPatch(ctx *pulumi.Context, name string, object Object, opts ...pulumi.ResourceOption) (*Resource, error) {
+	return register(ctx, name, "Patch", object, opts)
+}
+
+// register registers object; suffix makes its token that of another resource of
+// the same kind.
+func register(ctx *pulumi.Context, name, suffix string, object Object, opts []pulumi.ResourceOption) (*Resource, error) {
 	apiVersion, _ := object["apiVersion"].(string)
 	kind, _ := object["kind"].(string)
 	metadata, _ := object["metadata"].(Object)
@@ -50,7 +64,7 @@ func New(ctx *pulumi.Context, name string, object Object, opts ...pulumi.Resourc
 		opts = append(opts, pulumi.AdditionalSecretOutputs([]string{"data", "stringData"}))
 	}
 	r := &Resource{}
-	if err := ctx.RegisterResource(Token(apiVersion, kind), name, inputs, r, opts...); err != nil {
+	if err := ctx.RegisterResource(Token(apiVersion, kind)+suffix, name, inputs, r, opts...); err != nil {
 		return nil, fmt.Errorf("%s %s: %w", kind, name, err)
 	}
 	return r, nil
@@ -72,7 +86,15 @@ func NewSet(ctx *pulumi.Context, opts ...pulumi.ResourceOption) *Set {
 // Add registers object; see New. After an error it still returns a resource, for
 // the code that follows to refer to; Err has the error.
 func (s *Set) Add(name string, object Object, opts ...pulumi.ResourceOption) *Resource {
-	r, err := New(s.ctx, name, object, append(append([]pulumi.ResourceOption{}, s.opts...), opts...)...)
+	return s.keep(New(s.ctx, name, object, slices.Concat(s.opts, opts)...))
+}
+
+// Patch registers fields of an object of somebody else; see NewPatch and Add.
+func (s *Set) Patch(name string, object Object, opts ...pulumi.ResourceOption) *Resource {
+	return s.keep(NewPatch(s.ctx, name, object, slices.Concat(s.opts, opts)...))
+}
+
+func (s *Set) keep(r *Resource, err error) *Resource {
 	if err != nil {
 		s.errs = append(s.errs, err)
 		return &Resource{}

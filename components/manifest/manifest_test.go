@@ -55,11 +55,25 @@ func TestNewNamesWhatIsMissing(t *testing.T) {
 	}
 }
 
+func TestAPatchIsTheSDKsPatchResourceOfTheKind(t *testing.T) {
+	r := recorder.MustRun(t, func(ctx *pulumi.Context) error {
+		set := NewSet(ctx)
+		set.Patch("it", Object{
+			"apiVersion": "v1", "kind": "Namespace",
+			"metadata": Object{"name": "default", "labels": Object{"owner": "us"}},
+		})
+		return set.Err()
+	}, recorder.Options{})
+	patch := r.Type(t, "kubernetes:core/v1:NamespacePatch", "it")
+	assert.Equal(t, "Namespace", patch.Object()["kind"], "the provider would take it for an object of its own")
+	assert.Equal(t, "default", patch.ObjectName())
+}
+
 func TestSetReportsEveryError(t *testing.T) {
 	_, err := recorder.Run(func(ctx *pulumi.Context) error {
 		set := NewSet(ctx)
 		set.Add("first", Object{})
-		set.Add("second", Object{})
+		set.Patch("second", Object{})
 		return set.Err()
 	}, recorder.Options{})
 	require.Error(t, err)

@@ -38,6 +38,13 @@ func TestATenantTakesTheDefaultFiguresForWhatItLeavesOut(t *testing.T) {
 	assert.Equal(t, want, tenants[1])
 }
 
+func TestNamespacesAndRepositoriesAreThoseOfAllTenants(t *testing.T) {
+	c, err := Load(map[string]string{"neuroscale:tenants": second(`"repositories":["b1","b2"]`)})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"default", "team-b"}, c.Namespaces())
+	assert.Equal(t, []string{"endpoints", "b1", "b2"}, c.Repositories())
+}
+
 func TestTheListReplacesTheDefaultTenant(t *testing.T) {
 	tenants, err := loadTenants(`[{"namespace":"only","owner":"a","costCenter":"b","repositories":["models"]}]`)
 	require.NoError(t, err)

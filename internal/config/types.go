@@ -31,6 +31,24 @@ type Config struct {
 	Tenants []Tenant `json:"tenants"`
 }
 
+// Namespaces of all tenants, in their order.
+func (c *Config) Namespaces() []string {
+	var all []string
+	for _, t := range c.Tenants {
+		all = append(all, t.Namespace)
+	}
+	return all
+}
+
+// Repositories of all tenants, in their order.
+func (c *Config) Repositories() []string {
+	var all []string
+	for _, t := range c.Tenants {
+		all = append(all, t.Repositories...)
+	}
+	return all
+}
+
 // Cluster says which Kubernetes cluster carries the platform.
 type Cluster struct {
 	// Provider is "existing" (default) or "k3d".

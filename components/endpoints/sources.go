@@ -1,0 +1,70 @@
+package endpoints
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/neuroscale-platform/neuroscale/components/manifest"
+	"github.com/neuroscale-platform/neuroscale/components/tenancy"
+)
+
+// source is one repository of one tenant.
+type source struct {
+	tenant     tenancy.Tenant
+	repository string
+	// suffix of all names but those of Applications; none for the first source.
+	suffix string
+	// prefix of the names of Applications; none for the first source, whose
+	// Applications are called like their folders.
+	prefix string
+}
+
+func (s source) first() bool { return s.suffix == "" }
+
+// seedSuffix is the suffix of what fills the repository: short, because the name of
+// a Job becomes a label of its pods.
+func (s source) seedSuffix() string {
+	if s.first() {
+		return ""
+	}
+	return "-" + manifest.Hash(s.repository)
+}
+
+// sources are all repositories. A tenant's second repository is told apart with a
+// dot: no namespace has one.
+func sources(tenants []tenancy.Tenant) []source {
+	var out []source
+	for i, t := range tenants {
+		for j, repository := range t.Repositories {
+			s := source{tenant: t, repository: repository}
+			whose := t.Namespace
+			if j > 0 {
+				whose += "." + repository
+			}
+			if i+j > 0 {
+				s.suffix, s.prefix = "-"+whose, whose+"-"
+			}
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// excluded are the folders of s, as glob patterns, that are not made Applications
+// because their name would be another's: that of an Application of the platform,
+// which Argo CD would hand over to the folder, or one that another source may use.
+func (s source) excluded(all []source, reserved []string) []string {
+	var out []string
+	for _, other := range all {
+		if rest, ok := strings.CutPrefix(other.prefix, s.prefix); ok && rest != "" {
+			out = append(out, rest+"*")
+		}
+	}
+	for _, name := range reserved {
+		if rest, ok := strings.CutPrefix(name, s.prefix); ok && rest != "" {
+			out = append(out, rest)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}

@@ -1,0 +1,76 @@
+package tenancy
+
+import "github.com/neuroscale-platform/neuroscale/internal/config"
+
+// access is the name of a tenant's Role and of its binding.
+const access = "neuroscale-tenant"
+
+// Group is what the people of a tenant are members of, however the cluster's
+// administrator signs them in.
+func Group(namespace string) string { return "neuroscale:tenant:" + namespace }
+
+// rule is one rule of a Role.
+type rule struct{ groups, resources, verbs, names []string }
+
+var look = []string{"get", "list", "watch"}
+
+// rules let people see all that becomes of what they merged, and get into a pod
+// that does not work: never change what Git says, nor see a Secret.
+//
+// A debugging container is a change, but of a pod only, gone with it, and the
+// guardrails judge its image and its user like any other's (Git never lists pods,
+// so nothing is healed either). To run a command in a container that Git describes
+// (pods/exec) is left out: nobody judges it and nothing shows it afterwards.
+var rules = []rule{
+	{groups: []string{""}, resources: []string{
+		"configmaps", "endpoints", "events", "limitranges", "pods", "pods/log", "pods/status", "resourcequotas", "services",
+	}, verbs: look},
+	{groups: []string{"events.k8s.io"}, resources: []string{"events"}, verbs: look},
+	{groups: []string{"discovery.k8s.io"}, resources: []string{"endpointslices"}, verbs: look},
+	{groups: []string{"apps"}, resources: []string{"daemonsets", "deployments", "replicasets", "statefulsets"}, verbs: look},
+	{groups: []string{"batch"}, resources: []string{"cronjobs", "jobs"}, verbs: look},
+	{groups: []string{"serving.kserve.io"}, resources: []string{"inferenceservices"}, verbs: look},
+	{groups: []string{"serving.knative.dev"}, resources: []string{"configurations", "revisions", "routes", "services"}, verbs: look},
+	{groups: []string{"autoscaling.internal.knative.dev"}, resources: []string{"podautoscalers"}, verbs: look},
+	{groups: []string{"wgpolicyk8s.io"}, resources: []string{"policyreports"}, verbs: look},
+	{groups: []string{"openreports.io"}, resources: []string{"reports"}, verbs: look},
+	{groups: []string{""}, resources: []string{"pods/ephemeralcontainers"}, verbs: []string{"patch"}},
+	{groups: []string{""}, resources: []string{"pods/attach", "pods/portforward"}, verbs: []string{"create", "get"}},
+}
+
+func role(t config.Tenant) map[string]any {
+	list := []any{}
+	// Their own namespace, whose labels say who pays.
+	own := rule{groups: []string{""}, resources: []string{"namespaces"}, verbs: []string{"get"}, names: []string{t.Namespace}}
+	for _, r := range append([]rule{own}, rules...) {
+		entry := map[string]any{"apiGroups": anyList(r.groups), "resources": anyList(r.resources), "verbs": anyList(r.verbs)}
+		if len(r.names) > 0 {
+			entry["resourceNames"] = anyList(r.names)
+		}
+		list = append(list, entry)
+	}
+	return map[string]any{
+		"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+		"metadata": map[string]any{"name": access, "namespace": t.Namespace},
+		"rules":    list,
+	}
+}
+
+func roleBinding(t config.Tenant) map[string]any {
+	return map[string]any{
+		"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+		"metadata": map[string]any{"name": access, "namespace": t.Namespace},
+		"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": access},
+		"subjects": []any{map[string]any{
+			"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": Group(t.Namespace),
+		}},
+	}
+}
+
+func anyList(list []string) []any {
+	out := make([]any, 0, len(list))
+	for _, each := range list {
+		out = append(out, each)
+	}
+	return out
+}

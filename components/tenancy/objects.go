@@ -1,0 +1,110 @@
+package tenancy
+
+import (
+	"fmt"
+	"strconv"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/neuroscale-platform/neuroscale/components/argocd"
+	"github.com/neuroscale-platform/neuroscale/components/forge"
+	"github.com/neuroscale-platform/neuroscale/components/manifest"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/policy"
+)
+
+// namespace is a tenant's Namespace. The guardrails go by its first label, costs by
+// the owner and the cost center.
+func namespace(t config.Tenant) manifest.Object {
+	object := manifest.Namespace(t.Namespace)
+	object["metadata"].(manifest.Object)["labels"] = manifest.Object{
+		policy.TenantLabel: t.Namespace,
+		"owner":            t.Owner,
+		"cost-center":      t.CostCenter,
+		// Not even what no policy forbids may reach the node, and so the other
+		// tenants: no host path, host network or privileged container. More would
+		// keep KServe's storage initializer out.
+		"pod-security.kubernetes.io/enforce": "baseline",
+	}
+	return object
+}
+
+// takenOver makes labels ours that somebody gave the namespace before.
+func takenOver(namespace manifest.Object) manifest.Object {
+	namespace["metadata"].(manifest.Object)["annotations"] = manifest.Object{"pulumi.com/patchForce": "true"}
+	return namespace
+}
+
+// QuotaName is the name of a namespace's ResourceQuota.
+func QuotaName(namespace string) string { return namespace + "-namespace-quota" }
+
+// LimitsName is the name of a namespace's LimitRange.
+func LimitsName(namespace string) string { return namespace + "-namespace-limits" }
+
+func quota(t config.Tenant) (map[string]any, error) {
+	hard := map[string]any{
+		"pods":                   strconv.Itoa(t.Quota.Pods),
+		"count/deployments.apps": strconv.Itoa(t.Quota.Deployments),
+		"count/inferenceservices.serving.kserve.io": strconv.Itoa(t.Quota.InferenceServices),
+	}
+	for prefix, amounts := range map[string]config.Amounts{"requests.": t.Quota.Requests, "limits.": t.Quota.Limits} {
+		canonical, err := quantities(t.Namespace, "quota."+prefix, amounts)
+		if err != nil {
+			return nil, err
+		}
+		for name, value := range canonical {
+			hard[prefix+name] = value
+		}
+	}
+	return map[string]any{
+		"apiVersion": "v1", "kind": "ResourceQuota",
+		"metadata": map[string]any{"name": QuotaName(t.Namespace), "namespace": t.Namespace},
+		"spec":     map[string]any{"hard": hard},
+	}, nil
+}
+
+func limitRange(t config.Tenant) (map[string]any, error) {
+	item := map[string]any{"type": "Container"}
+	for name, amounts := range map[string]config.Amounts{
+		"default": t.Limits.Default, "defaultRequest": t.Limits.DefaultRequest, "max": t.Limits.Max, "min": t.Limits.Min,
+	} {
+		canonical, err := quantities(t.Namespace, "limits."+name+".", amounts)
+		if err != nil {
+			return nil, err
+		}
+		item[name] = canonical
+	}
+	return map[string]any{
+		"apiVersion": "v1", "kind": "LimitRange",
+		"metadata": map[string]any{"name": LimitsName(t.Namespace), "namespace": t.Namespace},
+		"spec":     map[string]any{"limits": []any{item}},
+	}, nil
+}
+
+// quantities are amounts as the API server writes them, 8 for 8000m: what it wrote
+// otherwise, Argo CD would see as a difference for ever.
+func quantities(tenant, field string, a config.Amounts) (map[string]any, error) {
+	out := map[string]any{}
+	for name, text := range map[string]string{"cpu": a.CPU, "memory": a.Memory} {
+		q, err := resource.ParseQuantity(text)
+		if err != nil {
+			return nil, fmt.Errorf("tenancy: tenant %s: %s%s is %q: %w", tenant, field, name, text, err)
+		}
+		out[name] = q.String()
+	}
+	return out, nil
+}
+
+// ProjectName is the name of a tenant's AppProject.
+func ProjectName(namespace string) string { return "tenant-" + namespace }
+
+func project(t config.Tenant, repositories map[string]forge.Repository) argocd.Project {
+	p := argocd.Project{
+		Name: ProjectName(t.Namespace), Description: "Model endpoints, merged by " + t.Owner,
+		Namespaces: []string{t.Namespace}, Kinds: argocd.TenantKinds,
+	}
+	for _, repository := range t.Repositories {
+		p.Repositories = append(p.Repositories, repositories[repository].URL)
+	}
+	return p
+}
