@@ -3,7 +3,6 @@ package policy
 import (
 	"errors"
 	"fmt"
-	"sync"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	plugincel "k8s.io/apiserver/pkg/admission/plugin/cel"
@@ -12,23 +11,19 @@ import (
 	"k8s.io/apiserver/pkg/cel/environment"
 )
 
-// environmentOnce is what every policy is compiled in: Kubernetes' CEL, and
-// nothing of Kyverno's.
-var environmentOnce = sync.OnceValues(func() (*plugincel.CompositionEnv, error) {
-	return plugincel.NewCompositionEnv(plugincel.VariablesTypeName, environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()))
-})
-
-// compile makes of a policy what the API server makes of it. Every expression it
-// would refuse to store is in the error.
+// compile makes of a policy what the API server makes of it, with Kubernetes' CEL
+// and nothing of Kyverno's. Every expression it would refuse to store is in the
+// error.
 func compile(p *admissionregistrationv1.ValidatingAdmissionPolicy) (validating.Validator, error) {
-	env, err := environmentOnce()
-	if err != nil {
-		return nil, fmt.Errorf("make the CEL environment: %w", err)
-	}
 	// New, not stored: an API server of this version has to accept them.
 	const mode = environment.NewExpressions
 	withAuthorizer := plugincel.OptionalVariableDeclarations{HasAuthorizer: true}
-	compiler := plugincel.NewCompositedCompilerFromTemplate(env)
+	// Its own, although that takes some milliseconds: policies that share one know
+	// each other's variables.
+	compiler, err := plugincel.NewCompositedCompiler(environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()))
+	if err != nil {
+		return nil, fmt.Errorf("make the CEL environment: %w", err)
+	}
 	var errs []error
 	failed := func(field string, result plugincel.CompilationResult) {
 		if result.Error != nil {

@@ -173,8 +173,9 @@ func judged(t testing.TB, r Request, refused []string, says ...string) {
 	t.Helper()
 	var got []string
 	var messages []string
+	verdicts := evaluate(t, r)
 	for _, name := range []string{latest, root, resources, workloadLabels, isvcLabels} {
-		v := evaluate(t, r)[name]
+		v := verdicts[name]
 		assert.NoError(t, v.Err)
 		if !v.Allowed {
 			assert.True(t, v.Matched, name)

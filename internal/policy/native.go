@@ -25,14 +25,18 @@ func (e *NotCarriedOverError) Error() string {
 	return fmt.Sprintf("%s cannot be carried over to a ValidatingAdmissionPolicy: %s", e.Field, e.Reason)
 }
 
-var unknownField = regexp.MustCompile(`unknown field "(spec\.[^"]+)"`)
+var unknownField = regexp.MustCompile(`unknown field "(spec\..+)"`)
 
-// notCarriedOver tells a field of Kyverno's alone from broken YAML.
-func notCarriedOver(err error) error {
-	if m := unknownField.FindStringSubmatch(err.Error()); m != nil {
-		return &NotCarriedOverError{m[1], "the API server knows no such field: remove it"}
+// notCarriedOver tells Kyverno's own fields from mistakes.
+func notCarriedOver(unknown []error) error {
+	errs := make([]error, len(unknown))
+	for i, err := range unknown {
+		errs[i] = err
+		if m := unknownField.FindStringSubmatch(err.Error()); m != nil {
+			errs[i] = &NotCarriedOverError{m[1], "the API server has no such field: remove it"}
+		}
 	}
-	return err
+	return errors.Join(errs...)
 }
 
 // generate makes the native policy and its binding. They carry the defaults the
@@ -83,7 +87,7 @@ func check(v *validatingPolicy) error {
 	}
 	s := &v.Spec
 	if s.FailurePolicy == nil || *s.FailurePolicy != admissionregistrationv1.Fail {
-		wrong("spec.failurePolicy: write Fail, so that what cannot be judged is refused")
+		wrong("spec.failurePolicy is not Fail: write it, so that what cannot be judged is refused")
 	}
 	if !slices.Equal(s.ValidationActions, []admissionregistrationv1.ValidationAction{admissionregistrationv1.Deny}) {
 		wrong("spec.validationActions is %v: write [Deny]; nothing else refuses anything", s.ValidationActions)

@@ -8,17 +8,22 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
+	"sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 )
 
 // TenantLabel is on every namespace the guardrails apply to.
 const TenantLabel = "neuroscale.dev/tenant"
+
+// separator begins another document after something that is not a comment.
+var separator = regexp.MustCompile(`(?m)^[^#\s-][\s\S]*^---`)
 
 const (
 	folder     = "policies"
@@ -129,12 +134,23 @@ type switched struct {
 }
 
 func parse(data []byte) (*Policy, error) {
+	text, err := yaml.YAMLToJSONStrict(data)
+	if err != nil {
+		return nil, err
+	}
+	if separator.Match(data) {
+		return nil, errors.New("more than one document: write a file a policy")
+	}
 	var v validatingPolicy
-	if err := yaml.UnmarshalStrict(data, &v); err != nil {
-		return nil, notCarriedOver(err)
+	unknown, err := json.UnmarshalStrict(text, &v)
+	if err != nil {
+		return nil, err
+	}
+	if len(unknown) > 0 {
+		return nil, notCarriedOver(unknown)
 	}
 	var written map[string]any
-	if err := yaml.Unmarshal(data, &written); err != nil {
+	if err := json.UnmarshalCaseSensitivePreserveInts(text, &written); err != nil {
 		return nil, err
 	}
 	native, binding, err := generate(&v)
