@@ -9,6 +9,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/spf13/cobra"
 
 	"github.com/neuroscale-platform/neuroscale/internal/automation"
@@ -21,27 +22,51 @@ type previewReport struct {
 	Changed bool                   `json:"changed"`
 	Changes automation.Changes     `json:"changes"`
 	Layers  []progress.PhaseChange `json:"layers"`
-	Seconds float64                `json:"seconds"`
+	// Trees are the layers' contents by layer.
+	Trees map[string]treeMove `json:"trees"`
+	// Resources are all that are wanted, changed or not.
+	Resources []wantedResource `json:"resources"`
+	// Base is set if the changes are those since another preview, not since the
+	// last up.
+	Base    bool    `json:"base,omitempty"`
+	Seconds float64 `json:"seconds"`
 }
 
 func (a *app) previewCommand() *cobra.Command {
-	var format string
+	var format, base string
 	cmd := &cobra.Command{
 		Use:   "preview",
 		Short: "Show what `up` would change, layer by layer; needs neither state nor a cluster",
 		Args:  exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			var before *previewReport
+			if base != "" {
+				var err error
+				if before, err = readPreview(base); err != nil {
+					return err
+				}
+			}
 			report, err := a.preview(cmd.Context())
 			if err != nil {
 				return err
 			}
-			if format == "json" {
+			if before != nil {
+				if err := report.since(before); err != nil {
+					return fmt.Errorf("--base %s: %w", base, err)
+				}
+			}
+			switch format {
+			case "json":
 				return writeJSON(a.out, report)
+			case "markdown":
+				_, err := io.WriteString(a.out, report.markdown())
+				return err
 			}
 			return report.print(a.out)
 		},
 	}
-	outputFlag(cmd, &format, "text", "json")
+	cmd.Flags().StringVar(&base, "base", "", "file with the -o json of another preview: show the changes since that one, not since the last up")
+	outputFlag(cmd, &format, "text", "json", "markdown")
 	return cmd
 }
 
@@ -53,13 +78,17 @@ func (a *app) preview(ctx context.Context) (*previewReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan := progress.NewPlan()
-	result, err := stack.Preview(ctx, plan.Observe)
+	plan, wanted := progress.NewPlan(), newInventory()
+	result, err := stack.Preview(ctx, func(e apitype.EngineEvent) {
+		plan.Observe(e)
+		wanted.observe(e)
+	})
 	if err != nil {
 		return nil, err
 	}
 	return &previewReport{
-		Stack: a.stack, Changed: result.Changes.Any(), Changes: result.Changes, Layers: plan.Phases(), Seconds: result.Seconds,
+		Stack: a.stack, Changed: result.Changes.Any(), Changes: result.Changes, Layers: plan.Phases(),
+		Trees: wanted.trees, Resources: wanted.list(), Seconds: result.Seconds,
 	}, nil
 }
 
@@ -89,10 +118,13 @@ func (r *previewReport) print(w io.Writer) error {
 	return nil
 }
 
+// operations are the kinds of change, in the order people read them.
+var operations = []string{"create", "update", "replace", "delete"}
+
 // counts reads like "3 to create, 1 to update, 40 unchanged".
 func counts(c map[string]int) string {
 	var parts []string
-	for _, op := range []string{"create", "update", "replace", "delete"} {
+	for _, op := range operations {
 		if n := c[op]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d to %s", n, op))
 		}
