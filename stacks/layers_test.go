@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"io"
 	"io/fs"
 	"os"
@@ -16,11 +17,13 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"sigs.k8s.io/yaml"
 
 	"github.com/neuroscale-platform/neuroscale/components/argocd"
 	"github.com/neuroscale-platform/neuroscale/components/cluster"
 	"github.com/neuroscale-platform/neuroscale/gitops"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/recorder"
 	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
@@ -167,4 +170,93 @@ func TestTheFirstContentIsWhatTenantsMayMerge(t *testing.T) {
 		assert.Contains(t, argocd.TenantKinds, kind, file)
 		assert.Nil(t, recorder.At(object, "metadata.namespace"), "%s: the Application says where it goes", file)
 	}
+}
+
+// textOf is the value at path of the object kind/name among objects.
+func textOf(t *testing.T, objects []map[string]any, kind, name, path string) string {
+	t.Helper()
+	for _, object := range objects {
+		if object["kind"] == kind && recorder.At(object, "metadata.name") == name {
+			text, ok := recorder.At(object, path).(string)
+			require.Truef(t, ok, "%s %s has no %s", kind, name, path)
+			return text
+		}
+	}
+	require.Failf(t, "not delivered", "%s %s", kind, name)
+	return ""
+}
+
+// amounts are what the containers the platform adds ask for and may use, by name.
+func amounts(t *testing.T, layers map[string][]map[string]any) map[string]config.Resources {
+	t.Helper()
+	queue := func(key string) string {
+		return textOf(t, layers["knative"], "ConfigMap", "config-deployment", "data.queue-sidecar-"+key)
+	}
+	out := map[string]config.Resources{"queue-proxy": {
+		CPU: queue("cpu-request"), Memory: queue("memory-request"),
+		Limits: config.Amounts{CPU: queue("cpu-limit"), Memory: queue("memory-limit")},
+	}}
+	for _, key := range []string{"storageInitializer", "agent", "batcher", "logger"} {
+		var r struct{ CPURequest, CPULimit, MemoryRequest, MemoryLimit string }
+		text := textOf(t, layers["kserve"], "ConfigMap", "inferenceservice-config", "data."+key)
+		require.NoError(t, json.Unmarshal([]byte(text), &r), key)
+		out[key] = config.Resources{CPU: r.CPURequest, Memory: r.MemoryRequest, Limits: config.Amounts{CPU: r.CPULimit, Memory: r.MemoryLimit}}
+	}
+	return out
+}
+
+func atMost(t *testing.T, low, high config.Amounts, message string) {
+	t.Helper()
+	for name, pair := range map[string][2]string{"cpu": {low.CPU, high.CPU}, "memory": {low.Memory, high.Memory}} {
+		a, b := resource.MustParse(pair[0]), resource.MustParse(pair[1])
+		assert.LessOrEqualf(t, a.Cmp(b), 0, "%s: %s %s, %s", message, name, pair[0], pair[1])
+	}
+}
+
+func TestWhatThePlatformAddsToAPodIsWithinATenantsLimits(t *testing.T) {
+	added := amounts(t, delivered(t, realStack(t)))
+	limits := config.Default().Tenants[0].Limits
+	for name, r := range added {
+		atMost(t, limits.Min, config.Amounts{CPU: r.CPU, Memory: r.Memory}, name+" asks for too little")
+		atMost(t, r.Limits, limits.Max, name+" may use too much")
+		// What the configuration holds any tenant's limits to.
+		atMost(t, config.SidecarRequest, config.Amounts{CPU: r.CPU, Memory: r.Memory}, name+" asks for less than config.SidecarRequest")
+		atMost(t, r.Limits, config.InitializerLimit, name+" may use more than config.InitializerLimit")
+	}
+}
+
+func TestTheQuotaHoldsAllEndpointsOneUpdateAndTheExample(t *testing.T) {
+	layers := delivered(t, realStack(t))
+	sidecar, model := amounts(t, layers)["queue-proxy"], config.Default().Serving.DefaultResources
+	quota := config.Default().Tenants[0].Quota
+	var example map[string]any
+	content, err := fs.ReadFile(gitops.FS, "apps/test-app/deployment.yaml")
+	require.NoError(t, err)
+	require.NoError(t, yaml.Unmarshal(content, &example))
+	own := func(path string) string {
+		return recorder.At(example, "spec.template.spec.containers.0.resources."+path).(string)
+	}
+	// A rolling update of a Deployment of one replica has two pods for a while.
+	total := func(a, b, example string) string {
+		sum := resource.MustParse("0")
+		for range quota.InferenceServices + 1 {
+			sum.Add(resource.MustParse(a))
+			sum.Add(resource.MustParse(b))
+		}
+		for range 2 {
+			sum.Add(resource.MustParse(example))
+		}
+		return sum.String()
+	}
+	atMost(t, config.Amounts{
+		CPU: total(model.CPU, sidecar.CPU, own("requests.cpu")), Memory: total(model.Memory, sidecar.Memory, own("requests.memory")),
+	}, quota.Requests, "requests")
+	atMost(t, config.Amounts{
+		CPU:    total(model.Limits.CPU, sidecar.Limits.CPU, own("limits.cpu")),
+		Memory: total(model.Limits.Memory, sidecar.Limits.Memory, own("limits.memory")),
+	}, quota.Limits, "limits")
+	assert.LessOrEqual(t, quota.InferenceServices+1+1, quota.Deployments)
+	assert.LessOrEqual(t, quota.InferenceServices+1+2, quota.Pods)
+	assert.Equal(t, "0", textOf(t, layers["knative"], "ConfigMap", "config-gc", "data.max-non-active-revisions"),
+		"each old revision is a Deployment more")
 }

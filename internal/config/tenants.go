@@ -12,6 +12,16 @@ import (
 // platformRepository is the forge's repository that only the program writes.
 const platformRepository = "platform"
 
+// What the platform adds to the pod of every InferenceService has to be within a
+// tenant's limits, or none of them ever starts.
+var (
+	// SidecarRequest is the smallest request in it: that of Knative's queue-proxy.
+	SidecarRequest = Amounts{CPU: "10m", Memory: "32Mi"}
+	// InitializerLimit is the greatest limit in it: that of KServe's storage
+	// initializer, which fetches the model.
+	InitializerLimit = Amounts{CPU: "1", Memory: "512Mi"}
+)
+
 // Namespaces that are no tenant's: the cluster's own and the platform's.
 var (
 	reservedNamespaces        = []string{"argocd", "forge", "knative-serving", "kourier-system", "kserve", "kyverno"}
@@ -36,6 +46,9 @@ func (v *checker) tenants(tenants []Tenant) {
 		}
 		v.tenantQuota(at, t)
 		v.containerLimits(at+".limits.", t.Limits)
+		if t.Quota.InferenceServices > 0 {
+			v.additions(at+".limits.", t.Limits)
+		}
 	}
 }
 
@@ -99,6 +112,26 @@ func (v *checker) tenantQuota(at string, t Tenant) {
 
 func (v *checker) containerLimits(at string, l ContainerLimits) {
 	v.ascending(at, named{"min", l.Min}, named{"defaultRequest", l.DefaultRequest}, named{"default", l.Default}, named{"max", l.Max})
+}
+
+// additions refuses limits that keep out what the platform adds to the pods of
+// InferenceServices.
+func (v *checker) additions(at string, l ContainerLimits) {
+	for _, bound := range []struct{ field, value, bound, write string }{
+		{"min.cpu", l.Min.CPU, SidecarRequest.CPU, "at most %s, which Knative's queue-proxy asks for"},
+		{"min.memory", l.Min.Memory, SidecarRequest.Memory, "at most %s, which Knative's queue-proxy asks for"},
+		{"max.cpu", l.Max.CPU, InitializerLimit.CPU, "at least %s, which KServe's storage initializer may use"},
+		{"max.memory", l.Max.Memory, InitializerLimit.Memory, "at least %s, which KServe's storage initializer may use"},
+	} {
+		value, err := resource.ParseQuantity(bound.value)
+		if err != nil {
+			continue // refused by containerLimits
+		}
+		over := value.Cmp(resource.MustParse(bound.bound))
+		if strings.HasPrefix(bound.field, "min.") && over > 0 || strings.HasPrefix(bound.field, "max.") && over < 0 {
+			v.refuse(at+bound.field, bound.value, fmt.Sprintf(bound.write, bound.bound)+": no InferenceService would start")
+		}
+	}
 }
 
 type named struct {
