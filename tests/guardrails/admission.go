@@ -17,6 +17,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
+
+	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
 // Mechanism is what of the cluster refuses by a policy.
@@ -89,11 +91,7 @@ func (c *Cluster) Prepare(ctx context.Context, cases []Case) (remove func(contex
 	remove = func(ctx context.Context) error {
 		var problems []error
 		for path := range paths {
-			a, err := c.do(ctx, http.MethodDelete, path+"?gracePeriodSeconds=0&propagationPolicy=Background", "", nil)
-			if err == nil && a.Code != http.StatusOK && a.Code != http.StatusAccepted && a.Code != http.StatusNotFound {
-				err = fmt.Errorf("delete %s: %s", path, a)
-			}
-			problems = append(problems, err)
+			problems = append(problems, c.remove(ctx, path))
 		}
 		return errors.Join(problems...)
 	}
@@ -107,6 +105,24 @@ func (c *Cluster) Prepare(ctx context.Context, cases []Case) (remove func(contex
 		}
 	}
 	return remove, nil
+}
+
+// remove deletes an object and waits until it is gone.
+func (c *Cluster) remove(ctx context.Context, path string) error {
+	code, message, err := c.ask(ctx, http.MethodDelete, path+"?gracePeriodSeconds=0&propagationPolicy=Background", "", nil)
+	if err == nil && code >= 300 && code != http.StatusNotFound {
+		err = fmt.Errorf("delete %s: HTTP %d: %s", path, code, message)
+	}
+	if err != nil {
+		return err
+	}
+	return rig.Poll(ctx, 20*time.Second, 100*time.Millisecond, func(ctx context.Context) (string, error) {
+		code, _, err := c.ask(ctx, http.MethodGet, path, "", nil)
+		if err == nil && code != http.StatusNotFound {
+			return path + " is still there", nil
+		}
+		return "", err
+	})
 }
 
 func (c *Cluster) apply(ctx context.Context, path string, o object, more string) (Answer, error) {
@@ -172,38 +188,56 @@ func (c *Cluster) Debug(ctx context.Context, namespace, pod string, container ma
 }
 
 func (c *Cluster) do(ctx context.Context, method, path, contentType string, body []byte) (Answer, error) {
-	request, err := http.NewRequestWithContext(ctx, method, c.server+path, bytes.NewReader(body))
+	start := time.Now()
+	code, text, err := c.ask(ctx, method, path, contentType, body)
 	if err != nil {
 		return Answer{}, err
+	}
+	a := Answer{Verdict: Admit, Code: code, Took: time.Since(start)}
+	if code < 300 {
+		return a, nil
+	}
+	var status metav1.Status
+	if json.Unmarshal([]byte(text), &status) != nil || status.Message == "" {
+		status.Message = text
+	}
+	a.Message = status.Message
+	if a.Verdict, a.Mechanism, err = classify(code, &status); err != nil {
+		return Answer{}, fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	return a, nil
+}
+
+func (c *Cluster) ask(ctx context.Context, method, path, contentType string, body []byte) (code int, text string, err error) {
+	request, err := http.NewRequestWithContext(ctx, method, c.server+path, bytes.NewReader(body))
+	if err != nil {
+		return 0, "", err
 	}
 	request.Header.Set("Accept", "application/json")
 	if contentType != "" {
 		request.Header.Set("Content-Type", contentType)
 	}
-	start := time.Now()
 	response, err := c.http.Do(request)
 	if err != nil {
-		return Answer{}, err
+		return 0, "", err
 	}
 	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
+	raw, err := io.ReadAll(response.Body)
 	if err != nil {
-		return Answer{}, fmt.Errorf("%s %s: %w", method, path, err)
+		return 0, "", fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	took := time.Since(start)
-	a := Answer{Verdict: Admit, Code: response.StatusCode, Took: took}
-	if response.StatusCode < 300 {
-		return a, nil
+	return response.StatusCode, string(raw), nil
+}
+
+// KyvernoAnswers says whether Kyverno judges what is admitted: only it refuses a
+// ConfigMap of the policy's name in the namespace for canaries.
+func (c *Cluster) KyvernoAnswers(ctx context.Context, namespace, policy string) (bool, error) {
+	body, err := yaml.Marshal(object{"apiVersion": "v1", "kind": "ConfigMap", "metadata": object{"name": policy, "namespace": namespace}})
+	if err != nil {
+		return false, err
 	}
-	var status metav1.Status
-	if json.Unmarshal(text, &status) != nil || status.Message == "" {
-		status.Message = string(text)
-	}
-	a.Message = status.Message
-	if a.Verdict, a.Mechanism, err = classify(response.StatusCode, &status); err != nil {
-		return Answer{}, fmt.Errorf("%s %s: %w", method, path, err)
-	}
-	return a, nil
+	code, text, err := c.ask(ctx, http.MethodPost, collection("v1", "ConfigMap", namespace)+"?"+dryRun, "application/yaml", body)
+	return err == nil && code >= 400 && strings.Contains(text, "Policy "+policy+" failed"), err
 }
 
 var (

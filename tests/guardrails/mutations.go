@@ -352,12 +352,12 @@ func otherContainerMutations() []mutation {
 		{name: "native-sidecar", says: "a good init container keeps running", want: Admit, fits: pods, change: another("initContainers", native(unchanged)), deep: true},
 		{name: "native-sidecar-tag-missing", says: "the image of an init container that keeps running has no tag", want: PinnedImages, fits: pods, change: another("initContainers", native(floating)), deep: true},
 		{name: "native-sidecar-root", says: "an init container that keeps running may be root", want: NonRoot, fits: pods, change: another("initContainers", native(root)), deep: true},
-		{name: "ephemeral-tag-missing", says: "the image of an ephemeral container has no tag", want: PinnedImages, fits: named("pod", "deployment", "inferenceservice-model"),
+		{name: "ephemeral-tag-missing", says: "the image of an ephemeral container has no tag", want: PinnedImages, fits: named("pod", "deployment"),
 			change: func(t *target) { t.add("ephemeralContainers", debugger(floating)) }},
 		{name: "image-volume-tag-latest", says: "the tag of an image that is a volume is latest", want: PinnedImages, fits: named("pod", "deployment"), change: func(t *target) {
 			t.pod()["volumes"] = []any{object{"name": "data", "image": object{"reference": "registry.test/data:latest"}}}
 		}},
-		{name: "ephemeral-root", says: "an ephemeral container may be root", want: NonRoot, fits: named("pod", "deployment", "inferenceservice-model"),
+		{name: "ephemeral-root", says: "an ephemeral container may be root", want: NonRoot, fits: named("pod", "deployment"),
 			change: func(t *target) { t.add("ephemeralContainers", debugger(root)) }},
 	}
 }
@@ -388,6 +388,9 @@ func invalidMutations() []mutation {
 		{name: "label-number", says: "the label cost-center is a number", want: Schema, change: label("cost-center", int64(1234)), deep: true},
 		{name: "label-boolean", says: "the label owner is a boolean", want: Schema, change: label("owner", true), deep: true},
 		{name: "unknown-field", says: "a field of the container is misspelt", want: Schema, change: container(func(c object) { c["imagePullPolcy"] = "Always" })},
+		{name: "ephemeral", says: "an ephemeral container is where there can be none", want: Schema, fits: named("inferenceservice-model"), change: func(t *target) {
+			t.add("ephemeralContainers", debugger(unchanged))
+		}},
 		{name: "containers-not-a-list", says: "the containers are one, not a list", want: Schema, fits: both, change: func(t *target) {
 			t.pod()["containers"] = goodContainer("main")
 		}},

@@ -1,0 +1,719 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/clientcmd"
+
+	guards "github.com/neuroscale-platform/neuroscale/components/guardrails"
+	"github.com/neuroscale-platform/neuroscale/tests/guardrails"
+	"github.com/neuroscale-platform/neuroscale/tests/rig"
+)
+
+const (
+	kyvernoNamespace = "kyverno"
+	// kyvernoAnswers is a policy that only Kyverno has.
+	kyvernoAnswers = "kyverno-answers"
+	// strangers is a namespace that is no tenant's.
+	strangers = "kube-public"
+)
+
+var (
+	nativePolicies  = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicies"}
+	nativeBindings  = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicybindings"}
+	kyvernoPolicies = schema.GroupVersionResource{Group: "policies.kyverno.io", Version: "v1", Resource: "validatingpolicies"}
+	policyReports   = schema.GroupVersionResource{Group: "wgpolicyk8s.io", Version: "v1alpha2", Resource: "policyreports"}
+)
+
+// probes are, for each policy, a case that only it refuses.
+var probes = []string{
+	"deployment/owner-dropped", "inferenceservice-model/owner-dropped", "deployment/limits-missing",
+	"deployment/tag-latest", "inferenceservice-model/nonroot-missing",
+}
+
+// gate is what the steps about guardrails share.
+type gate struct {
+	*guardrails.Cluster
+	cases []guardrails.Case
+}
+
+func (s *suite) gate(t *testing.T) *gate {
+	t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", rig.Lookup(s.env, "KUBECONFIG"))
+	require.NoError(t, err)
+	config.Timeout = 20 * time.Second
+	cluster, err := guardrails.NewCluster(config)
+	require.NoError(t, err)
+	cases, err := guardrails.Cases(guardrails.Namespaces{Tenant: tenants, Other: strangers})
+	require.NoError(t, err)
+	return &gate{cluster, cases}
+}
+
+// prepare makes the objects that the corpus changes, until the end of the test.
+func (g *gate) prepare(ctx context.Context, t *testing.T) {
+	t.Helper()
+	remove, err := g.Prepare(ctx, g.cases)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, remove(context.WithoutCancel(ctx))) })
+}
+
+func (g *gate) find(t *testing.T, id string) guardrails.Case {
+	t.Helper()
+	i := slices.IndexFunc(g.cases, func(c guardrails.Case) bool { return c.ID == id })
+	require.GreaterOrEqual(t, i, 0, "the corpus has no case %s", id)
+	return g.cases[i]
+}
+
+// awaitMechanism waits until every policy's probe is refused by the mechanism.
+func (g *gate) awaitMechanism(ctx context.Context, t *testing.T, limit time.Duration, by guardrails.Mechanism) {
+	t.Helper()
+	require.NoError(t, rig.Poll(ctx, limit, often, func(ctx context.Context) (string, error) {
+		for _, id := range probes {
+			c := g.find(t, id)
+			a, err := g.Submit(ctx, c)
+			if err != nil {
+				return "", err
+			}
+			if a.Verdict != c.Want || a.Mechanism != by {
+				return fmt.Sprintf("%s is not refused by the %s policy: %s", id, by, a), nil
+			}
+		}
+		return "", nil
+	}))
+}
+
+// requireVerdicts submits the whole corpus and compares.
+func (g *gate) requireVerdicts(ctx context.Context, t *testing.T, place guardrails.Place, by guardrails.Mechanism) {
+	t.Helper()
+	start := time.Now()
+	answers, err := g.SubmitAll(ctx, g.cases)
+	took := time.Since(start)
+	require.NoError(t, err)
+	verdicts, details := make([]guardrails.Verdict, len(answers)), make([]string, len(answers))
+	refused, slowest := map[guardrails.Mechanism]int{}, 0
+	for i, a := range answers {
+		verdicts[i], details[i] = a.Verdict, a.Message
+		if a.Verdict.ByPolicy() {
+			refused[a.Mechanism]++
+			assert.Equal(t, by, a.Mechanism, "%s: %s", g.cases[i].ID, a)
+		}
+		if a.Took > answers[slowest].Took {
+			slowest = i
+		}
+	}
+	t.Logf("%s: %d manifests in %s, refused by policies: %v; the slowest was %s with %s", place, len(answers),
+		took.Round(time.Millisecond), refused, g.cases[slowest].ID, answers[slowest].Took.Round(time.Millisecond))
+	assert.Greater(t, refused[by], 200)
+	if wrong := guardrails.Compare(place, g.cases, verdicts, details); len(wrong) > 0 {
+		t.Errorf("%d disagreements:\n%s", len(wrong), strings.Join(wrong, "\n"))
+	}
+}
+
+// guardrailsAgree compares what admission says about the corpus with what guard
+// says, with both lines and with Kyverno alone.
+func (s *suite) guardrailsAgree(t *testing.T) {
+	ctx := within(t, 3*time.Minute)
+	g := s.gate(t)
+	g.prepare(ctx, t)
+	t.Run("as the platform runs", func(t *testing.T) {
+		g.awaitMechanism(ctx, t, 10*time.Second, guardrails.ByNative)
+		g.requireVerdicts(ctx, t, guardrails.Platform, guardrails.ByNative)
+	})
+	t.Run("without the native policies", func(t *testing.T) {
+		s.awaitKyverno(ctx, t, g, 30*time.Second)
+		s.withoutNativePolicies(ctx, t, g)
+		g.requireVerdicts(ctx, t, guardrails.Kyverno, guardrails.ByKyverno)
+	})
+}
+
+// pause keeps Argo CD from healing an Application until the end of the test.
+func (s *suite) pause(ctx context.Context, t *testing.T, name string) {
+	t.Helper()
+	app, err := s.cluster.Get(ctx, rig.Applications, argocd, name)
+	require.NoError(t, err)
+	require.NotNil(t, app, "there is no Application %s", name)
+	automated, found, err := unstructured.NestedMap(app.Object, "spec", "syncPolicy", "automated")
+	require.NoError(t, err)
+	require.True(t, found, "Application %s is not synced automatically", name)
+	before, err := json.Marshal(automated)
+	require.NoError(t, err)
+	set := func(ctx context.Context, value string) error {
+		return s.cluster.Patch(ctx, rig.Applications, argocd, name, `{"spec":{"syncPolicy":{"automated":`+value+`}}}`)
+	}
+	t.Cleanup(func() { assert.NoError(t, set(context.WithoutCancel(ctx), string(before))) })
+	require.NoError(t, set(ctx, "null"))
+}
+
+// withoutNativePolicies takes the bindings of the native policies away until the
+// end of the test, and waits until nothing is refused by them.
+func (s *suite) withoutNativePolicies(ctx context.Context, t *testing.T, g *gate) {
+	t.Helper()
+	// Cleanups run last first: heal again, then wait for that.
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(ctx)
+		g.awaitMechanism(ctx, t, 60*time.Second, guardrails.ByNative)
+		require.NoError(t, s.awaitSynced(ctx, guards.AdmissionLayer, ""))
+	})
+	s.pause(ctx, t, guards.AdmissionLayer)
+	require.NoError(t, rig.Poll(ctx, 20*time.Second, often, func(ctx context.Context) (string, error) {
+		left := 0
+		for _, name := range guardrails.Policies() {
+			b, err := s.cluster.Get(ctx, nativeBindings, "", name)
+			if err != nil {
+				return "", err
+			}
+			if b == nil {
+				continue
+			}
+			left++
+			if err := s.cluster.Delete(ctx, nativeBindings, "", name); err != nil {
+				return "", err
+			}
+		}
+		if left > 0 {
+			return fmt.Sprintf("%d bindings were still there", left), nil
+		}
+		return "", nil
+	}))
+	g.awaitMechanism(ctx, t, 20*time.Second, guardrails.ByKyverno)
+}
+
+func (s *suite) awaitKyverno(ctx context.Context, t *testing.T, g *gate, limit time.Duration) {
+	t.Helper()
+	start := time.Now()
+	require.NoError(t, rig.Poll(ctx, limit, often, func(ctx context.Context) (string, error) {
+		answers, err := g.KyvernoAnswers(ctx, guards.CanaryNamespace, kyvernoAnswers)
+		if err == nil && !answers {
+			return "Kyverno does not refuse its canary", nil
+		}
+		return "", err
+	}))
+	t.Logf("Kyverno answered after %s", time.Since(start).Round(100*time.Millisecond))
+}
+
+// guardrailsHoldWithoutKyverno ends Kyverno by SIGKILL, so that its webhooks stay
+// behind, and keeps it away. It is on its way back when this returns.
+func (s *suite) guardrailsHoldWithoutKyverno(t *testing.T) {
+	ctx := within(t, 3*time.Minute)
+	g := s.gate(t)
+	g.prepare(ctx, t)
+	s.awaitKyverno(ctx, t, g, 30*time.Second)
+	s.killKyverno(ctx, t)
+
+	webhooks, err := s.cluster.Get(ctx, rig.ValidatingWebhooks, "", "kyverno-resource-validating-webhook-cfg")
+	require.NoError(t, err)
+	require.NotNil(t, webhooks, "Kyverno's webhooks went with it: it was not killed")
+	list, _, err := unstructured.NestedSlice(webhooks.Object, "webhooks")
+	require.NoError(t, err)
+	require.NotEmpty(t, list, "Kyverno's webhooks went with it: it was not killed")
+	answers, err := g.KyvernoAnswers(ctx, guards.CanaryNamespace, kyvernoAnswers)
+	require.NoError(t, err)
+	require.False(t, answers, "Kyverno still answers")
+
+	t.Run("nobody waits for it", func(t *testing.T) { s.nobodyWaits(ctx, t, g) })
+	t.Run("the native policies say the same", func(t *testing.T) {
+		g.requireVerdicts(ctx, t, guardrails.Native, guardrails.ByNative)
+	})
+}
+
+// nobodyWaits demands that each answer comes at once: a webhook that is waited for
+// takes two seconds.
+func (s *suite) nobodyWaits(ctx context.Context, t *testing.T, g *gate) {
+	const limit = 1500 * time.Millisecond
+	want := func(what string, verdict guardrails.Verdict, ask func() (guardrails.Answer, error)) {
+		a, err := ask()
+		require.NoError(t, err, what)
+		assert.Equal(t, verdict, a.Verdict, "%s: %s", what, a)
+		assert.Less(t, a.Took, limit, what)
+		t.Logf("%s: %s after %s", what, a.Verdict, a.Took.Round(time.Millisecond))
+	}
+	for _, id := range append(slices.Clone(probes), "inferenceservice-model/good", "pod/good", "deployment/good", "cronjob/good") {
+		c := g.find(t, id)
+		want(id, c.Want, func() (guardrails.Answer, error) { return g.Submit(ctx, c) })
+	}
+	for _, namespace := range []string{strangers, argocd, "kube-system", kyvernoNamespace, "kserve"} {
+		for _, shape := range []string{"deployment", "inferenceservice-model"} {
+			o := guardrails.Base(shape, namespace)
+			delete(o["metadata"].(map[string]any), "labels")
+			want("an unlabelled "+shape+" in "+namespace, guardrails.Admit, func() (guardrails.Answer, error) { return g.Create(ctx, namespace, o) })
+		}
+	}
+}
+
+// killKyverno stops all processes of Kyverno where they are, tells Kubernetes
+// that there shall be none, and ends them by SIGKILL: they get no chance to
+// remove their webhooks, and none comes after them. At the end of the test it is
+// wanted again.
+func (s *suite) killKyverno(ctx context.Context, t *testing.T) {
+	t.Helper()
+	pods, err := s.cluster.List(ctx, rig.Pods, kyvernoNamespace)
+	require.NoError(t, err)
+	require.NotEmpty(t, pods, "Kyverno does not run")
+	processes, err := processesOf(pods)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(processes), len(pods), "no process was found for some of Kyverno's pods")
+	signal := func(sig os.Signal) {
+		for _, p := range processes {
+			if err := p.Signal(sig); !errors.Is(err, os.ErrProcessDone) {
+				assert.NoError(t, err)
+			}
+		}
+	}
+
+	s.pause(ctx, t, guards.KyvernoLayer)
+	deployments, err := s.cluster.List(ctx, rig.Deployments, kyvernoNamespace)
+	require.NoError(t, err)
+	require.NotEmpty(t, deployments)
+	scale := func(ctx context.Context, d *unstructured.Unstructured, replicas int64) error {
+		return s.cluster.Patch(ctx, rig.Deployments, kyvernoNamespace, d.GetName(), fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicas))
+	}
+	t.Cleanup(func() {
+		// Were one left that only stopped, it would hang for ever.
+		signal(syscall.SIGKILL)
+		for i := range deployments {
+			assert.NoError(t, scale(context.WithoutCancel(ctx), &deployments[i], rig.Number(&deployments[i], "spec", "replicas")))
+		}
+	})
+	signal(syscall.SIGSTOP)
+	for i := range deployments {
+		require.Positive(t, rig.Number(&deployments[i], "spec", "replicas"))
+		require.NoError(t, scale(ctx, &deployments[i], 0))
+	}
+	start := time.Now()
+	require.NoError(t, rig.Poll(ctx, 20*time.Second, often, func(ctx context.Context) (string, error) {
+		pods, err := s.cluster.List(ctx, rig.Pods, kyvernoNamespace)
+		for i := range pods {
+			if pods[i].GetDeletionTimestamp() == nil {
+				return "pod " + pods[i].GetName() + " would be started again", err
+			}
+		}
+		return "", err
+	}))
+	signal(syscall.SIGKILL)
+	require.NoError(t, rig.Poll(ctx, 40*time.Second, often, func(ctx context.Context) (string, error) {
+		pods, err := s.cluster.List(ctx, rig.Pods, kyvernoNamespace)
+		if len(pods) > 0 {
+			return fmt.Sprintf("%d pods of Kyverno are still there", len(pods)), err
+		}
+		return "", err
+	}))
+	t.Logf("%d processes of %d pods were killed, the pods were gone after %s", len(processes), len(pods), time.Since(start).Round(100*time.Millisecond))
+}
+
+// processesOf are the containers' processes of pods. A pod's containers, but not
+// its sandbox, have files of the kubelet's folder for the pod mounted.
+func processesOf(pods []unstructured.Unstructured) ([]*os.Process, error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, fmt.Errorf("list processes: %w", err)
+	}
+	var found []*os.Process
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		// Processes end while they are looked at: what cannot be read is gone.
+		mounts, err := os.ReadFile(filepath.Join("/proc", e.Name(), "mountinfo"))
+		if err != nil {
+			continue
+		}
+		inPod := func(pod unstructured.Unstructured) bool {
+			// The kubelet itself sees the folders of all pods as they are in its own.
+			return strings.Contains(string(mounts), "/pods/"+string(pod.GetUID())+"/etc-hosts /etc/hosts ")
+		}
+		if slices.ContainsFunc(pods, inPod) {
+			p, err := os.FindProcess(pid)
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, p)
+		}
+	}
+	return found, nil
+}
+
+// kyvernoComesBack waits until Kyverno judges and reports again.
+func (s *suite) kyvernoComesBack(t *testing.T) {
+	ctx := within(t, 2*time.Minute)
+	s.awaitKyverno(ctx, t, s.gate(t), 90*time.Second)
+	for _, name := range []string{guards.KyvernoLayer, guards.PoliciesLayer, guards.AdmissionLayer} {
+		require.NoError(t, s.awaitSynced(ctx, name, ""))
+	}
+	for _, name := range guardrails.Policies() {
+		require.NoError(t, s.awaitPolicy(ctx, name, ""))
+	}
+}
+
+// awaitPolicy waits until a policy of Kyverno is ready, and not the one with the
+// given UID.
+func (s *suite) awaitPolicy(ctx context.Context, name, not string) error {
+	err := rig.Poll(ctx, 40*time.Second, often, func(ctx context.Context) (string, error) {
+		p, err := s.cluster.Get(ctx, kyvernoPolicies, "", name)
+		if err != nil || p == nil {
+			return "it is not there", err
+		}
+		if string(p.GetUID()) == not {
+			return "it is still the old one", nil
+		}
+		if ready, _, _ := unstructured.NestedBool(p.Object, "status", "conditionStatus", "ready"); !ready {
+			conditions, _, _ := unstructured.NestedSlice(p.Object, "status", "conditionStatus", "conditions")
+			return fmt.Sprintf("it is not ready: %v", conditions), nil
+		}
+		return "", nil
+	})
+	if err != nil {
+		return fmt.Errorf("policy %s of Kyverno: %w", name, err)
+	}
+	return nil
+}
+
+// debugContainersAreJudged adds what `kubectl debug` would to pods that run.
+func (s *suite) debugContainersAreJudged(t *testing.T) {
+	ctx := within(t, time.Minute)
+	g := s.gate(t)
+	pods, err := s.cluster.List(ctx, rig.Pods, tenants)
+	require.NoError(t, err)
+	for what, label := range map[string][2]string{
+		"a Deployment's pod": {"app", "nginx-test"},
+		"an endpoint's pod":  {"serving.kserve.io/inferenceservice", example},
+	} {
+		t.Run(what, func(t *testing.T) {
+			i := slices.IndexFunc(pods, func(p unstructured.Unstructured) bool {
+				return p.GetLabels()[label[0]] == label[1] && rig.Text(&p, "status", "phase") == "Running" && p.GetDeletionTimestamp() == nil
+			})
+			require.GreaterOrEqual(t, i, 0, "no pod with %s=%s runs", label[0], label[1])
+			verdicts := map[guardrails.Verdict]int{}
+			for _, c := range g.cases {
+				if c.Operation != guardrails.Debug {
+					continue
+				}
+				spec := c.Read()[0].Object["spec"].(map[string]any)
+				a, err := g.Debug(ctx, tenants, pods[i].GetName(), spec["ephemeralContainers"].([]any)[0].(map[string]any))
+				require.NoError(t, err, c.ID)
+				assert.Equal(t, c.Want, a.Verdict, "%s: %s", c.ID, a)
+				verdicts[a.Verdict]++
+			}
+			assert.Len(t, verdicts, 3, "%v", verdicts)
+		})
+	}
+}
+
+// freshEndpointPasses applies an InferenceService as a person does, and looks
+// whether something refused what KServe and Knative make of it.
+func (s *suite) freshEndpointPasses(t *testing.T) {
+	const fresh = "fresh-iris"
+	ctx := within(t, 3*time.Minute)
+	from, err := os.ReadFile(filepath.Join(s.checkout, "gitops", "apps", example, "inference-service.yaml"))
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "inference-service.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(strings.ReplaceAll(string(from), example, fresh)), 0o600))
+	start := time.Now().Truncate(time.Second)
+	t.Cleanup(func() { s.removeEndpoint(context.WithoutCancel(ctx), t, fresh) })
+	succeed(ctx, t, rig.Command{Path: s.tool("kubectl"), Args: []string{"apply", "-n", tenants, "-f", file}, Env: s.env})
+	require.NoError(t, rig.Poll(ctx, 90*time.Second, often, func(ctx context.Context) (string, error) {
+		service, err := s.cluster.Get(ctx, rig.InferenceServices, tenants, fresh)
+		if err == nil && rig.Condition(service, "Ready") != "True" {
+			conditions, _, _ := unstructured.NestedSlice(service.Object, "status", "conditions")
+			return fmt.Sprintf("it is not ready: %v", conditions), nil
+		}
+		return "", err
+	}))
+	t.Logf("%s was ready after %s", fresh, time.Since(start).Round(time.Second))
+
+	pods, err := s.cluster.List(ctx, rig.Pods, tenants)
+	require.NoError(t, err)
+	made := 0
+	for i := range pods {
+		if labels := pods[i].GetLabels(); labels["serving.kserve.io/inferenceservice"] == fresh {
+			made++
+			assert.NotEmpty(t, labels["owner"], "the endpoint's pod has no owner")
+			assert.NotEmpty(t, labels["cost-center"], "the endpoint's pod has no cost center")
+		}
+	}
+	assert.Positive(t, made)
+	events, err := s.cluster.List(ctx, rig.Events, tenants)
+	require.NoError(t, err)
+	for i := range events {
+		e := &events[i]
+		if !e.GetCreationTimestamp().Time.Before(start) && refusal(e) {
+			t.Errorf("%s %s: %s %s", rig.Text(e, "involvedObject", "kind"), rig.Text(e, "involvedObject", "name"), rig.Text(e, "reason"), rig.Text(e, "message"))
+		}
+	}
+}
+
+// refusal is an event about something that was not let in.
+func refusal(e *unstructured.Unstructured) bool {
+	message := rig.Text(e, "message")
+	return rig.Text(e, "reason") == "FailedCreate" || strings.Contains(message, "denied the request") || strings.Contains(message, "ValidatingAdmissionPolicy")
+}
+
+// removeEndpoint deletes an InferenceService and waits for its pods to go: they
+// count against the tenant's quota.
+func (s *suite) removeEndpoint(ctx context.Context, t *testing.T, name string) {
+	t.Helper()
+	if service, err := s.cluster.Get(ctx, rig.InferenceServices, tenants, name); err == nil && service == nil {
+		return
+	}
+	require.NoError(t, s.cluster.Delete(ctx, rig.InferenceServices, tenants, name))
+	require.NoError(t, rig.Poll(ctx, time.Minute, often, func(ctx context.Context) (string, error) {
+		pods, err := s.cluster.List(ctx, rig.Pods, tenants)
+		for i := range pods {
+			if pods[i].GetLabels()["serving.kserve.io/inferenceservice"] == name && pods[i].GetDeletionTimestamp() == nil {
+				return "pod " + pods[i].GetName() + " is still there", err
+			}
+		}
+		return "", err
+	}))
+}
+
+// tool is the path of a program in the node's own environment.
+func (s *suite) tool(name string) string {
+	for _, dir := range filepath.SplitList(rig.Lookup(s.env, "PATH")) {
+		if candidate := filepath.Join(dir, name); isFile(candidate) {
+			return candidate
+		}
+	}
+	return name
+}
+
+// guardrailsHaveNoHole offers a bad Pod all the time while policies are deleted,
+// changed and made again.
+func (s *suite) guardrailsHaveNoHole(t *testing.T) {
+	ctx := within(t, 2*time.Minute)
+	g := s.gate(t)
+	s.awaitKyverno(ctx, t, g, 30*time.Second)
+	g.awaitMechanism(ctx, t, 10*time.Second, guardrails.ByNative)
+	bad := g.find(t, "pod/tag-latest")
+	name := string(bad.Want)
+
+	watch := g.offer(ctx, bad)
+	defer watch.stop()
+	for _, disturbance := range []struct {
+		name string
+		do   func(context.Context, *testing.T)
+	}{
+		{"the native policy is deleted", func(ctx context.Context, t *testing.T) { s.recreate(ctx, t, nativePolicies, name) }},
+		{"its binding is deleted", func(ctx context.Context, t *testing.T) { s.recreate(ctx, t, nativeBindings, name) }},
+		{"the native policy is changed", func(ctx context.Context, t *testing.T) { s.reword(ctx, t, name) }},
+		{"Kyverno's policy is deleted", func(ctx context.Context, t *testing.T) {
+			s.recreate(ctx, t, kyvernoPolicies, name)
+			require.NoError(t, s.awaitPolicy(ctx, name, ""))
+		}},
+	} {
+		t.Run(disturbance.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+			defer cancel()
+			before, start := watch.answers(), time.Now()
+			disturbance.do(ctx, t)
+			g.awaitMechanism(ctx, t, 10*time.Second, guardrails.ByNative)
+			s.awaitKyverno(ctx, t, g, 10*time.Second)
+			t.Logf("it was back after %s, %d answers meanwhile", time.Since(start).Round(10*time.Millisecond), watch.answers()-before)
+		})
+	}
+	watch.stop()
+	t.Logf("%d answers: %v", watch.answers(), watch.said)
+	assert.Greater(t, watch.answers(), 100)
+	assert.Empty(t, watch.problems)
+	for said := range watch.said {
+		assert.NotContains(t, said, string(guardrails.Admit))
+		assert.Contains(t, said, name)
+	}
+}
+
+// recreate deletes an object and waits until Argo CD has made it again.
+func (s *suite) recreate(ctx context.Context, t *testing.T, r schema.GroupVersionResource, name string) {
+	t.Helper()
+	before, err := s.cluster.Get(ctx, r, "", name)
+	require.NoError(t, err)
+	require.NotNil(t, before, "%s %s is not there", r.Resource, name)
+	require.NoError(t, s.cluster.Delete(ctx, r, "", name))
+	require.NoError(t, rig.Poll(ctx, 20*time.Second, often, func(ctx context.Context) (string, error) {
+		o, err := s.cluster.Get(ctx, r, "", name)
+		if err != nil || o == nil {
+			return "it is not there", err
+		}
+		if o.GetUID() == before.GetUID() {
+			return "it is still the old one", nil
+		}
+		return "", nil
+	}), "%s %s", r.Resource, name)
+}
+
+// reword changes what a native policy says and waits until Argo CD has changed it
+// back.
+func (s *suite) reword(ctx context.Context, t *testing.T, name string) {
+	t.Helper()
+	const another = "another message"
+	message := func(ctx context.Context) (string, []any) {
+		o, err := s.cluster.Get(ctx, nativePolicies, "", name)
+		require.NoError(t, err)
+		require.NotNil(t, o)
+		all, _, err := unstructured.NestedSlice(o.Object, "spec", "validations")
+		require.NoError(t, err)
+		require.NotEmpty(t, all)
+		text, _ := all[0].(map[string]any)["message"].(string)
+		return text, all
+	}
+	before, validations := message(ctx)
+	validations[0].(map[string]any)["message"] = another
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"annotations": map[string]any{"example.test/changed": "true"}},
+		"spec":     map[string]any{"validations": validations},
+	})
+	require.NoError(t, err)
+	require.NoError(t, s.cluster.Patch(ctx, nativePolicies, "", name, string(patch)))
+	require.NoError(t, rig.Poll(ctx, 20*time.Second, often, func(ctx context.Context) (string, error) {
+		if now, _ := message(ctx); now != before {
+			return "it still says: " + now, nil
+		}
+		return "", nil
+	}))
+	require.NoError(t, s.cluster.Patch(ctx, nativePolicies, "", name, `{"metadata":{"annotations":{"example.test/changed":null}}}`))
+}
+
+// watch offers one case again and again and counts what is said.
+type watch struct {
+	cancel  context.CancelFunc
+	workers sync.WaitGroup
+
+	mu       sync.Mutex
+	said     map[string]int
+	problems []string
+}
+
+// offer starts a watch with about a hundred requests a second.
+func (g *gate) offer(ctx context.Context, c guardrails.Case) *watch {
+	const parallel, pace = 4, 40 * time.Millisecond
+	ctx, cancel := context.WithCancel(ctx)
+	w := &watch{cancel: cancel, said: map[string]int{}}
+	for range parallel {
+		w.workers.Go(func() {
+			ticker := time.NewTicker(pace)
+			defer ticker.Stop()
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-ticker.C:
+				}
+				a, err := g.Submit(ctx, c)
+				if ctx.Err() != nil {
+					return
+				}
+				w.count(a, err)
+			}
+		})
+	}
+	return w
+}
+
+func (w *watch) count(a guardrails.Answer, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err != nil {
+		w.problems = append(w.problems, err.Error())
+		return
+	}
+	w.said[strings.TrimSpace(string(a.Mechanism)+" "+string(a.Verdict))]++
+}
+
+func (w *watch) answers() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := len(w.problems)
+	for _, count := range w.said {
+		n += count
+	}
+	return n
+}
+
+// stop ends the watch; what it saw may be read then.
+func (w *watch) stop() {
+	w.cancel()
+	w.workers.Wait()
+}
+
+// reportsStay demands that Kyverno's policies are ready and report about a
+// tenant's workload, also after one of them or a native one was made again.
+func (s *suite) reportsStay(t *testing.T) {
+	ctx := within(t, 3*time.Minute)
+	for _, name := range guardrails.Policies() {
+		require.NoError(t, s.awaitPolicy(ctx, name, ""))
+	}
+	expected := slices.DeleteFunc(guardrails.Policies(), func(name string) bool { return name == string(guardrails.ServiceLabels) })
+	workload := s.deployment(ctx, t, tenants, "nginx-test")
+	s.awaitReport(ctx, t, workload, expected, time.Time{})
+	name := string(guardrails.NonRoot)
+	for _, made := range []struct {
+		name     string
+		resource schema.GroupVersionResource
+	}{
+		{"after the native policy was made again", nativePolicies},
+		{"after Kyverno's policy was made again", kyvernoPolicies},
+	} {
+		t.Run(made.name, func(t *testing.T) {
+			since := time.Time{}
+			if made.resource == kyvernoPolicies {
+				// Its results are made again with it; the native policy has none.
+				since = time.Now().Truncate(time.Second)
+			}
+			s.recreate(ctx, t, made.resource, name)
+			require.NoError(t, s.awaitPolicy(ctx, name, ""))
+			s.awaitReport(ctx, t, workload, []string{name}, since)
+			s.awaitReport(ctx, t, workload, expected, time.Time{})
+		})
+	}
+	for _, layer := range []string{guards.AdmissionLayer, guards.PoliciesLayer} {
+		require.NoError(t, s.awaitSynced(ctx, layer, ""))
+	}
+}
+
+// awaitReport waits until a report on the object has a pass of every policy, not
+// older than since.
+func (s *suite) awaitReport(ctx context.Context, t *testing.T, o *unstructured.Unstructured, policies []string, since time.Time) {
+	t.Helper()
+	start := time.Now()
+	require.NoError(t, rig.Poll(ctx, 60*time.Second, often, func(ctx context.Context) (string, error) {
+		reports, err := s.cluster.List(ctx, policyReports, o.GetNamespace())
+		if err != nil {
+			return "", err
+		}
+		passed := map[string]bool{}
+		for i := range reports {
+			if rig.Text(&reports[i], "scope", "kind") != o.GetKind() || rig.Text(&reports[i], "scope", "name") != o.GetName() {
+				continue
+			}
+			results, _, _ := unstructured.NestedSlice(reports[i].Object, "results")
+			for _, entry := range results {
+				result, _ := entry.(map[string]any)
+				seconds, _, _ := unstructured.NestedInt64(result, "timestamp", "seconds")
+				policy, _ := result["policy"].(string)
+				passed[policy] = passed[policy] || result["result"] == "pass" && !time.Unix(seconds, 0).Before(since)
+			}
+		}
+		for _, policy := range policies {
+			if !passed[policy] {
+				return fmt.Sprintf("no report on %s %s has a pass of %s: %v", o.GetKind(), o.GetName(), policy, passed), nil
+			}
+		}
+		return "", nil
+	}))
+	t.Logf("the report was there after %s", time.Since(start).Round(100*time.Millisecond))
+}
