@@ -1,0 +1,108 @@
+package guard
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// CanaryNamespace is a tenant's in which nothing ever runs.
+const CanaryNamespace = "neuroscale-canary"
+
+// canary is a built-in document of which the verdicts are known.
+type canary struct {
+	*document
+	// refusedBy is the one policy that has to refuse it; "" for a good one.
+	refusedBy string
+}
+
+// plain shortens literals.
+type plain = map[string]any
+
+// canaries are a good document of each shape, and for every policy a bad one
+// that breaks nothing else.
+func canaries() []canary {
+	bad := map[string]plain{
+		"require-standard-labels-inferenceservice": inferenceServiceWith(func(o plain) { delete(labelsOf(o), "cost-center") }),
+		"require-standard-labels-deployment":       deploymentWith(func(o plain) { labelsOf(o)["owner"] = "" }),
+		"require-resource-requests-limits": inferenceServiceWith(func(o plain) {
+			delete(modelOf(o)["resources"].(plain)["limits"].(plain), "memory")
+		}),
+		"disallow-latest-image-tag": deploymentWith(func(o plain) { containerOf(o)["image"] = "registry.example/canary:latest" }),
+		"disallow-root-containers": inferenceServiceWith(func(o plain) {
+			modelOf(o)["securityContext"].(plain)["runAsNonRoot"] = false
+		}),
+	}
+	all := []canary{
+		newCanary("", "good-deployment", deploymentWith(func(plain) {})),
+		newCanary("", "good-inferenceservice", inferenceServiceWith(func(plain) {})),
+	}
+	for _, policy := range slices.Sorted(maps.Keys(bad)) {
+		all = append(all, newCanary(policy, "bad-"+policy, bad[policy]))
+	}
+	return all
+}
+
+func newCanary(refusedBy, name string, object plain) canary {
+	object["metadata"].(plain)["name"] = name
+	d := &document{object: object}
+	if problems := d.identify(); len(problems) > 0 {
+		panic(fmt.Sprintf("canary %s: %s", name, problems))
+	}
+	return canary{d, refusedBy}
+}
+
+func metadata() plain {
+	return plain{"namespace": CanaryNamespace, "labels": plain{"owner": "guard", "cost-center": "guard"}}
+}
+
+func workable(more plain) plain {
+	c := plain{
+		"resources": plain{
+			"requests": plain{"cpu": "10m", "memory": "32Mi"},
+			"limits":   plain{"cpu": "100m", "memory": "64Mi"},
+		},
+		"securityContext": plain{"runAsNonRoot": true, "runAsUser": int64(1000)},
+	}
+	maps.Copy(c, more)
+	return c
+}
+
+func deploymentWith(change func(plain)) plain {
+	template := metadata()
+	delete(template, "namespace")
+	template["labels"].(plain)["app"] = "canary"
+	o := plain{
+		"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata(),
+		"spec": plain{
+			"selector": plain{"matchLabels": plain{"app": "canary"}},
+			"template": plain{
+				"metadata": template,
+				"spec": plain{"containers": []any{
+					workable(plain{"name": "canary", "image": "registry.example/canary:1.0.0"}),
+				}},
+			},
+		},
+	}
+	change(o)
+	return o
+}
+
+func inferenceServiceWith(change func(plain)) plain {
+	o := plain{
+		"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService", "metadata": metadata(),
+		"spec": plain{"predictor": plain{"model": workable(plain{
+			"modelFormat": plain{"name": "sklearn"}, "storageUri": "gs://registry.example/canary",
+		})}},
+	}
+	change(o)
+	return o
+}
+
+func labelsOf(o plain) plain { return o["metadata"].(plain)["labels"].(plain) }
+
+func modelOf(o plain) plain { return o["spec"].(plain)["predictor"].(plain)["model"].(plain) }
+
+func containerOf(o plain) plain {
+	return o["spec"].(plain)["template"].(plain)["spec"].(plain)["containers"].([]any)[0].(plain)
+}
