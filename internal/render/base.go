@@ -109,6 +109,12 @@ func slim(object map[string]any) {
 	if metadata["creationTimestamp"] == nil {
 		delete(metadata, "creationTimestamp")
 	}
+	// The API server drops an empty one, and Argo CD would apply it for ever.
+	for _, key := range []string{"labels", "annotations"} {
+		if m, ok := metadata[key].(map[string]any); ok && len(m) == 0 {
+			delete(metadata, key)
+		}
+	}
 	switch object["kind"] {
 	case "Deployment", "StatefulSet":
 		// Left by a patch that deletes the last one; the API server drops it, and

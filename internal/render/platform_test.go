@@ -317,6 +317,15 @@ func TestNothingOfWhatIsCutIsLeft(t *testing.T) {
 func TestNoEmptyListLooksLikeADifference(t *testing.T) {
 	pod := dig(object(t, rendered(t, "argocd"), "Deployment", "argocd-redis"), "spec", "template", "spec").(map[string]any)
 	assert.NotContains(t, pod, "initContainers")
+	for _, name := range platform(t).Layers() {
+		for _, o := range rendered(t, name).Objects() {
+			for _, key := range []string{"labels", "annotations"} {
+				if m, ok := dig(o, "metadata", key).(map[string]any); ok {
+					assert.NotEmpty(t, m, "%s: %s", describe(o), key)
+				}
+			}
+		}
+	}
 }
 
 func TestVersionNamesTheUpstreams(t *testing.T) {
