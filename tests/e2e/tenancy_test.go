@@ -1,0 +1,419 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/neuroscale-platform/neuroscale/components/endpoints"
+	"github.com/neuroscale-platform/neuroscale/components/tenancy"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/tests/rig"
+)
+
+var (
+	quotas          = schema.GroupVersionResource{Version: "v1", Resource: "resourcequotas"}
+	projects        = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "appprojects"}
+	applicationSets = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applicationsets"}
+	clusterRoles    = schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"}
+	roles           = schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "roles"}
+)
+
+const (
+	other           = "team-b"
+	otherOwner      = "team-b-people"
+	otherCostCenter = "cc-b"
+	otherRepository = "models-b"
+	otherFolder     = "iris-b"
+)
+
+// tenantsAreApart brings a second tenant up beside the first, has it serve a model,
+// has it try what it may not, and takes it away again.
+func (s *suite) tenantsAreApart(t *testing.T) {
+	ctx := within(t, 25*time.Minute)
+	before := s.contents(ctx, t, tenants)
+	first := config.Default().Tenants[0]
+	restore, err := s.project.Set(stack, "neuroscale:tenants", []any{
+		map[string]any{
+			"namespace": first.Namespace, "owner": first.Owner, "costCenter": first.CostCenter, "repositories": first.Repositories,
+		},
+		map[string]any{
+			"namespace": other, "owner": otherOwner, "costCenter": otherCostCenter, "repositories": []string{otherRepository},
+			"quota": map[string]any{"inferenceServices": 1, "limits": map[string]any{"cpu": "4000m"}, "requests": map[string]any{"cpu": 2}},
+		},
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, restore()) })
+	assert.True(t, s.up(ctx, t).Changed)
+	assert.Equal(t, before, s.contents(ctx, t, tenants), "a new tenant moved what is the first one's")
+	require.NoError(t, s.awaitSynced(ctx, tenancy.Layer, ""))
+	assert.False(t, s.up(ctx, t).Changed, "an up without changes changed something")
+
+	clone := s.cloneOf(ctx, t, otherRepository)
+	if t.Run("the second tenant's endpoint serves", func(t *testing.T) { s.otherServes(ctx, t, clone) }) {
+		t.Run("its costs are its own", func(t *testing.T) { s.otherPays(ctx, t) })
+		t.Run("its people see and debug their own only", func(t *testing.T) { s.peopleSeeTheirOwn(ctx, t) })
+	}
+	t.Run("what it merges stays within its bounds", func(t *testing.T) { s.mergesAreBounded(ctx, t, clone) })
+	t.Run("no folder takes another's Application", func(t *testing.T) { s.namesAreReserved(ctx, t) })
+	t.Run("nobody exceeds a quota", func(t *testing.T) { s.quotasHold(ctx, t) })
+	assert.Equal(t, before, s.contents(ctx, t, tenants), "the second tenant changed what is the first one's")
+
+	require.NoError(t, restore())
+	assert.True(t, s.up(ctx, t).Changed)
+	s.otherIsGone(ctx, t)
+	assert.Equal(t, before, s.contents(ctx, t, tenants), "the end of the second tenant changed what is the first one's")
+	requirePrediction(t, succeed(ctx, t, s.command("predict", example)).Stdout)
+	head, err := clone.Git(ctx, "ls-remote", "origin", "refs/heads/main")
+	require.NoError(t, err)
+	assert.NotEmpty(t, head, "what people merged went with the tenant")
+}
+
+// contents are the identities of what a tenant has: none of it may be made again
+// or changed for the sake of another. Scaling is not a change.
+func (s *suite) contents(ctx context.Context, t *testing.T, namespace string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, resource := range []schema.GroupVersionResource{rig.InferenceServices, rig.Deployments, quotas, roles} {
+		objects, err := s.cluster.List(ctx, resource, namespace)
+		require.NoError(t, err)
+		for i := range objects {
+			found[resource.Resource+" "+objects[i].GetName()] = string(objects[i].GetUID())
+		}
+	}
+	for _, name := range []string{"inferenceservices " + example, "resourcequotas " + tenancy.QuotaName(tenants), "deployments nginx-test"} {
+		require.Contains(t, found, name)
+	}
+	return found
+}
+
+// cloneOf clones one of the forge's repositories beside the first tenant's.
+func (s *suite) cloneOf(ctx context.Context, t *testing.T, repository string) *rig.Clone {
+	t.Helper()
+	base, found := strings.CutSuffix(s.outputs.Repository, "/"+config.Default().Tenants[0].Repositories[0]+".git")
+	require.True(t, found, "%s is not the first tenant's repository", s.outputs.Repository)
+	clone, err := rig.CloneRepository(ctx, base+"/"+repository+".git", s.outputs.ForgeUser, s.outputs.ForgePassword, t.TempDir())
+	require.NoError(t, err)
+	return clone
+}
+
+// merge writes one manifest into a folder of a clone and pushes it.
+func merge(ctx context.Context, t *testing.T, clone *rig.Clone, folder, manifest string) {
+	t.Helper()
+	dir := filepath.Join(clone.Dir, endpoints.Folder, folder)
+	require.NoError(t, os.MkdirAll(dir, 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "manifest.yaml"), []byte(manifest), 0o644))
+	require.NoError(t, clone.Publish(ctx, "Add "+folder))
+}
+
+// unmerge takes folders away again.
+func unmerge(ctx context.Context, t *testing.T, clone *rig.Clone, folders ...string) {
+	t.Helper()
+	for _, folder := range folders {
+		_, err := clone.Git(ctx, "rm", "-r", "--quiet", endpoints.Folder+"/"+folder)
+		require.NoError(t, err)
+	}
+	require.NoError(t, clone.Publish(ctx, "Remove "+strings.Join(folders, ", ")))
+}
+
+// otherEndpoint is the example as the second tenant writes it.
+func (s *suite) otherEndpoint(t *testing.T, name string) string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(s.checkout, "gitops", "apps", example, "inference-service.yaml"))
+	require.NoError(t, err)
+	text := string(raw)
+	for _, pair := range [][2]string{{example, name}, {"owner: data-science", "owner: " + otherOwner}, {"cost-center: ml-demo", "cost-center: " + otherCostCenter}} {
+		require.Contains(t, text, pair[0])
+		text = strings.ReplaceAll(text, pair[0], pair[1])
+	}
+	return text
+}
+
+func (s *suite) otherServes(ctx context.Context, t *testing.T, clone *rig.Clone) {
+	merge(ctx, t, clone, otherFolder, s.otherEndpoint(t, otherFolder))
+	start := time.Now()
+	host := strings.Replace(s.hostOf(t, example), example+"-predictor."+tenants+".", otherFolder+"-predictor."+other+".", 1)
+	require.NoError(t, rig.Poll(ctx, 2*time.Minute, often, func(ctx context.Context) (string, error) {
+		answer, err := s.ask(ctx, otherFolder, host)
+		if err != nil {
+			return "", err
+		}
+		if answer.Code != 200 {
+			return fmt.Sprintf("the gateway answers %d %s", answer.Code, answer.Body), nil
+		}
+		requirePrediction(t, answer.Body)
+		return "", nil
+	}))
+	t.Logf("the second tenant's endpoint answered 200 after %s", time.Since(start).Round(100*time.Millisecond))
+	require.NoError(t, s.awaitSynced(ctx, other+"-"+otherFolder, ""))
+	app, err := s.cluster.Get(ctx, rig.Applications, argocd, other+"-"+otherFolder)
+	require.NoError(t, err)
+	assert.Equal(t, tenancy.ProjectName(other), rig.Text(app, "spec", "project"))
+	service, err := s.cluster.Get(ctx, rig.InferenceServices, tenants, otherFolder)
+	require.NoError(t, err)
+	assert.Nil(t, service, "it is in the first tenant's namespace")
+}
+
+func (s *suite) otherPays(ctx context.Context, t *testing.T) {
+	for namespace, want := range map[string][2]string{
+		tenants: {config.Default().Tenants[0].Owner, config.Default().Tenants[0].CostCenter},
+		other:   {otherOwner, otherCostCenter},
+	} {
+		o, err := s.cluster.Get(ctx, rig.Namespaces, "", namespace)
+		require.NoError(t, err)
+		require.NotNil(t, o)
+		assert.Equal(t, want, [2]string{o.GetLabels()["owner"], o.GetLabels()["cost-center"]}, "namespace %s", namespace)
+	}
+	pods, err := s.cluster.List(ctx, rig.Pods, "")
+	require.NoError(t, err)
+	payers := map[string]map[string]bool{tenants: {}, other: {}}
+	for i := range pods {
+		if p := &pods[i]; payers[p.GetNamespace()] != nil {
+			require.NotEmpty(t, p.GetLabels()["cost-center"], "pod %s/%s is paid for by nobody", p.GetNamespace(), p.GetName())
+			payers[p.GetNamespace()][p.GetLabels()["owner"]+", "+p.GetLabels()["cost-center"]] = true
+		}
+	}
+	assert.Equal(t, map[string]bool{otherOwner + ", " + otherCostCenter: true}, payers[other])
+	require.NotEmpty(t, payers[tenants])
+	for payer := range payers[tenants] {
+		assert.NotContains(t, payers[other], payer, "both tenants' pods are paid for by one")
+	}
+}
+
+// as calls kubectl as a member of the second tenant's group.
+func (s *suite) as(args ...string) rig.Command {
+	return rig.Command{Path: s.tool("kubectl"), Env: s.env, Args: append([]string{"--as=anna", "--as-group=" + tenancy.Group(other)}, args...)}
+}
+
+// runningPod is the name and image of a pod of the second tenant's endpoint.
+func (s *suite) runningPod(ctx context.Context, t *testing.T) (name, image string) {
+	t.Helper()
+	require.NoError(t, rig.Poll(ctx, time.Minute, often, func(ctx context.Context) (string, error) {
+		pods, err := s.cluster.List(ctx, rig.Pods, other)
+		for i := range pods {
+			if p := &pods[i]; p.GetDeletionTimestamp() == nil && rig.Text(p, "status", "phase") == "Running" {
+				containers, _, _ := unstructured.NestedSlice(p.Object, "spec", "containers")
+				name = p.GetName()
+				image, _ = containers[0].(map[string]any)["image"].(string)
+				return "", nil
+			}
+		}
+		return "no pod runs", err
+	}))
+	return name, image
+}
+
+func (s *suite) peopleSeeTheirOwn(ctx context.Context, t *testing.T) {
+	pod, image := s.runningPod(ctx, t)
+	for _, args := range [][]string{
+		{"get", "-n", other, "pods,deployments,inferenceservices,services,configmaps,events,resourcequotas,limitranges"},
+		{"get", "-n", other, "services.serving.knative.dev,revisions.serving.knative.dev,policyreports.wgpolicyk8s.io"},
+		{"get", "namespace", other},
+		{"logs", "-n", other, pod, "-c", "kserve-container", "--tail=1"},
+		{"debug", "-n", other, pod, "--quiet", "--attach=false", "--profile=restricted", "--image=" + image, "--container=look", "--", "true"},
+	} {
+		succeed(ctx, t, s.as(args...))
+	}
+	debug := run(ctx, t, s.as("debug", "-n", other, pod, "--quiet", "--attach=false", "--profile=restricted",
+		"--image=busybox:latest", "--container=floating", "--", "true"))
+	assert.Positive(t, debug.Code, "a debugging container is judged by nobody")
+	assert.Contains(t, debug.Stderr, "disallow-latest-image-tag")
+
+	configMap := filepath.Join(t.TempDir(), "configmap.yaml")
+	require.NoError(t, os.WriteFile(configMap, []byte("{apiVersion: v1, kind: ConfigMap, metadata: {name: not-from-git}}"), 0o600))
+	dry := "--dry-run=server"
+	for what, args := range map[string][]string{
+		"see another's endpoints":           {"get", "-n", tenants, "inferenceservices"},
+		"see another's pods":                {"get", "-n", tenants, "pods"},
+		"see another's logs":                {"logs", "-n", tenants, "deployment/nginx-test"},
+		"see all namespaces":                {"get", "namespaces"},
+		"see another's namespace":           {"get", "namespace", tenants},
+		"see their Secrets":                 {"get", "-n", other, "secrets"},
+		"see Argo CD's Applications":        {"get", "-n", argocd, "applications"},
+		"see nodes":                         {"get", "nodes"},
+		"delete another's endpoint":         {"delete", dry, "-n", tenants, "inferenceservice", example},
+		"scale another's Deployment":        {"patch", dry, "-n", tenants, "deployment", "nginx-test", "--type=merge", "-p", `{"spec":{"replicas":0}}`},
+		"delete their endpoint past Git":    {"delete", dry, "-n", other, "inferenceservice", otherFolder},
+		"add an object past Git":            {"create", dry, "-n", other, "-f", configMap},
+		"run commands in their containers":  {"exec", "-n", other, pod, "-c", "kserve-container", "--", "true"},
+		"delete their pod":                  {"delete", dry, "-n", other, "pod", pod},
+		"raise their quota":                 {"patch", dry, "-n", other, "resourcequota", tenancy.QuotaName(other), "--type=merge", "-p", `{"spec":{"hard":{"pods":"99"}}}`},
+		"leave the guardrails by a label":   {"label", dry, "namespace", other, "neuroscale.dev/tenant-"},
+		"pay with another's cost center":    {"label", dry, "--overwrite", "namespace", other, "cost-center=platform"},
+		"take the API server's policy away": {"delete", dry, "validatingadmissionpolicy", "disallow-latest-image-tag"},
+	} {
+		r := run(ctx, t, s.as(args...))
+		assert.Positive(t, r.Code, "they can %s: %s", what, r)
+		assert.Contains(t, r.Stderr, "forbidden", "%s: %s", what, r)
+	}
+}
+
+// mergesAreBounded merges what the second tenant's project does not permit.
+func (s *suite) mergesAreBounded(ctx context.Context, t *testing.T, clone *rig.Clone) {
+	quota := func() string {
+		o, err := s.cluster.Get(ctx, quotas, other, tenancy.QuotaName(other))
+		require.NoError(t, err)
+		require.NotNil(t, o)
+		return rig.Text(o, "spec", "hard", "pods")
+	}
+	bound := quota()
+	var folders []string
+	for folder, test := range map[string]struct{ manifest, says string }{
+		"elsewhere": {"{apiVersion: v1, kind: ConfigMap, metadata: {name: intruder, namespace: " + tenants + "}}",
+			"namespace " + tenants + " is not permitted in project"},
+		"everywhere": {"{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: intruder}, rules: []}",
+			"rbac.authorization.k8s.io:ClusterRole is not permitted in project"},
+		"rights": {"{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: intruder}, rules: []}",
+			"rbac.authorization.k8s.io:Role is not permitted in project"},
+		"riches": {"{apiVersion: v1, kind: ResourceQuota, metadata: {name: " + tenancy.QuotaName(other) + "}, spec: {hard: {pods: \"99\"}}}",
+			":ResourceQuota is not permitted in project"},
+	} {
+		merge(ctx, t, clone, folder, test.manifest)
+		folders = append(folders, folder)
+		require.NoError(t, rig.Poll(ctx, time.Minute, often, func(ctx context.Context) (string, error) {
+			app, err := s.cluster.Get(ctx, rig.Applications, argocd, other+"-"+folder)
+			if err != nil || app == nil {
+				return "there is no Application " + other + "-" + folder, err
+			}
+			status, err := json.Marshal(app.Object["status"])
+			if err == nil && !strings.Contains(string(status), test.says) {
+				return fmt.Sprintf("%s is not refused: %s", folder, status), nil
+			}
+			return "", err
+		}))
+	}
+	for what, place := range map[string]struct {
+		resource        schema.GroupVersionResource
+		namespace, name string
+	}{
+		"an object in the first tenant's namespace": {rig.ConfigMaps, tenants, "intruder"},
+		"an object of the cluster":                  {clusterRoles, "", "intruder"},
+		"rights":                                    {roles, other, "intruder"},
+	} {
+		o, err := s.cluster.Get(ctx, place.resource, place.namespace, place.name)
+		require.NoError(t, err)
+		assert.Nil(t, o, "the second tenant made %s", what)
+	}
+	assert.Equal(t, bound, quota(), "the second tenant gave itself a quota")
+	unmerge(ctx, t, clone, folders...)
+	s.awaitNoApplications(ctx, t, func(app *unstructured.Unstructured) bool {
+		return slices.Contains(folders, strings.TrimPrefix(app.GetName(), other+"-"))
+	})
+}
+
+// namesAreReserved has the first tenant merge folders whose names are those of
+// Applications that are somebody else's.
+func (s *suite) namesAreReserved(ctx context.Context, t *testing.T) {
+	clone := s.cloneOf(ctx, t, config.Default().Tenants[0].Repositories[0])
+	taken := []string{tenancy.Layer, other + "-" + otherFolder}
+	before := map[string]map[string]any{}
+	spec := func(name string) map[string]any {
+		app, err := s.cluster.Get(ctx, rig.Applications, argocd, name)
+		require.NoError(t, err)
+		require.NotNil(t, app, "there is no Application %s", name)
+		return app.Object["spec"].(map[string]any)
+	}
+	for _, name := range taken {
+		before[name] = spec(name)
+		merge(ctx, t, clone, name, "{apiVersion: v1, kind: ConfigMap, metadata: {name: intruder}}")
+	}
+	// The folder pushed last becomes an Application: those before it were seen.
+	const last = "last-of-all"
+	merge(ctx, t, clone, last, "{apiVersion: v1, kind: ConfigMap, metadata: {name: last}}")
+	require.NoError(t, s.awaitSynced(ctx, s.awaitFolder(ctx, t, endpoints.Folder+"/"+last), ""))
+	for _, name := range taken {
+		assert.Equal(t, before[name], spec(name), "a folder took the Application %s over", name)
+	}
+	intruder, err := s.cluster.Get(ctx, rig.ConfigMaps, tenants, "intruder")
+	require.NoError(t, err)
+	assert.Nil(t, intruder)
+	unmerge(ctx, t, clone, append(taken, last)...)
+	s.awaitNoApplications(ctx, t, func(app *unstructured.Unstructured) bool { return app.GetName() == last })
+}
+
+func (s *suite) awaitNoApplications(ctx context.Context, t *testing.T, which func(*unstructured.Unstructured) bool) {
+	t.Helper()
+	require.NoError(t, rig.Poll(ctx, time.Minute, often, func(ctx context.Context) (string, error) {
+		apps, err := s.cluster.List(ctx, rig.Applications, argocd)
+		for i := range apps {
+			if which(&apps[i]) {
+				return "Application " + apps[i].GetName() + " is still there", err
+			}
+		}
+		return "", err
+	}))
+}
+
+// greedyPod is a pod that no policy objects to and each of whose containers is
+// within the limits, but not all together within a quota.
+func greedyPod(t *testing.T, containers int, cpu, memory string) string {
+	t.Helper()
+	var list []any
+	for i := range containers {
+		list = append(list, map[string]any{
+			"name": fmt.Sprintf("c%d", i), "image": "registry.invalid/none:1",
+			"securityContext": map[string]any{"runAsNonRoot": true, "runAsUser": 1000},
+			"resources": map[string]any{
+				"requests": map[string]any{"cpu": "10m", "memory": "32Mi"},
+				"limits":   map[string]any{"cpu": cpu, "memory": memory},
+			},
+		})
+	}
+	text, err := json.Marshal(map[string]any{
+		"apiVersion": "v1", "kind": "Pod",
+		"metadata": map[string]any{"name": "greedy", "labels": map[string]any{"owner": "tests", "cost-center": "tests"}},
+		"spec":     map[string]any{"containers": list},
+	})
+	require.NoError(t, err)
+	return string(text)
+}
+
+func (s *suite) quotasHold(ctx context.Context, t *testing.T) {
+	for _, test := range []struct{ what, namespace, manifest, says string }{
+		{"pods for more CPU than the first tenant has", tenants, greedyPod(t, 5, "2", "1Gi"),
+			"exceeded quota: " + tenancy.QuotaName(tenants) + ", requested: limits.cpu=10"},
+		{"pods for more CPU than the second tenant has", other, greedyPod(t, 3, "2", "1Gi"),
+			"exceeded quota: " + tenancy.QuotaName(other) + ", requested: limits.cpu=6"},
+		{"a second InferenceService where there may be one", other, s.otherEndpoint(t, "one-more"),
+			"exceeded quota: " + tenancy.QuotaName(other) + ", requested: count/inferenceservices.serving.kserve.io=1, used: count/inferenceservices.serving.kserve.io=1"},
+		{"a container of more memory than any may have", other, greedyPod(t, 1, "1", "5Gi"),
+			"maximum memory usage per Container is 4Gi"},
+	} {
+		file := filepath.Join(t.TempDir(), "manifest.yaml")
+		require.NoError(t, os.WriteFile(file, []byte(test.manifest), 0o600))
+		r := run(ctx, t, rig.Command{Path: s.tool("kubectl"), Env: s.env, Args: []string{"create", "--dry-run=server", "-n", test.namespace, "-f", file}})
+		assert.Positive(t, r.Code, "%s: %s", test.what, r)
+		assert.Contains(t, r.Stderr, test.says, test.what)
+	}
+}
+
+// otherIsGone waits for the end of all that was the second tenant's in the cluster.
+func (s *suite) otherIsGone(ctx context.Context, t *testing.T) {
+	t.Helper()
+	for _, gone := range []struct {
+		resource        schema.GroupVersionResource
+		namespace, name string
+	}{
+		{rig.Namespaces, "", other},
+		{projects, argocd, tenancy.ProjectName(other)},
+		{applicationSets, argocd, endpoints.ApplicationSet + "-" + other},
+	} {
+		o, err := s.cluster.Get(ctx, gone.resource, gone.namespace, gone.name)
+		require.NoError(t, err)
+		assert.Nil(t, o, "%s %s is left", gone.resource.Resource, gone.name)
+	}
+	s.awaitNoApplications(ctx, t, func(app *unstructured.Unstructured) bool {
+		return rig.Text(app, "spec", "project") == tenancy.ProjectName(other)
+	})
+}
