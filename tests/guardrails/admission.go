@@ -245,7 +245,7 @@ var (
 	kyvernoRefusal = regexp.MustCompile(`admission webhook "[^"]*kyverno[^"]*" denied the request: Policy (\S+) failed`)
 	webhookRefusal = regexp.MustCompile(`admission webhook "[^"]+" denied the request`)
 	// What decoders say, the API server's and those of webhooks.
-	decoding = []string{"strict decoding error", "cannot unmarshal", "unable to decode", "cannot decode", "error converting YAML to JSON", "unknown field", "cannot be handled as"}
+	decoding = []string{"strict decoding error", "cannot unmarshal", "unable to decode", "cannot decode", "error converting YAML to JSON", "object provided is unrecognized", "unknown field", "cannot be handled as"}
 )
 
 // classify tells who refused. What nobody of the corpus should hit, such as a

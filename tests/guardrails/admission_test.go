@@ -21,6 +21,7 @@ func TestRefusalsAreOfWhoeverRefused(t *testing.T) {
 		{"Kyverno", 400, `admission webhook "vpol.validate.kyverno.svc-ignore-finegrained-disallow-latest-image-tag" denied the request: Policy disallow-latest-image-tag failed: floating image(s): main=nginx`, "", PinnedImages, ByKyverno},
 		{"an unknown field", 400, `Pod in version "v1" cannot be handled as a Pod: strict decoding error: unknown field "spec.containers[0].imagePullPolcy"`, "", Schema, ""},
 		{"a wrong type", 400, `Deployment in version "v1" cannot be handled as a Deployment: json: cannot unmarshal string into Go struct field`, "", Schema, ""},
+		{"text that is no YAML", 400, `the object provided is unrecognized (must be of type Deployment): yaml: line 4: found character that cannot start any token`, "", Schema, ""},
 		{"a wrong type of a custom resource", 422, `ServingRuntime.serving.kserve.io "a" is invalid: spec.containers[0].securityContext.runAsNonRoot: Invalid value: "string"`, metav1.CauseTypeTypeInvalid, Schema, ""},
 		{"a wrong type that KServe cannot read", 400, `admission webhook "inferenceservice.kserve-webhook-server.defaulter" denied the request: json: cannot unmarshal string into Go struct field`, "", Schema, ""},
 		{"a version that is not there", 404, `the server could not find the requested resource`, "", Schema, ""},

@@ -28,8 +28,8 @@ var Differences = []Difference{
 		Because: "the tenant's LimitRange gives a pod's containers what they do not ask for, before any policy looks",
 	},
 	{
-		Cases: []string{"job/labels-only-on-template"}, Places: admission, Says: Admit,
-		Because: "the API server copies a Job's labels from its template if it has none at all",
+		Cases: []string{"job/labels-only-on-template", "replicationcontroller/labels-only-on-template"}, Places: admission, Says: Admit,
+		Because: "the API server copies the labels of Jobs and ReplicationControllers from their template if they have none at all",
 	},
 	{
 		Cases: []string{

@@ -420,9 +420,9 @@ func serviceMutations() []mutation {
 		{name: "runtime-version", says: "the runtime's tag is replaced by another", want: Admit, fits: model, change: container(func(c object) { c["runtimeVersion"] = "v0.15.2" })},
 		{name: "runtime-version-latest", says: "the runtime's tag is replaced by latest", want: PinnedImages, fits: named("inferenceservice-model", "inferenceservice-framework"),
 			change: container(func(c object) { c["runtimeVersion"] = "latest" })},
-		{name: "component-labels-emptied", says: "the predictor empties the label owner of its pods", want: ServiceLabels, fits: model, change: func(t *target) {
-			t.pod()["labels"] = object{"owner": ""}
-		}},
+		{name: "predictor-labels-emptied", says: "the predictor empties the label owner of its pods", want: ServiceLabels, fits: model, change: emptied("predictor")},
+		{name: "transformer-labels-emptied", says: "the transformer empties the label owner of its pods", want: ServiceLabels, fits: model, change: emptied("transformer")},
+		{name: "explainer-labels-emptied", says: "the explainer empties the label owner of its pods", want: ServiceLabels, fits: model, change: emptied("explainer")},
 		{name: "every-component", says: "there are a transformer and an explainer too, all good", want: Admit, fits: model, change: components(unchanged)},
 		{name: "every-component-explainer-root", says: "predictor and transformer are good, the explainer may be root", want: NonRoot, fits: model,
 			change: components(security(object{"runAsNonRoot": nil}))},
@@ -447,6 +447,14 @@ func explainer(change func(object)) func(*target) {
 		c["type"], c["runtimeVersion"] = "SquareAttack", "v0.15.2"
 		delete(c, "name")
 		at(t.root, "spec")["explainer"] = object{"art": with(c, change)}
+	}
+}
+
+// emptied takes an owner from the pods of one of all components.
+func emptied(component string) func(*target) {
+	return func(t *target) {
+		components(unchanged)(t)
+		at(t.root, "spec", component)["labels"] = object{"owner": ""}
 	}
 }
 
