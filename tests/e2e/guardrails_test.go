@@ -429,11 +429,14 @@ func (s *suite) freshEndpointPasses(t *testing.T) {
 	succeed(ctx, t, rig.Command{Path: s.tool("kubectl"), Args: []string{"apply", "-n", tenants, "-f", file}, Env: s.env})
 	require.NoError(t, rig.Poll(ctx, 90*time.Second, often, func(ctx context.Context) (string, error) {
 		service, err := s.cluster.Get(ctx, rig.InferenceServices, tenants, fresh)
-		if err == nil && rig.Condition(service, "Ready") != "True" {
+		if err != nil || service == nil {
+			return "it is not there", err
+		}
+		if rig.Condition(service, "Ready") != "True" {
 			conditions, _, _ := unstructured.NestedSlice(service.Object, "status", "conditions")
 			return fmt.Sprintf("it is not ready: %v", conditions), nil
 		}
-		return "", err
+		return "", nil
 	}))
 	t.Logf("%s was ready after %s", fresh, time.Since(start).Round(time.Second))
 
