@@ -437,6 +437,9 @@ func TestRenderPrintsTheLayerWithTheStacksSettings(t *testing.T) {
 		require.NotEmpty(t, tree.Objects)
 		return tree.Hash
 	}
+	for _, layer := range []string{"admission", "kyverno", "policies", "tenancy"} {
+		hash(layer)
+	}
 	knative, runtimes := hash("knative"), hash("kserve-runtimes")
 	m.write("Pulumi.ci.yaml", "config:\n  neuroscale:serving:\n    domain: models.example.org\n")
 	assert.NotEqual(t, knative, hash("knative"), "the domain is Knative's")

@@ -5,12 +5,17 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/neuroscale-platform/neuroscale/components/argocd"
+	"github.com/neuroscale-platform/neuroscale/components/guardrails"
 	"github.com/neuroscale-platform/neuroscale/components/serving"
+	"github.com/neuroscale-platform/neuroscale/components/tenancy"
 	"github.com/neuroscale-platform/neuroscale/gitops"
+	"github.com/neuroscale-platform/neuroscale/internal/policy"
 	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
 
@@ -56,11 +61,24 @@ func (a *app) renderLayer(ctx context.Context, name string) (*render.Tree, error
 	if err != nil {
 		return nil, err
 	}
-	patches := serving.Patches(name, cfg.Serving)
-	if name == argocd.Layer {
-		patches = argocd.Patches(cfg.GitOps.NodePort)
+	switch name {
+	case argocd.Layer:
+		return r.Layer(ctx, name, argocd.Patches(cfg.GitOps.NodePort)...)
+	case guardrails.AdmissionLayer, guardrails.PoliciesLayer:
+		policies, err := policy.Load(gitops.FS)
+		if err != nil {
+			return nil, err
+		}
+		return guardrails.Tree(name, policies)
+	case tenancy.Layer:
+		return tenancy.Tree(cfg.Tenants)
 	}
-	return r.Layer(ctx, name, patches...)
+	known := append(r.Layers(), guardrails.AdmissionLayer, guardrails.PoliciesLayer, tenancy.Layer)
+	slices.Sort(known)
+	if !slices.Contains(known, name) {
+		return nil, fmt.Errorf("unknown layer %q%s: there are %s", name, hint(name, known), strings.Join(known, ", "))
+	}
+	return r.Layer(ctx, name, serving.Patches(name, cfg.Serving)...)
 }
 
 // renderCache is shared with the program.

@@ -228,7 +228,7 @@ func decode(t *testing.T, text string, into any) {
 
 // layerNames are the layers of the platform; argocd is applied by Pulumi, the
 // others are Applications.
-var layerNames = []string{"argocd", "knative", "kserve", "kserve-runtimes"}
+var layerNames = []string{"argocd", "knative", "kserve", "kserve-runtimes", "admission", "kyverno", "policies", "tenancy"}
 
 func applicationLayers() []string {
 	return slices.DeleteFunc(slices.Clone(layerNames), func(n string) bool { return n == "argocd" })
