@@ -225,23 +225,22 @@ func mistyped(v any, want []string) string {
 		wanted = append(wanted, needed[t])
 	}
 	said := fmt.Sprintf("is %s, but has to be %s", typeName(v), strings.Join(wanted, " or "))
-	text, quoted := v.(string)
-	_, isNumber := v.(float64)
-	_, isBool := v.(bool)
-	switch {
-	case quoted && slices.Contains(want, "integer") && parses(text, func(s string) error { _, err := strconv.ParseInt(s, 10, 64); return err }),
-		quoted && slices.Contains(want, "number") && parses(text, func(s string) error { _, err := strconv.ParseFloat(s, 64); return err }),
-		quoted && slices.Contains(want, "boolean") && (text == "true" || text == "false"):
-		return said + ": write " + text + " without quotes"
-	case slices.Contains(want, "string") && (isNumber || isBool):
-		return said + ": put it in quotes"
-	case v == nil:
+	switch v := v.(type) {
+	case nil:
 		return said + ": add what is missing or remove the field"
+	case float64, bool:
+		if slices.Contains(want, "string") {
+			return said + ": put it in quotes"
+		}
+	case string:
+		var unquoted any
+		scalar := func(t string) bool { return t != "object" && t != "array" && is(unquoted, t) }
+		if json.Unmarshal([]byte(v), &unquoted) == nil && slices.ContainsFunc(want, scalar) {
+			return said + ": write " + v + " without quotes"
+		}
 	}
 	return said + ": correct it"
 }
-
-func parses(text string, parse func(string) error) bool { return parse(text) == nil }
 
 // unlisted says which values there are.
 func unlisted(v any, values []any) string {

@@ -215,6 +215,10 @@ func TestBadDocumentsAreNamedWithFieldAndFix(t *testing.T) {
 			document: swap(t, deployment, "memory: 128Mi", "memory: 128MB"),
 			want:     []string{container + `.resources.limits.memory: "128MB" is not a quantity: write for instance 500m, 2 or 512Mi`},
 		},
+		"text where an object is needed, which is not repeated": {
+			document: swap(t, deployment, "securityContext: {runAsNonRoot: true}", `securityContext: '{"a": "hunter2"}'`),
+			want:     []string{"spec.template.spec.securityContext: is text, but has to be an object: correct it"},
+		},
 		"list where a number or text is needed": {
 			document: swap(t, deployment, "maxSurge: 25%", "maxSurge: [1]"),
 			want:     []string{"spec.strategy.rollingUpdate.maxSurge: is a list, but has to be a whole number or text: correct it"},
@@ -395,19 +399,21 @@ func TestEveryKindHasASchemaThatCompilesAndKnowsItsFields(t *testing.T) {
 	}
 }
 
-func TestTheExampleEndpointsAreValid(t *testing.T) {
+func TestTheExampleEndpointsAndThePoliciesAreValid(t *testing.T) {
 	v := platform(t)
-	checked := 0
-	require.NoError(t, fs.WalkDir(gitops.FS, "apps", func(file string, _ fs.DirEntry, err error) error {
-		if err != nil || path.Ext(file) != ".yaml" {
+	for folder, atLeast := range map[string]int{"apps": 4, "policies": 5} {
+		checked := 0
+		require.NoError(t, fs.WalkDir(gitops.FS, folder, func(file string, _ fs.DirEntry, err error) error {
+			if err != nil || path.Ext(file) != ".yaml" {
+				return err
+			}
+			data, err := fs.ReadFile(gitops.FS, file)
+			assert.Empty(t, v.Validate(data), file)
+			checked++
 			return err
-		}
-		data, err := fs.ReadFile(gitops.FS, file)
-		assert.Empty(t, v.Validate(data), file)
-		checked++
-		return err
-	}))
-	assert.GreaterOrEqual(t, checked, 4)
+		}))
+		assert.GreaterOrEqual(t, checked, atLeast, folder)
+	}
 }
 
 // What Argo CD applies to a real cluster is valid, so a schema that is too strict
