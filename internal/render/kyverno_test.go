@@ -101,6 +101,9 @@ func TestKyvernoBlocksNobodyAndMakesNoPolicies(t *testing.T) {
 	assert.Contains(t, args("kyverno-reports-controller"), "--validatingAdmissionPolicyReports=false")
 
 	for _, o := range tree.Objects() {
+		for label := range asMap(dig(o, "metadata", "labels")) {
+			assert.NotRegexp(t, "aggregate-to-(admin|edit)$", label, "%s lets tenants make policies", describe(o))
+		}
 		rules, _ := o["rules"].([]any)
 		for _, rule := range rules {
 			resources, _ := dig(rule, "resources").([]any)
@@ -112,6 +115,11 @@ func TestKyvernoBlocksNobodyAndMakesNoPolicies(t *testing.T) {
 			}
 		}
 	}
+}
+
+func asMap(v any) map[string]any {
+	m, _ := v.(map[string]any)
+	return m
 }
 
 // Kyverno says that a policy is not Ready while its reports controller may not
