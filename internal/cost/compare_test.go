@@ -45,7 +45,7 @@ func document(t testing.TB, endpoint, text string) Document {
 }
 
 // model is an InferenceService of a volume's model: one pod requests 10m and
-// 32Mi (limits 500m, 128Mi) more than these.
+// 32Mi (limits 250m, 128Mi) more than these.
 func model(name, replicas, cpu, memory string) string {
 	return "{apiVersion: serving.kserve.io/v1beta1, kind: InferenceService, metadata: {name: " + name + "}, spec: {predictor: {" + replicas +
 		"model: {modelFormat: {name: x}, storageUri: pvc://m, resources: {requests: {cpu: " + cpu + ", memory: " + memory + "}, limits: {cpu: " + cpu + ", memory: " + memory + "}}}}}}"
@@ -77,26 +77,26 @@ func golden(t *testing.T, name, got string) {
 }
 
 // One pod of an example model: max(50m+10m, 20m) = 60m and max(256Mi+32Mi, 64Mi)
-// = 288Mi requested, max(1+500m, 1) = 1500m and max(512Mi+128Mi, 512Mi) = 640Mi
+// = 288Mi requested, max(1+250m, 1) = 1250m and max(512Mi+128Mi, 512Mi) = 640Mi
 // limit. sklearn-iris has 0 to 2 of them, demo-iris-2 1 to 2; nginx-test is one
-// pod of 10m, 16Mi, limits 100m, 64Mi.
+// pod of 10m, 32Mi, limits 100m, 64Mi.
 //
-//	fewest: 60m+10m = 70m, 288Mi+16Mi = 304Mi
-//	most: 4*60m+10m = 250m, 4*288Mi+16Mi = 1168Mi
+//	fewest: 60m+10m = 70m, 288Mi+32Mi = 320Mi
+//	most: 4*60m+10m = 250m, 4*288Mi+32Mi = 1184Mi
 //
-// A month: 0.07*23.07603 + 304/1024*3.09301 = 2.53355944375 and
-// 0.25*23.07603 + 1168/1024*3.09301 = 9.29697203125.
+// A month: 0.07*23.07603 + 320/1024*3.09301 = 2.581887725 and
+// 0.25*23.07603 + 1184/1024*3.09301 = 9.3453003125.
 func TestTheExamplesByHand(t *testing.T) {
 	d := compare(t, nil, examples(t), Options{Tenants: tenants()})
 	least, most := d.Total.After.AtMin, d.Total.After.AtMax
-	assert.Equal(t, "70m CPU, 304Mi memory", least.Requests.String())
-	assert.Equal(t, "250m CPU, 1168Mi memory", most.Requests.String())
-	// 1500m + 100m, 640Mi + 64Mi; 4*1500m + 100m, 4*640Mi + 64Mi
-	assert.Equal(t, "1600m CPU, 704Mi memory", least.Limits.String())
-	assert.Equal(t, "6100m CPU, 2624Mi memory", most.Limits.String())
+	assert.Equal(t, "70m CPU, 320Mi memory", least.Requests.String())
+	assert.Equal(t, "250m CPU, 1184Mi memory", most.Requests.String())
+	// 1250m + 100m, 640Mi + 64Mi; 4*1250m + 100m, 4*640Mi + 64Mi
+	assert.Equal(t, "1350m CPU, 704Mi memory", least.Limits.String())
+	assert.Equal(t, "5100m CPU, 2624Mi memory", most.Limits.String())
 	assert.EqualValues(t, []int64{2, 5}, []int64{least.Pods, most.Pods})
-	assert.InDelta(t, 2.53355944375, least.Monthly, 1e-9)
-	assert.InDelta(t, 9.29697203125, most.Monthly, 1e-9)
+	assert.InDelta(t, 2.581887725, least.Monthly, 1e-9)
+	assert.InDelta(t, 9.3453003125, most.Monthly, 1e-9)
 	assert.Empty(t, d.Flags)
 	assert.Empty(t, d.Exceeded())
 
@@ -106,8 +106,8 @@ func TestTheExamplesByHand(t *testing.T) {
 	}
 	assert.Equal(t, map[string]string{
 		"requests.cpu":           "3930m..3750m",   // 4 less 70m, 250m
-		"requests.memory":        "7888Mi..7024Mi", // 8Gi = 8192Mi less 304Mi, 1168Mi
-		"limits.cpu":             "6400m..1900m",   // 8 less 1600m, 6100m
+		"requests.memory":        "7872Mi..7008Mi", // 8Gi = 8192Mi less 320Mi, 1184Mi
+		"limits.cpu":             "6650m..2900m",   // 8 less 1350m, 5100m
 		"limits.memory":          "15680Mi..13760Mi",
 		"pods":                   "18..15",
 		"count/deployments.apps": "7", // two predictors and nginx-test of 10

@@ -201,7 +201,7 @@ func TestAPodCountsAsTheSchedulerCountsIt(t *testing.T) {
 	}
 }
 
-// The platform's figures: queue-proxy 10m/32Mi, limit 500m/128Mi; downloader
+// The platform's figures: queue-proxy 10m/32Mi, limit 250m/128Mi; downloader
 // 20m/64Mi, limit 1/512Mi; agent 20m/64Mi, limit 1/256Mi; a server that says
 // nothing 50m/256Mi, limit 1/512Mi.
 func TestAnInferenceServiceCountsWithWhatThePlatformAdds(t *testing.T) {
@@ -215,13 +215,13 @@ func TestAnInferenceServiceCountsWithWhatThePlatformAdds(t *testing.T) {
 		want []string
 	}{
 		"a model has a queue-proxy and a downloader before it": {
-			// requests: max(5m+10m, 20m), max(100+32, 64); limits: max(10m+500m, 1), max(200+128, 512)
+			// requests: max(5m+10m, 20m), max(100+32, 64); limits: max(10m+250m, 1), max(200+128, 512)
 			service("", "predictor: {maxReplicas: 1, model: {modelFormat: {name: sklearn}, storageUri: gs://m, "+figures+"}}"),
 			[]string{"predictor: 20m CPU, 132Mi memory / 1 CPU, 512Mi memory"}},
 		"a model of a volume has no downloader": {
-			// 5m+10m, 100+32; 10m+500m, 200+128
+			// 5m+10m, 100+32; 10m+250m, 200+128
 			service("", "predictor: {maxReplicas: 1, model: {modelFormat: {name: sklearn}, storageUri: pvc://m, "+figures+"}}"),
-			[]string{"predictor: 15m CPU, 132Mi memory / 510m CPU, 328Mi memory"}},
+			[]string{"predictor: 15m CPU, 132Mi memory / 260m CPU, 328Mi memory"}},
 		"storage by path is downloaded": {
 			service("", "predictor: {maxReplicas: 1, model: {modelFormat: {name: sklearn}, storage: {key: k, path: p}, "+figures+"}}"),
 			[]string{"predictor: 20m CPU, 132Mi memory / 1 CPU, 512Mi memory"}},
@@ -232,28 +232,28 @@ func TestAnInferenceServiceCountsWithWhatThePlatformAdds(t *testing.T) {
 			service("", "predictor: {maxReplicas: 1, sklearn: {storageUri: gs://m, "+figures+"}}"),
 			[]string{"predictor: 20m CPU, 132Mi memory / 1 CPU, 512Mi memory"}},
 		"a model that asks for nothing gets its runtime's figures": {
-			// runtime 50m/256Mi, limit 1/512Mi: 50+10, 256+32; 1+500m, 512+128
+			// runtime 50m/256Mi, limit 1/512Mi: 50+10, 256+32; 1+250m, 512+128
 			service("", "predictor: {maxReplicas: 1, model: {modelFormat: {name: sklearn}, storageUri: gs://m}}"),
-			[]string{"predictor: 60m CPU, 288Mi memory / 1500m CPU, 640Mi memory"}},
+			[]string{"predictor: 60m CPU, 288Mi memory / 1250m CPU, 640Mi memory"}},
 		"as a Deployment there is no queue-proxy": {
 			// max(5m, 20m), max(100, 64); max(10m, 1), max(200, 512)
 			service("serving.kserve.io/deploymentMode: Standard", "predictor: {maxReplicas: 1, model: {modelFormat: {name: sklearn}, storageUri: gs://m, "+figures+"}}"),
 			[]string{"predictor: 20m CPU, 100Mi memory / 1 CPU, 512Mi memory"}},
 		"logging adds an agent": {
-			// 5+10+20, 100+32+64; 10m+500m+1, 200+128+256
+			// 5+10+20, 100+32+64; 10m+250m+1, 200+128+256
 			service("", "predictor: {maxReplicas: 1, logger: {mode: all}, model: {modelFormat: {name: sklearn}, storageUri: pvc://m, "+figures+"}}"),
-			[]string{"predictor: 35m CPU, 196Mi memory / 1510m CPU, 584Mi memory"}},
+			[]string{"predictor: 35m CPU, 196Mi memory / 1260m CPU, 584Mi memory"}},
 		"logging and batching add one agent": {
 			service("", "predictor: {maxReplicas: 1, logger: {mode: all}, batcher: {maxBatchSize: 8}, model: {modelFormat: {name: sklearn}, storageUri: pvc://m, "+figures+"}}"),
-			[]string{"predictor: 35m CPU, 196Mi memory / 1510m CPU, 584Mi memory"}},
+			[]string{"predictor: 35m CPU, 196Mi memory / 1260m CPU, 584Mi memory"}},
 		"annotations size the queue-proxy": {
-			// 5+100, 100+32; 10m+500m, 200+128
+			// 5+100, 100+32; 10m+250m, 200+128
 			service(`queue.sidecar.serving.knative.dev/cpu-resource-request: 100m`, "predictor: {maxReplicas: 1, model: {modelFormat: {name: sklearn}, storageUri: pvc://m, "+figures+"}}"),
-			[]string{"predictor: 105m CPU, 132Mi memory / 510m CPU, 328Mi memory"}},
+			[]string{"predictor: 105m CPU, 132Mi memory / 260m CPU, 328Mi memory"}},
 		"a server of one's own gets KServe's figures where it has none": {
-			// 50+10, 256+32; 1+500m, 512+128
+			// 50+10, 256+32; 1+250m, 512+128
 			service("", "predictor: {maxReplicas: 1, containers: [{name: mine}]}"),
-			[]string{"predictor: 60m CPU, 288Mi memory / 1500m CPU, 640Mi memory"}},
+			[]string{"predictor: 60m CPU, 288Mi memory / 1250m CPU, 640Mi memory"}},
 		"a server of one's own downloads by its environment": {
 			// max(5+10, 20)
 			service("", "predictor: {maxReplicas: 1, containers: [{name: kserve-container, env: [{name: STORAGE_URI, value: gs://m}], "+figures+"}]}"),
@@ -261,15 +261,15 @@ func TestAnInferenceServiceCountsWithWhatThePlatformAdds(t *testing.T) {
 		"a container next to the model counts": {
 			// 5+10+30, 100+32+10; 10+500+40, 200+128+20
 			service("", "predictor: {maxReplicas: 1, model: {modelFormat: {name: sklearn}, storageUri: pvc://m, "+figures+"}, containers: [{name: next, resources: {requests: {cpu: 30m, memory: 10Mi}, limits: {cpu: 40m, memory: 20Mi}}}]}"),
-			[]string{"predictor: 45m CPU, 142Mi memory / 550m CPU, 348Mi memory"}},
+			[]string{"predictor: 45m CPU, 142Mi memory / 300m CPU, 348Mi memory"}},
 		"every component is pods of its own": {
 			// transformer: 50+10, 256+32; explainer: 7m+10m, max(256+32, 64); limits from KServe for what they lack
 			service("", "predictor: {maxReplicas: 1, model: {modelFormat: {name: sklearn}, storageUri: pvc://m, "+figures+"}}, "+
 				"transformer: {minReplicas: 2, maxReplicas: 3, containers: [{name: t}]}, explainer: {minReplicas: 0, maxReplicas: 1, art: {type: SquareAttack, resources: {requests: {cpu: 7m}}}}"),
 			[]string{
-				"predictor: 15m CPU, 132Mi memory / 510m CPU, 328Mi memory",
-				"transformer: 60m CPU, 288Mi memory / 1500m CPU, 640Mi memory",
-				"explainer: 17m CPU, 288Mi memory / 1500m CPU, 640Mi memory",
+				"predictor: 15m CPU, 132Mi memory / 260m CPU, 328Mi memory",
+				"transformer: 60m CPU, 288Mi memory / 1250m CPU, 640Mi memory",
+				"explainer: 17m CPU, 288Mi memory / 1250m CPU, 640Mi memory",
 			}},
 		"a model on 3 nodes of 2 GPUs is a head and 2 workers": {
 			// tensor 2 x pipeline 3 = 6 GPUs, 2 a worker: 3 nodes; the head gets 6-2*2 = 2
@@ -391,7 +391,7 @@ func TestThePlatformIsReadFromItsFolder(t *testing.T) {
 	p, err := NewPlatform(gitops.FS, serving)
 	require.NoError(t, err)
 	for want, got := range map[string]requirements{
-		"10m CPU, 32Mi memory / 500m CPU, 128Mi memory": p.queueProxy,
+		"10m CPU, 32Mi memory / 250m CPU, 128Mi memory": p.queueProxy,
 		"20m CPU, 64Mi memory / 1 CPU, 512Mi memory":    p.storageInitializer,
 		"20m CPU, 64Mi memory / 1 CPU, 256Mi memory":    p.agent,
 		"75m CPU, 256Mi memory / 1 CPU, 512Mi memory":   p.modelServer,
