@@ -58,7 +58,7 @@ func (a *app) guardCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&f.base, "base", "", "Git reference to compare with, such as origin/main")
-	cmd.Flags().StringVarP(&f.namespace, "namespace", "n", "", "namespace of objects that name none (default: the first tenant's)")
+	cmd.Flags().StringVarP(&f.namespace, "namespace", "n", "", "the tenant whose endpoints these are, by its namespace (default: objects may be in any tenant's, by default the first one's)")
 	cmd.Flags().BoolVar(&f.cluster, "cluster", false, "also ask the stack's cluster, by a dry-run that stores nothing")
 	cmd.Flags().StringVar(&f.cpu, "cpu-threshold", "2", "with --base: a change of so much CPU is flagged")
 	cmd.Flags().StringVar(&f.memory, "memory-threshold", "4Gi", "with --base: a change of so much memory is flagged")

@@ -22,6 +22,7 @@ func compare(ctx context.Context, o Options, t *tenancy, after []*document) (*co
 		}
 	}
 	t.settle(before)
+	before.unique()
 	options := o.Cost
 	options.Tenants = t.tenants
 	delta, err := cost.Compare(costed(before.documents), costed(after), options)

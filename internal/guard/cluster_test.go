@@ -3,13 +3,22 @@ package guard
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"path"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 )
 
 // pretendCluster refuses by pretended; open is one that enforces nothing, away
@@ -86,5 +95,65 @@ func TestARefusalIsToldFromAClusterThatCannotJudge(t *testing.T) {
 		refusal, unanswered := sort(test.err)
 		assert.Equal(t, test.refused, refusal != nil, name)
 		assert.Equal(t, !test.refused, unanswered != nil, name)
+	}
+}
+
+// apiServerStub knows Deployments and InferenceServices, and refuses by name.
+func apiServerStub(t *testing.T, asked *[]string) *kube.Cluster {
+	t.Helper()
+	var lock sync.Mutex
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		group := func(name, version string) string {
+			return fmt.Sprintf(`{"name":%q,"versions":[{"groupVersion":"%s/%s","version":%q}]}`, name, name, version, version)
+		}
+		switch r.URL.Path {
+		case "/api":
+			io.WriteString(w, `{"kind":"APIVersions","versions":[]}`)
+		case "/apis":
+			io.WriteString(w, `{"kind":"APIGroupList","groups":[`+group("apps", "v1")+","+group("serving.kserve.io", "v1beta1")+`]}`)
+		case "/apis/apps/v1":
+			io.WriteString(w, `{"kind":"APIResourceList","groupVersion":"apps/v1","resources":[{"name":"deployments","kind":"Deployment","namespaced":true}]}`)
+		case "/apis/serving.kserve.io/v1beta1":
+			io.WriteString(w, `{"kind":"APIResourceList","groupVersion":"serving.kserve.io/v1beta1","resources":[{"name":"inferenceservices","kind":"InferenceService","namespaced":true}]}`)
+		default:
+			lock.Lock()
+			*asked = append(*asked, r.Method+" "+r.URL.String())
+			lock.Unlock()
+			name := path.Base(r.URL.Path)
+			if policy, bad := strings.CutPrefix(name, "bad-"); bad {
+				w.WriteHeader(http.StatusUnprocessableEntity)
+				fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422,"message":"x: ValidatingAdmissionPolicy '%s' with binding '%s' denied request: no"}`, policy, policy)
+				return
+			}
+			body, err := io.ReadAll(r.Body)
+			assert.NoError(t, err)
+			w.Write(body)
+		}
+	}))
+	t.Cleanup(s.Close)
+	cluster, err := kube.FromBytes(fmt.Appendf(nil, `{"apiVersion":"v1","kind":"Config","current-context":"c","clusters":[{"name":"c","cluster":{"server":%q}}],
+"users":[{"name":"u","user":{}}],"contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}]}`, s.URL), "")
+	require.NoError(t, err)
+	return cluster
+}
+
+func TestTheAPIServerIsAskedWithoutStoringAnything(t *testing.T) {
+	var asked []string
+	server, err := newAPIServer(apiServerStub(t, &asked))
+	require.NoError(t, err)
+	r := check(t, map[string]string{"apps/a/d.yaml": deployment("bad-"+root) + "---\n" + service + "---\n" + deployment("good")},
+		func(e *engines) { e.cluster = server })
+	assert.Equal(t, []string{
+		"error " + root + " apps/a/d.yaml:1 is bad",
+		"error " + root + " apps/a/d.yaml:1 is refused by the cluster: x: ValidatingAdmissionPolicy '" + root + "' with binding '" + root + "' denied request: no",
+		"error cluster apps/a/d.yaml:20 is not judged by the cluster: the cluster has no kind Service in v1",
+	}, messages(r))
+	assert.Equal(t, 2, *r.Cluster)
+	assert.Len(t, asked, len(canaries())+2)
+	for _, line := range asked {
+		assert.Regexp(t, `^PATCH /apis/(apps/v1|serving.kserve.io/v1beta1)/namespaces/(default|neuroscale-canary)/`, line)
+		assert.Contains(t, line, "dryRun=All")
+		assert.Contains(t, line, "fieldManager=neuroscale-guard")
 	}
 }

@@ -38,8 +38,9 @@ type schemaProblem struct{ path, message string }
 // tenancy is what of the tenants a run needs.
 type tenancy struct {
 	tenants []config.Tenant
-	// namespace is that of documents which name none.
+	// namespace is that of documents which name none, and the only one if only.
 	namespace string
+	only      bool
 	// kinds are what tenants may merge, as group/Kind; nil is any.
 	kinds []string
 }
@@ -62,9 +63,13 @@ func (t *tenancy) apply(c *contents) {
 		names = append(names, tenant.Namespace)
 	}
 	for _, d := range c.documents {
-		if !slices.Contains(names, d.namespace) {
+		switch {
+		case !slices.Contains(names, d.namespace):
 			c.about(Error, RuleNamespace, d, "is in the namespace %s, which is no tenant's: write %s or leave it out",
 				d.namespace, strings.Join(names, " or "))
+		case t.only && d.namespace != t.namespace:
+			c.about(Error, RuleNamespace, d, "is in the namespace %s, but these endpoints are those of tenant %s: write that or leave it out",
+				d.namespace, t.namespace)
 		}
 		if t.kinds != nil && !slices.Contains(t.kinds, d.kindName()) {
 			c.about(Error, RuleKind, d, "is a %s, which endpoints may not hold: they hold %s", d.kindName(), strings.Join(t.kinds, ", "))
@@ -123,7 +128,7 @@ func run(ctx context.Context, o Options, t *tenancy, e engines) (*Report, error)
 	c := read(files)
 	c.findings = append(missing, c.findings...)
 	t.apply(c)
-	r := &Report{Paths: o.Paths, Files: len(c.files)}
+	r := &Report{Paths: o.Paths, Files: len(c.files), Documents: []DocumentReport{}}
 	if len(c.documents) == 0 {
 		c.add(Error, RuleRead, "", 0, "there is not one object to check in %s: correct the path", strings.Join(o.Paths, ", "))
 	}
@@ -172,6 +177,9 @@ func (r *Report) finish() {
 		return cmp.Or(cmp.Compare(order[a.Level], order[b.Level]), cmp.Compare(path.Clean(a.File), path.Clean(b.File)),
 			cmp.Compare(a.Line, b.Line), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Message, b.Message))
 	})
+	if r.Findings == nil {
+		r.Findings = []Finding{}
+	}
 	// Every call of Kyverno may have failed in the same way.
 	r.Findings = slices.Compact(r.Findings)
 	r.Passed = r.Err() == nil

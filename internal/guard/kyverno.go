@@ -357,4 +357,6 @@ func severity(o outcome) int {
 	return 2
 }
 
-func defaultProcesses() int { return min(2, runtime.GOMAXPROCS(0)) }
+// defaultProcesses is one a core, but not so many that memory gets scarce: each
+// takes 300 MB.
+func defaultProcesses() int { return min(4, runtime.GOMAXPROCS(0)) }

@@ -26,8 +26,9 @@ type Options struct {
 	Base string
 	// Tenants own the namespaces that documents may be in.
 	Tenants []config.Tenant
-	// Namespace is that of documents which name none; empty means the first
-	// tenant's.
+	// Namespace is the tenant's whose endpoints these are: documents that name no
+	// namespace are in it, no other is allowed. Empty allows every tenant's, and
+	// means the first one's.
 	Namespace string
 	// Kinds are what endpoints may hold, as "group/Kind" or "Kind" of the core
 	// group; nil leaves it to the schemas.
@@ -59,7 +60,10 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	var r *Report
 	if err != nil {
-		r = &Report{Paths: o.Paths, Findings: []Finding{{Rule: rule, Level: Error, Message: err.Error()}}}
+		r = &Report{
+			Paths: o.Paths, Documents: []DocumentReport{}, Policies: []PolicyCount{},
+			Findings: []Finding{{Rule: rule, Level: Error, Message: err.Error()}},
+		}
 		r.finish()
 	} else if r, err = run(ctx, o, t, e); err != nil {
 		return nil, err
@@ -75,7 +79,7 @@ func (o Options) tenancy() (*tenancy, error) {
 	if len(o.Tenants) == 0 {
 		return nil, errors.New("there are no tenants, so no namespace for any object: write neuroscale:tenants")
 	}
-	t := &tenancy{tenants: o.Tenants, namespace: cmpOr(o.Namespace, o.Tenants[0].Namespace), kinds: o.Kinds}
+	t := &tenancy{tenants: o.Tenants, namespace: cmpOr(o.Namespace, o.Tenants[0].Namespace), only: o.Namespace != "", kinds: o.Kinds}
 	var names []string
 	for _, tenant := range o.Tenants {
 		names = append(names, tenant.Namespace)

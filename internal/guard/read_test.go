@@ -1,12 +1,15 @@
 package guard
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/neuroscale-platform/neuroscale/internal/config"
 )
 
 const service = "apiVersion: v1\nkind: Service\nmetadata: {name: s}\n"
@@ -167,5 +170,23 @@ func TestDocumentsBelongToTenants(t *testing.T) {
 		"error namespace apps/a/x.yaml:1 is in the namespace kube-system, which is no tenant's: write default or leave it out",
 		"error kind apps/a/x.yaml:5 is a rbac.authorization.k8s.io/ClusterRole, which endpoints may not hold: they hold ConfigMap, Service, apps/Deployment, serving.kserve.io/InferenceService",
 		"error kind apps/a/x.yaml:9 is a Secret, which endpoints may not hold: they hold ConfigMap, Service, apps/Deployment, serving.kserve.io/InferenceService",
+	}, messages(r))
+}
+
+func TestOneTenantsEndpointsStayInItsNamespace(t *testing.T) {
+	both := *tenants
+	other := config.Default().Tenants[0]
+	other.Namespace = "research"
+	both.tenants = append(both.tenants[:1:1], other)
+	both.namespace, both.only = "research", true
+	t.Chdir(folder(t, map[string]string{
+		"apps/a/x.yaml": service + "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c, namespace: default}\n",
+	}))
+	e := engines{policies: rules(t), kyverno: pretendKyverno(t, nil), native: library{}, schemas: anySchema{}}
+	r, err := run(context.Background(), Options{Paths: []string{"apps"}}, &both, e)
+	require.NoError(t, err)
+	assert.Equal(t, "Service research/s", r.Documents[0].Object)
+	assert.Equal(t, []string{
+		"error namespace apps/a/x.yaml:5 is in the namespace default, but these endpoints are those of tenant research: write that or leave it out",
 	}, messages(r))
 }
