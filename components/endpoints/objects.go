@@ -41,8 +41,11 @@ func applicationSet(args *Args, s source, all []source) manifest.Object {
 					"syncPolicy": manifest.Object{
 						"automated":   manifest.Object{"prune": true, "selfHeal": true},
 						"syncOptions": []any{"ServerSideApply=true"},
+						// An Application that is still retrying can neither be deleted nor, unless
+						// it refreshes, take what was merged since. Two minutes are enough for a
+						// platform that comes up; what fails longer needs another merge.
 						"retry": manifest.Object{
-							"limit":   -1,
+							"limit": 8, "refresh": true,
 							"backoff": manifest.Object{"duration": "1s", "factor": 2, "maxDuration": "30s"},
 						},
 					},

@@ -88,7 +88,7 @@ func TestALayerGoesFromConfigMapToProbeInOrder(t *testing.T) {
 		"spec.project": "platform", "spec.source.repoURL": "http://forge/platform.git",
 		"spec.source.targetRevision": "layer/first/abc123", "spec.destination.namespace": "there",
 		"spec.syncPolicy.automated.prune": true, "spec.syncPolicy.automated.selfHeal": true,
-		"spec.syncPolicy.retry.limit": -1.0, "metadata.finalizers.0": Finalizer, "spec.source.kustomize": nil,
+		"spec.syncPolicy.retry.limit": 26.0, "metadata.finalizers.0": Finalizer, "spec.source.kustomize": nil,
 	} {
 		assert.Equal(t, want, recorder.At(object, path), path)
 	}

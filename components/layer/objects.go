@@ -113,7 +113,9 @@ func applicationObject(l *Layer, args *Args) manifest.Object {
 				"RespectIgnoreDifferences=true",
 			},
 			"retry": manifest.Object{
-				"limit":   -1,
+				// It has to end: an Application that is still retrying an old tag takes no
+				// new one and cannot be deleted. Three minutes, as the delays add up.
+				"limit":   26,
 				"backoff": manifest.Object{"duration": "1s", "factor": 2, "maxDuration": "8s"},
 			},
 		},

@@ -306,6 +306,9 @@ func (s *suite) mergesAreBounded(ctx context.Context, t *testing.T, clone *rig.C
 		assert.Nil(t, o, "the second tenant made %s", what)
 	}
 	assert.Equal(t, bound, quota(), "the second tenant gave itself a quota")
+	// What was refused is still being retried: what is merged next must not wait for it.
+	merge(ctx, t, clone, "riches", "{apiVersion: v1, kind: ConfigMap, metadata: {name: modest}}")
+	require.NoError(t, s.awaitSynced(ctx, other+"-riches", ""), "a refused folder that was corrected")
 	unmerge(ctx, t, clone, folders...)
 	s.awaitNoApplications(ctx, t, func(app *unstructured.Unstructured) bool {
 		return slices.Contains(folders, strings.TrimPrefix(app.GetName(), other+"-"))
@@ -342,9 +345,11 @@ func (s *suite) namesAreReserved(ctx context.Context, t *testing.T) {
 	s.awaitNoApplications(ctx, t, func(app *unstructured.Unstructured) bool { return app.GetName() == last })
 }
 
+// awaitNoApplications waits as long as Argo CD may retry what it refuses: it deletes
+// no Application before.
 func (s *suite) awaitNoApplications(ctx context.Context, t *testing.T, which func(*unstructured.Unstructured) bool) {
 	t.Helper()
-	require.NoError(t, rig.Poll(ctx, time.Minute, often, func(ctx context.Context) (string, error) {
+	require.NoError(t, rig.Poll(ctx, 3*time.Minute, often, func(ctx context.Context) (string, error) {
 		apps, err := s.cluster.List(ctx, rig.Applications, argocd)
 		for i := range apps {
 			if which(&apps[i]) {
