@@ -158,6 +158,21 @@ func (s *suite) pause(ctx context.Context, t *testing.T, name string) {
 	}
 	t.Cleanup(func() { assert.NoError(t, set(context.WithoutCancel(ctx), string(before))) })
 	require.NoError(t, set(ctx, "null"))
+	// A comparison that began before may still end in a sync: one that begins now
+	// cannot.
+	require.NoError(t, s.cluster.Patch(ctx, rig.Applications, argocd, name, `{"metadata":{"annotations":{"argocd.argoproj.io/refresh":"normal"}}}`))
+	require.NoError(t, rig.Poll(ctx, 30*time.Second, often, func(ctx context.Context) (string, error) {
+		app, err := s.cluster.Get(ctx, rig.Applications, argocd, name)
+		switch {
+		case err != nil:
+			return "", err
+		case app.GetAnnotations()["argocd.argoproj.io/refresh"] != "":
+			return "Application " + name + " was not compared yet", nil
+		case app.Object["operation"] != nil || rig.Text(app, "status", "operationState", "phase") == "Running":
+			return "Application " + name + " is being synced", nil
+		}
+		return "", nil
+	}))
 }
 
 // withoutNativePolicies takes the bindings of the native policies away until the

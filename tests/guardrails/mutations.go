@@ -502,7 +502,7 @@ func debugs() []mutation {
 		{name: "debug-digest", says: "one is added whose image has a digest", want: Admit, fits: pod, change: add(image("nginx@" + goodDigest))},
 		{name: "debug-tag-latest", says: "one is added whose tag is latest", want: PinnedImages, fits: pod, change: add(image("busybox:latest"))},
 		{name: "debug-tag-missing", says: "one is added whose image has no tag", want: PinnedImages, fits: pod, change: add(image("busybox"))},
-		{name: "debug-root", says: "one is added that may be root", want: NonRoot, fits: pod, change: add(security(object{"runAsNonRoot": nil}))},
+		{name: "debug-root", says: "one is added that may be root", want: NonRoot, fits: pod, change: add(security(object{"runAsNonRoot": false}))},
 		{name: "debug-user-0", says: "one is added whose runAsUser is 0", want: NonRoot, fits: pod, change: add(security(object{"runAsUser": int64(0)}))},
 	}
 }
