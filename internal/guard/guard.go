@@ -132,13 +132,14 @@ func run(ctx context.Context, o Options, t *tenancy, e engines) (*Report, error)
 	if len(c.documents) == 0 {
 		c.add(Error, RuleRead, "", 0, "there is not one object to check in %s: correct the path", strings.Join(o.Paths, ", "))
 	}
-	validate(e.schemas, c)
 	for _, d := range c.documents {
 		r.Documents = append(r.Documents, DocumentReport{File: d.file, Line: d.line, Endpoint: d.endpoint, Object: d.String()})
 	}
+	judged := make(chan *judgement)
+	go func() { judged <- e.judge(ctx, labels(c.documents), c.documents) }()
+	validate(e.schemas, c)
 	r.Findings = c.findings
-
-	j := e.judge(ctx, labels(c.documents), c.documents)
+	j := <-judged
 	r.Policies, r.Canaries, r.CanariesExpected = j.policies, j.canaries, j.canariesExpected
 	r.KyvernoVersion = e.kyverno.version
 	r.Findings = append(r.Findings, j.findings...)

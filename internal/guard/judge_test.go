@@ -220,6 +220,34 @@ func TestWorkIsSplitByPolicyAndEveryPolicyProvesItself(t *testing.T) {
 	}
 }
 
+func TestLanesAreEquallyLongAndGroupsStayTogether(t *testing.T) {
+	group := func(n int) *batch { return &batch{documents: make([]*document, n)} }
+	for name, test := range map[string]struct {
+		groups    []*batch
+		processes int
+		want      string
+	}{
+		"nothing":                 {nil, 2, ""},
+		"only canaries":           {[]*batch{group(0)}, 2, "0:0"},
+		"few":                     {[]*batch{group(5), group(6)}, 2, "0:5 0:6"},
+		"one group":               {[]*batch{group(1001)}, 2, "0:501 1:500"},
+		"two alike":               {[]*batch{group(500), group(500)}, 2, "0:500 1:500"},
+		"a large and a small":     {[]*batch{group(700), group(300)}, 2, "0:500 1:200 1:300"},
+		"canaries last":           {[]*batch{group(100), group(0)}, 2, "0:50 1:50 1:0"},
+		"more processes":          {[]*batch{group(90), group(30)}, 4, "0:30 1:30 2:30 3:30"},
+		"one process":             {[]*batch{group(90), group(30)}, 1, "0:90 0:30"},
+		"a number that is uneven": {[]*batch{group(31), group(31), group(29)}, 3, "0:31 1:31 2:29"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, b := range lanes(test.groups, test.processes) {
+				got = append(got, fmt.Sprintf("%d:%d", b.lane, len(b.documents)))
+			}
+			assert.Equal(t, test.want, strings.Join(got, " "))
+		})
+	}
+}
+
 func TestAReportThatDoesNotAddUpIsNoPass(t *testing.T) {
 	good := func() *Report {
 		return &Report{
