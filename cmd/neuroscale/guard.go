@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/neuroscale-platform/neuroscale/components/argocd"
+	"github.com/neuroscale-platform/neuroscale/components/endpoints"
 	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/cost"
 	"github.com/neuroscale-platform/neuroscale/internal/guard"
@@ -84,6 +86,11 @@ func (a *app) guard(ctx context.Context, paths []string, f guardFlags) (*guard.R
 		GitOps: gitops.FS, RenderCache: renderCache, SchemaCache: filepath.Join(filepath.Dir(renderCache), "schemas"),
 		Kyverno: a.getenv("NEUROSCALE_KYVERNO"),
 	}
+	layers, err := a.layerNames()
+	if err != nil {
+		return nil, err
+	}
+	o.Excluded = endpoints.Excluded(cfg.Tenants, cmp.Or(f.namespace, cfg.Tenants[0].Namespace), layers)
 	for _, k := range argocd.TenantKinds {
 		name := k.Kind
 		if k.Group != "" {

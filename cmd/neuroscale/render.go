@@ -73,12 +73,30 @@ func (a *app) renderLayer(ctx context.Context, name string) (*render.Tree, error
 	case tenancy.Layer:
 		return tenancy.Tree(cfg.Tenants)
 	}
-	known := append(r.Layers(), guardrails.AdmissionLayer, guardrails.PoliciesLayer, tenancy.Layer)
-	slices.Sort(known)
+	known := allLayers(r)
 	if !slices.Contains(known, name) {
 		return nil, fmt.Errorf("unknown layer %q%s: there are %s", name, hint(name, known), strings.Join(known, ", "))
 	}
 	return r.Layer(ctx, name, serving.Patches(name, cfg.Serving)...)
+}
+
+// allLayers are the names of the layers, sorted.
+func allLayers(r *render.Renderer) []string {
+	names := append(r.Layers(), guardrails.AdmissionLayer, guardrails.PoliciesLayer, tenancy.Layer)
+	slices.Sort(names)
+	return names
+}
+
+func (a *app) layerNames() ([]string, error) {
+	dir, err := a.renderCache()
+	if err != nil {
+		return nil, err
+	}
+	r, err := render.New(gitops.FS, dir)
+	if err != nil {
+		return nil, err
+	}
+	return allLayers(r), nil
 }
 
 // renderCache is shared with the program.

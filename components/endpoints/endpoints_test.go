@@ -20,6 +20,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
 	"github.com/neuroscale-platform/neuroscale/components/tenancy"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/recorder"
 )
 
@@ -251,4 +252,11 @@ func TestBadArgs(t *testing.T) {
 		_, err := New(ctx, "endpoints", nil)
 		return err
 	}))
+}
+
+func TestGuardIsToldTheFoldersThatAreLeftOut(t *testing.T) {
+	tenants := []config.Tenant{{Namespace: "default", Repositories: []string{"endpoints"}}, {Namespace: "team-b", Repositories: []string{"b"}}}
+	assert.Equal(t, []string{"kyverno", "team-b-*"}, Excluded(tenants, "default", []string{"kyverno"}))
+	assert.Empty(t, Excluded(tenants, "team-b", []string{"kyverno"}))
+	assert.Empty(t, Excluded(tenants, "nobody", nil))
 }

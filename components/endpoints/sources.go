@@ -6,6 +6,7 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
 	"github.com/neuroscale-platform/neuroscale/components/tenancy"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
 )
 
 // source is one repository of one tenant.
@@ -48,6 +49,22 @@ func sources(tenants []tenancy.Tenant) []source {
 		}
 	}
 	return out
+}
+
+// Excluded are the folders of a tenant's first repository, as glob patterns, that
+// are not made Applications: their names are reserved or another tenant's.
+func Excluded(tenants []config.Tenant, namespace string, reserved []string) []string {
+	var list []tenancy.Tenant
+	for _, t := range tenants {
+		list = append(list, tenancy.Tenant{Namespace: t.Namespace, Repositories: t.Repositories})
+	}
+	all := sources(list)
+	for _, s := range all {
+		if s.tenant.Namespace == namespace {
+			return s.excluded(all, reserved)
+		}
+	}
+	return nil
 }
 
 // excluded are the folders of s, as glob patterns, that are not made Applications

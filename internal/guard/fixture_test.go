@@ -161,7 +161,8 @@ func folder(t testing.TB, files map[string]string) string {
 
 var tenants = &tenancy{
 	tenants: config.Default().Tenants, namespace: "default",
-	kinds: []string{"ConfigMap", "Service", "apps/Deployment", inferenceService},
+	kinds:    []string{"ConfigMap", "Service", "apps/Deployment", inferenceService},
+	excluded: []string{"kyverno", "team-b-*"},
 }
 
 // check runs guard on a folder with these files.

@@ -43,6 +43,8 @@ type tenancy struct {
 	only      bool
 	// kinds are what tenants may merge, as group/Kind; nil is any.
 	kinds []string
+	// excluded are folders no endpoint may be in, as glob patterns.
+	excluded []string
 }
 
 // settle gives documents without a namespace theirs.
@@ -70,6 +72,10 @@ func (t *tenancy) apply(c *contents) {
 		case t.only && d.namespace != t.namespace:
 			c.about(Error, RuleNamespace, d, "is in the namespace %s, but these endpoints are those of tenant %s: write that or leave it out",
 				d.namespace, t.namespace)
+		}
+		if slices.ContainsFunc(t.excluded, func(pattern string) bool { ok, _ := path.Match(pattern, d.endpoint); return ok }) {
+			c.about(Error, RuleFolder, d, "is in the folder %s, of which no endpoint is made because the name is the platform's or another tenant's: "+
+				"give the folder another name", d.endpoint)
 		}
 		if t.kinds != nil && !slices.Contains(t.kinds, d.kindName()) {
 			c.about(Error, RuleKind, d, "is a %s, which endpoints may not hold: they hold %s", d.kindName(), strings.Join(t.kinds, ", "))

@@ -33,6 +33,9 @@ type Options struct {
 	// Kinds are what endpoints may hold, as "group/Kind" or "Kind" of the core
 	// group; nil leaves it to the schemas.
 	Kinds []string
+	// Excluded are folders, as glob patterns, that no endpoint may be in: Argo CD
+	// leaves them out.
+	Excluded []string
 	// GitOps has the policies and the pins (gitops.FS).
 	GitOps fs.FS
 	// RenderCache and SchemaCache are folders for what takes long to make.
@@ -79,7 +82,7 @@ func (o Options) tenancy() (*tenancy, error) {
 	if len(o.Tenants) == 0 {
 		return nil, errors.New("there are no tenants, so no namespace for any object: write neuroscale:tenants")
 	}
-	t := &tenancy{tenants: o.Tenants, namespace: cmpOr(o.Namespace, o.Tenants[0].Namespace), only: o.Namespace != "", kinds: o.Kinds}
+	t := &tenancy{tenants: o.Tenants, namespace: cmpOr(o.Namespace, o.Tenants[0].Namespace), only: o.Namespace != "", kinds: o.Kinds, excluded: o.Excluded}
 	var names []string
 	for _, tenant := range o.Tenants {
 		names = append(names, tenant.Namespace)

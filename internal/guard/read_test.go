@@ -50,6 +50,8 @@ func TestWhatCannotBeReadAsOneMeaningIsRefusedWithFileAndLine(t *testing.T) {
 		"a file that Argo CD leaves out":      {"a/x.yaml", "# +argocd:skip-file-rendering\n" + service, "error read a/x.yaml has the marker +argocd:skip-file-rendering, with which Argo CD leaves the file out: remove the marker or the file"},
 		"a backup":                            {"a/x.yaml.bak", "a", "note read a/x.yaml.bak is not read, here or by Argo CD: only .yaml, .yml and .json are"},
 		"capitals":                            {"a/X.YAML", "a", "note read a/X.YAML is not read, here or by Argo CD: only .yaml, .yml and .json are"},
+		"a layer's folder":                    {"kyverno/x.yaml", service, "error folder kyverno/x.yaml:1 is in the folder kyverno, of which no endpoint is made because the name is the platform's or another tenant's: give the folder another name"},
+		"another tenant's folder":             {"team-b-iris/x.yaml", service, "error folder team-b-iris/x.yaml:1 is in the folder team-b-iris, of which no endpoint is made because the name is the platform's or another tenant's: give the folder another name"},
 		"the same object again":               {"a/x.yaml", service + "---\n" + service, "error read a/x.yaml:5 is already in a/x.yaml line 1: remove one, or give it another name"},
 		"the same object of another version":  {"b/x.yaml", deployment("good") + "---\n" + "apiVersion: apps/v1beta1\nkind: Deployment\nmetadata: {name: good, namespace: default}\n", "error read b/x.yaml:20 is already in b/x.yaml line 1: remove one, or give it another name"},
 	} {

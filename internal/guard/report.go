@@ -17,6 +17,7 @@ const (
 	RuleRead       = "read"
 	RuleNamespace  = "namespace"
 	RuleKind       = "kind"
+	RuleFolder     = "folder"
 	RuleSchema     = "schema"
 	RuleKyverno    = "kyverno"
 	RuleNative     = "native"
