@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 )
@@ -174,6 +175,25 @@ func events(args []string, list []apitype.EngineEvent) {
 	e := json.NewEncoder(f)
 	for _, event := range list {
 		_ = e.Encode(event)
+	}
+	awaitReader(args[i+1])
+}
+
+// awaitReader waits until the caller has opened the event log: the Automation API
+// misses all events of a command that ends before it has seen the file appear. No
+// real operation is that short.
+func awaitReader(file string) {
+	descriptors := fmt.Sprintf("/proc/%d/fd", os.Getppid())
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		open, err := os.ReadDir(descriptors)
+		if err != nil {
+			return // not Linux, or the caller is gone
+		}
+		for _, d := range open {
+			if target, err := os.Readlink(filepath.Join(descriptors, d.Name())); err == nil && target == file {
+				return
+			}
+		}
 	}
 }
 
