@@ -44,7 +44,7 @@ type Args struct {
 	Renderer layer.Renderer
 	Delivery *layer.Delivery
 	// KindsReady is done when all kinds the policies match are defined: Kyverno
-	// does not report on one that comes later.
+	// comes after them, and does not report on one that comes later.
 	KindsReady []pulumi.Resource
 }
 
@@ -116,9 +116,10 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err != nil {
 		return nil, err
 	}
+	// Nothing but reports waits for Kyverno, so it does not compete with what does.
 	controllers, err := layer.New(ctx, &layer.Args{
 		Name: KyvernoLayer, Tree: kyverno, Delivery: args.Delivery, Namespace: kyvernoNamespace,
-		DependsOn: webhooks,
+		DependsOn: append(webhooks, args.KindsReady...),
 	}, parent)
 	if err != nil {
 		return nil, err
