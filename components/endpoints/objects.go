@@ -36,6 +36,9 @@ func applicationSet(args *Args, s source, all []source) manifest.Object {
 					"project": s.tenant.Project,
 					"source": manifest.Object{
 						"repoURL": url, "targetRevision": "main", "path": "{{.path.path}}",
+						// Plain manifests at any depth, as the guard reads them: said here, no
+						// file in the folder can make Argo CD run kustomize or Helm instead.
+						"directory": manifest.Object{"recurse": true},
 					},
 					"destination": manifest.Object{"server": layer.LocalCluster, "namespace": s.tenant.Namespace},
 					"syncPolicy": manifest.Object{
