@@ -192,7 +192,7 @@ func (j *judgement) account(count *PolicyCount, d *document, first verdicts, sec
 			word(kyverno.outcome), word(library.outcome), policy, cmpOr(kyverno.message, library.message))
 	case byKyverno && kyverno.outcome == refused:
 		count.Refused++
-		j.about(Error, policy, d, "%s", cmpOr(kyverno.message, library.message))
+		j.about(Error, policy, d, "%s", cmpOr(library.message, kyverno.message))
 	}
 }
 

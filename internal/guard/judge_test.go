@@ -169,7 +169,7 @@ func TestAProgramThatHangsIsEndedAndNamed(t *testing.T) {
 
 func TestThePoliciesAndTheTableHaveToBeTheSame(t *testing.T) {
 	r := check(t, oneDeployment, func(e *engines) {
-		e.policies = append(slices.DeleteFunc(e.policies, func(p rule) bool { return p.name == root }), rule{name: "new"})
+		e.policies = append(slices.DeleteFunc(e.policies, func(p rule) bool { return p.name == root }), rule{"new", e.policies[0].kyverno})
 	})
 	assert.Contains(t, messages(r), "error accounting - policy disallow-root-containers is missing in gitops/policies, so nothing checks what it forbids")
 	assert.Contains(t, messages(r), "error accounting - policy new is not in the table of kinds that policies have to judge: add it to internal/guard/coverage.go")
@@ -293,4 +293,16 @@ func TestStagedDocumentsSurviveTheirNamesAndText(t *testing.T) {
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"a":"x\n---\nkind: List\n{{ braces }}"}`, string(got))
 	assert.NotContains(t, documents[0].object["metadata"], "labels")
+}
+
+func TestKyvernoJudgesByTheExpressionsAsTheyAreWritten(t *testing.T) {
+	for _, p := range rules(t) {
+		before, after := p.kyverno["spec"].(map[string]any), forFiles(p.kyverno)["spec"].(map[string]any)
+		assert.Equal(t, before["variables"], after["variables"], p.name)
+		assert.Equal(t, before["matchConstraints"], after["matchConstraints"], p.name)
+		for i, v := range before["validations"].([]any) {
+			assert.Equal(t, v.(map[string]any)["expression"], after["validations"].([]any)[i].(map[string]any)["expression"], p.name)
+			assert.NotEmpty(t, v.(map[string]any)["messageExpression"], "the policy itself must stay as it is")
+		}
+	}
 }
