@@ -187,6 +187,22 @@ func (s *suite) awaitObject(ctx context.Context, r schema.GroupVersionResource, 
 
 const pushed = "pushed-iris"
 
+// awaitAnswer waits until the gateway has a prediction of the model for the host.
+func (s *suite) awaitAnswer(ctx context.Context, t *testing.T, model, host string) {
+	t.Helper()
+	require.NoError(t, rig.Poll(ctx, 2*time.Minute, often, func(ctx context.Context) (string, error) {
+		answer, err := s.ask(ctx, model, host)
+		if err != nil {
+			return "", err
+		}
+		if answer.Code != 200 {
+			return fmt.Sprintf("the gateway answers %d %s", answer.Code, answer.Body), nil
+		}
+		requirePrediction(t, answer.Body)
+		return "", nil
+	}))
+}
+
 func (s *suite) pushedEndpoint(t *testing.T) {
 	ctx := within(t, 4*time.Minute)
 	clone, err := rig.CloneRepository(ctx, s.outputs.Repository, s.outputs.ForgeUser, s.outputs.ForgePassword, t.TempDir())
@@ -198,17 +214,7 @@ func (s *suite) pushedEndpoint(t *testing.T) {
 	app := s.awaitFolder(ctx, t, "apps/"+pushed)
 	t.Logf("an Application was there after %s", time.Since(start).Round(100*time.Millisecond))
 	host := strings.Replace(s.hostOf(t, example), example, pushed, 1)
-	require.NoError(t, rig.Poll(ctx, 90*time.Second, often, func(ctx context.Context) (string, error) {
-		answer, err := s.ask(ctx, pushed, host)
-		if err != nil {
-			return "", err
-		}
-		if answer.Code != 200 {
-			return fmt.Sprintf("the gateway answers %d %s", answer.Code, answer.Body), nil
-		}
-		requirePrediction(t, answer.Body)
-		return "", nil
-	}))
+	s.awaitAnswer(ctx, t, pushed, host)
 	t.Logf("the endpoint answered 200 after %s", time.Since(start).Round(100*time.Millisecond))
 	require.NoError(t, s.awaitSynced(ctx, app, ""))
 	service, err := s.cluster.Get(ctx, rig.InferenceServices, tenants, pushed)

@@ -144,17 +144,7 @@ func (s *suite) otherServes(ctx context.Context, t *testing.T, clone *rig.Clone)
 	merge(ctx, t, clone, otherFolder, s.otherEndpoint(t, otherFolder))
 	start := time.Now()
 	host := strings.Replace(s.hostOf(t, example), example+"-predictor."+tenants+".", otherFolder+"-predictor."+other+".", 1)
-	require.NoError(t, rig.Poll(ctx, 2*time.Minute, often, func(ctx context.Context) (string, error) {
-		answer, err := s.ask(ctx, otherFolder, host)
-		if err != nil {
-			return "", err
-		}
-		if answer.Code != 200 {
-			return fmt.Sprintf("the gateway answers %d %s", answer.Code, answer.Body), nil
-		}
-		requirePrediction(t, answer.Body)
-		return "", nil
-	}))
+	s.awaitAnswer(ctx, t, otherFolder, host)
 	t.Logf("the second tenant's endpoint answered 200 after %s", time.Since(start).Round(100*time.Millisecond))
 	require.NoError(t, s.awaitSynced(ctx, other+"-"+otherFolder, ""))
 	app, err := s.cluster.Get(ctx, rig.Applications, argocd, other+"-"+otherFolder)
