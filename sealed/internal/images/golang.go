@@ -81,6 +81,11 @@ func (b *builder) fetchGo(ctx context.Context, r *Recipe, src, mod string) error
 			return err
 		}
 	}
+	for to, from := range r.Go.Sources {
+		if err := copyTree(os.DirFS(mod), from, filepath.Join(src, to)); err != nil {
+			return fmt.Errorf("source %s: %w", from, err)
+		}
+	}
 	c := command{dir: src, env: b.goEnv(r), log: b.log}
 	args := []string{"list", "-deps", "-tags", strings.Join(r.Go.Tags, ","), "-f", "{{with .Error}}{{.}}{{end}}"}
 	if len(r.Go.Generate) > 0 {

@@ -76,6 +76,11 @@ type Status struct {
 // ToolDir is the folder for PATH: pulumi, kubectl.
 func ToolDir(cache string) string { return filepath.Join(cache, "tools", "bin") }
 
+// KubernetesPlugin is the program of Pulumi's Kubernetes provider.
+func KubernetesPlugin(cache string) string {
+	return filepath.Join(cache, "tools", "pulumi-kubernetes", "pulumi-resource-kubernetes")
+}
+
 // NodeBinaries is the folder of kube-apiserver, kubelet and the others.
 func NodeBinaries(cache string) (dir string) { return filepath.Join(cache, "tools", "kubernetes") }
 

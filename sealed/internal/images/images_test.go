@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/mod/sumdb/dirhash"
 	"sigs.k8s.io/yaml"
 )
 
@@ -92,6 +93,10 @@ func TestBadTableIsRefusedWithEveryMistakeNamed(t *testing.T) {
 		"path out of the tree": {"entries: [{name: a, tool: [], files: {../x: ''}}, {name: b, tool: [], files: {a/../../x: ''}}]", `path "a/../../x"`},
 		"module without sum":   {"entries: [{name: a, module: m, version: v1, tool: []}]", "needs version and sum"},
 		"go without module":    {"entries: [{name: a, tool: [], go: {packages: {a: cmd/a}}}]", "needs a module"},
+		"sources, no main":     {"entries: [{name: a, module: m, version: v1, sum: 'h1:x', tool: [], go: {packages: {a: cmd/a}, sources: {f: f}}}]", "it needs both"},
+		"sources, no module":   {"entries: [{name: a, tool: [], go: {main: pause, packages: {a: .}, sources: {f: f}}}]", "it needs both"},
+		"source out of folder": {"entries: [{name: a, module: m, version: v1, sum: 'h1:x', tool: [], go: {main: pause, packages: {a: .}, sources: {f: ../f}}}]", `source "f" from "../f"`},
+		"source over others":   {"entries: [{name: a, module: m, version: v1, sum: 'h1:x', tool: [], go: {main: pause, packages: {a: .}, sources: {../f: f}}}]", `source "../f" from "f"`},
 		"bad owner":            {"layers: [{name: a, dirs: {/x: {owner: root}}}]", "uid:gid"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -129,6 +134,7 @@ func TestKeyChangesWithEveryInput(t *testing.T) {
 		"Debian release": {func(x *Table) { x.Debian.Release = "trixie" }, "nginx", "pause"},
 		"tool inside":    {func(x *Table) { find(x, "kustomize").Version = "v9" }, "argocd", "redis"},
 		"model script":   {func(x *Table) { find(x, "kserve-sklearnserver").Venv.Train.Script = "python/tarfile_filter.py" }, "kserve-sklearnserver", "redis"},
+		"source":         {func(x *Table) { find(x, "pulumi-kubernetes").Go.Sources["schema.json"] = "x" }, "pulumi-kubernetes", "pulumi"},
 		"recipe file":    {func(x *Table) { find(x, "envoy").RecipeFiles["/docker-entrypoint.sh"] = "nginx/nginx.conf" }, "envoy", "redis"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -399,29 +405,61 @@ func TestUnreachableRegistryIsSaidWithWhatToDo(t *testing.T) {
 	require.ErrorContains(t, err, "of tool helper failed: a package registry cannot be reached: check this machine's network and proxy settings")
 }
 
-func TestWrongChecksumOfAModuleIsRefused(t *testing.T) {
+// serveModule makes the only module that can be downloaded example.com/m v1.0.0,
+// and returns its checksum.
+func serveModule(t *testing.T, files map[string]string) (sum string) {
+	t.Helper()
 	proxy := t.TempDir()
 	at := filepath.Join(proxy, "example.com/m/@v")
 	require.NoError(t, writeFile(filepath.Join(at, "v1.0.0.info"), []byte(`{"Version":"v1.0.0"}`)))
-	require.NoError(t, writeFile(filepath.Join(at, "v1.0.0.mod"), []byte("module example.com/m\n")))
-	archive, err := os.Create(filepath.Join(at, "v1.0.0.zip"))
+	require.NoError(t, writeFile(filepath.Join(at, "v1.0.0.mod"), []byte(files["go.mod"])))
+	file := filepath.Join(at, "v1.0.0.zip")
+	archive, err := os.Create(file)
 	require.NoError(t, err)
 	z := zip.NewWriter(archive)
-	w, err := z.Create("example.com/m@v1.0.0/go.mod")
-	require.NoError(t, err)
-	_, err = w.Write([]byte("module example.com/m\n"))
-	require.NoError(t, err)
+	for name, content := range files {
+		w, err := z.Create("example.com/m@v1.0.0/" + name)
+		require.NoError(t, err)
+		_, err = w.Write([]byte(content))
+		require.NoError(t, err)
+	}
 	require.NoError(t, z.Close())
 	require.NoError(t, archive.Close())
 	t.Setenv("GOPROXY", "file://"+proxy)
 	t.Setenv("GONOSUMDB", "*")
+	sum, err = dirhash.HashZip(file, dirhash.Hash1)
+	require.NoError(t, err)
+	return sum
+}
 
+func TestWrongChecksumOfAModuleIsRefused(t *testing.T) {
+	serveModule(t, map[string]string{"go.mod": "module example.com/m\n"})
 	b, _ := small(t, "pause")
 	r := b.table.entry("helper")
 	r.Module, r.Version, r.Sum = "example.com/m", "v1.0.0", "h1:pinned"
-	_, err = build(t, b)
+	_, err := build(t, b)
 	require.ErrorContains(t, err, "example.com/m@v1.0.0 has checksum h1:")
 	require.ErrorContains(t, err, "expected h1:pinned")
+}
+
+func TestSourcesOfAModuleLieBesideTheMainPackage(t *testing.T) {
+	files := map[string]string{"go.mod": "module example.com/m\n\ngo 1.26\n", "go.sum": "", "data/broken.txt": "this is no Go"}
+	sum := serveModule(t, files)
+	b, _ := small(t, "pause")
+	b.only = []string{"helper"}
+	r := b.table.entry("helper")
+	r.Module, r.Version, r.Sum = "example.com/m", "v1.0.0", sum
+	r.Go.Sources = map[string]string{"words.txt": "data/broken.txt"}
+	_, err := build(t, b)
+	require.NoError(t, err)
+
+	r.Go.Sources = map[string]string{"words.go": "data/broken.txt"}
+	_, err = build(t, b)
+	require.ErrorContains(t, err, "words.go:1:1", "the compiler must see it")
+
+	r.Go.Sources = map[string]string{"words.txt": "data/none.txt"}
+	_, err = build(t, b)
+	require.ErrorContains(t, err, "source data/none.txt")
 }
 
 func TestSecondBuilderWaitsAndSaysSo(t *testing.T) {

@@ -94,6 +94,7 @@ type Debian struct {
 type Go struct {
 	Packages map[string]string `json:"packages"`           // path: package, relative to the module
 	Main     string            `json:"main,omitempty"`     // folder in _recipes that holds the main package
+	Sources  map[string]string `json:"sources,omitempty"`  // file beside the main package: path in the module; needs Main
 	Staging  bool              `json:"staging,omitempty"`  // Kubernetes: modules replaced by folders are v0.x.y of its v1.x.y
 	InPlace  bool              `json:"in-place,omitempty"` // build in a writable copy of the module
 	CGO      bool              `json:"cgo,omitempty"`      // with a C compiler, linked statically
@@ -257,6 +258,9 @@ func (t *Table) validate() error {
 		if r.Module == "" && (len(r.ModuleFiles) > 0 || r.Venv != nil || r.Go != nil && r.Go.Main == "") {
 			bad(r, "needs a module to take its sources from")
 		}
+		if r.Go != nil && len(r.Go.Sources) > 0 && (r.Go.Main == "" || r.Module == "") {
+			bad(r, "sources go from a module to the main package of a recipe: it needs both")
+		}
 		errs = append(errs, t.validateFiles(r))
 	}
 	for _, name := range t.Later {
@@ -293,6 +297,13 @@ func (t *Table) validateFiles(r *Recipe) error {
 	for _, p := range r.paths() {
 		if path.IsAbs(p) == (r.Tool != nil) || path.Clean(p) != p {
 			bad("path %q must be clean, and absolute except in tools", p)
+		}
+	}
+	if r.Go != nil {
+		for to, from := range r.Go.Sources {
+			if !fs.ValidPath(to) || !fs.ValidPath(from) {
+				bad("source %q from %q: both must be clean and relative", to, from)
+			}
 		}
 	}
 	for p, d := range r.Dirs {
