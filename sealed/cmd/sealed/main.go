@@ -54,7 +54,7 @@ func root() *cobra.Command {
 		},
 	}
 	cmd.PersistentFlags().StringVar(&s.repo, "repo", "", "folder of this repository (default: found from the working folder or the program's)")
-	cmd.AddCommand(upCommand(s), downCommand(s), statusCommand(s), logsCommand(s), envCommand(s), imagesCommand(s), initCommand(s))
+	cmd.AddCommand(upCommand(s), downCommand(s), statusCommand(s), logsCommand(s), envCommand(s), imagesCommand(s), pluginsCommand(s), initCommand(s))
 	return cmd
 }
 

@@ -17,8 +17,11 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/mod/semver"
 	"golang.org/x/mod/sumdb/dirhash"
 	"sigs.k8s.io/yaml"
+
+	"github.com/neuroscale-platform/neuroscale/sealed/internal/plugins"
 )
 
 // repository is the folder of gitops/upstream.yaml.
@@ -72,6 +75,17 @@ func TestModulePinsStandInOneFileOnly(t *testing.T) {
 	for name, u := range up.Upstreams {
 		require.NotContains(t, string(tableYAML), u.Sum, name)
 	}
+}
+
+// The engine warns of a plugin that is older than its SDK asks for.
+func TestKubernetesProviderSaysAVersionThatItsSDKAccepts(t *testing.T) {
+	r := realTable(t).entry("pulumi-kubernetes")
+	version := "v" + r.Go.Define[r.Module+"/pkg/version.Version"]
+	require.True(t, semver.IsValid(version), version)
+	wanted := "v" + plugins.Needed["kubernetes"]
+	require.Equal(t, semver.Major(wanted), semver.Major(version))
+	require.GreaterOrEqual(t, semver.Compare(version, wanted), 0)
+	require.True(t, slices.Contains(r.paths(), filepath.Base(KubernetesPlugin(""))))
 }
 
 func TestBadTableIsRefusedWithEveryMistakeNamed(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/neuroscale-platform/neuroscale/sealed/internal/plugins"
 )
 
 // Variable of a shell's environment.
@@ -16,19 +18,19 @@ func Environment(i *Instance, tools, path string) ([]Variable, error) {
 	if _, err := os.Stat(i.Kubeconfig()); err != nil {
 		return nil, fmt.Errorf("instance %s is not up: run `sealed up --name %s` first", i.Name, i.Name)
 	}
-	providers := filepath.Join(i.cache, "tools", "providers")
+	linked := plugins.Dir(i.cache)
 	vars := []Variable{
 		{"KUBECONFIG", i.Kubeconfig()},
 		{"PULUMI_BACKEND_URL", "file://" + i.StateDir()},
 		{"PULUMI_CONFIG_PASSPHRASE_FILE", i.Passphrase()},
 		{"PULUMI_SKIP_UPDATE_CHECK", "true"},
 	}
-	if standins, _ := os.ReadDir(providers); len(standins) > 0 {
+	if links, _ := os.ReadDir(linked); len(links) > 0 {
 		vars = append(vars, Variable{"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "true"})
 	}
-	parts := []string{providers, tools}
+	parts := []string{linked, tools}
 	for _, dir := range filepath.SplitList(path) {
-		if dir != providers && dir != tools {
+		if dir != linked && dir != tools {
 			parts = append(parts, dir)
 		}
 	}

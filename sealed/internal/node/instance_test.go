@@ -125,9 +125,9 @@ func TestEnvironmentSurvivesTheShell(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, v.Value, string(out), v.Name)
 	}
-	assert.NotContains(t, Exports(vars), "DISABLE_AUTOMATIC_PLUGIN", "nothing stands in for plugins here")
+	assert.NotContains(t, Exports(vars), "DISABLE_AUTOMATIC_PLUGIN", "no plugins are linked here")
 
-	require.NoError(t, writeFile(filepath.Join(i.cache, "tools/providers/pulumi-resource-tls"), nil, 0o755))
+	require.NoError(t, writeFile(filepath.Join(i.cache, "tools/plugins/pulumi-resource-tls"), nil, 0o755))
 	again, err := Environment(i, "/tools", vars[len(vars)-1].Value)
 	require.NoError(t, err)
 	assert.Contains(t, Exports(again), "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION='true'")
