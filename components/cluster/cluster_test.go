@@ -67,6 +67,14 @@ func TestTheProviderGetsOneSelfContainedSecretContext(t *testing.T) {
 	assert.Equal(t, false, inputs["deleteUnreachable"])
 }
 
+// The provider would otherwise delete and create what is read all the time, and
+// replace what depends on it.
+func TestConfigMapsAndSecretsOfFixedNameAreChangedInPlace(t *testing.T) {
+	provider, _ := adopt(t, &Args{Kubeconfig: write(t, kubeconfig), Reach: answers}, recorder.Options{})
+	assert.Equal(t, true, provider.Object()["enableConfigMapMutable"])
+	assert.Equal(t, true, provider.Object()["enableSecretMutable"])
+}
+
 func TestContextAddressAndDeleteUnreachableAreTaken(t *testing.T) {
 	provider, address := adopt(t, &Args{
 		Kubeconfig: write(t, kubeconfig), Context: "other", Address: "models.example", DeleteUnreachable: true, Reach: answers,
