@@ -23,6 +23,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/fakepulumi"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
+	"github.com/neuroscale-platform/neuroscale/internal/predict"
 	"github.com/neuroscale-platform/neuroscale/internal/progress"
 )
 
@@ -38,7 +39,7 @@ type machine struct {
 	env   map[string]string
 	input string
 	ask   bool
-	// statuses of InferenceServices the cluster knows.
+	// statuses of InferenceServices the cluster knows, by name or NAMESPACE/NAME.
 	services map[string]string
 	api      *httptest.Server
 }
@@ -70,28 +71,44 @@ func (m *machine) kubeconfig() string {
 
 func (m *machine) serveAPI(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
-	const list = "/apis/serving.kserve.io/v1beta1/namespaces/default/inferenceservices"
-	name := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, list), "/")
+	const all = "/apis/serving.kserve.io/v1beta1/"
+	path := strings.TrimPrefix(r.URL.Path, all)
+	items := map[string]string{}
+	for key, status := range m.services {
+		namespace, name, ok := strings.Cut(key, "/")
+		if !ok {
+			namespace, name = "default", key
+		}
+		items[namespace+"/inferenceservices/"+name] = inferenceService(name, namespace, status)
+	}
+	list := func(namespace string) {
+		var found []string
+		for _, at := range sortedKeys(items) {
+			if strings.HasPrefix(at, namespace) {
+				found = append(found, items[at])
+			}
+		}
+		fmt.Fprintf(w, `{"apiVersion":"serving.kserve.io/v1beta1","kind":"InferenceServiceList","items":[%s]}`, strings.Join(found, ","))
+	}
+	namespaced, inNamespace := strings.CutPrefix(path, "namespaces/")
 	switch {
 	case r.URL.Path == "/version":
 		io.WriteString(w, `{"gitVersion":"v1.35.4"}`)
-	case r.URL.Path == list:
-		var items []string
-		for _, n := range sortedKeys(m.services) {
-			items = append(items, inferenceService(n, m.services[n]))
-		}
-		fmt.Fprintf(w, `{"apiVersion":"serving.kserve.io/v1beta1","kind":"InferenceServiceList","items":[%s]}`, strings.Join(items, ","))
-	case m.services[name] != "":
-		io.WriteString(w, inferenceService(name, m.services[name]))
+	case path == "inferenceservices":
+		list("")
+	case inNamespace && strings.HasSuffix(namespaced, "/inferenceservices"):
+		list(namespaced + "/")
+	case items[namespaced] != "":
+		io.WriteString(w, items[namespaced])
 	default:
 		w.WriteHeader(http.StatusNotFound)
 		io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}`)
 	}
 }
 
-func inferenceService(name, status string) string {
-	return fmt.Sprintf(`{"apiVersion":"serving.kserve.io/v1beta1","kind":"InferenceService","metadata":{"name":%q,"namespace":"default"},"status":%s}`,
-		name, status)
+func inferenceService(name, namespace, status string) string {
+	return fmt.Sprintf(`{"apiVersion":"serving.kserve.io/v1beta1","kind":"InferenceService","metadata":{"name":%q,"namespace":%q},"status":%s}`,
+		name, namespace, status)
 }
 
 func readyStatus(host string) string {
@@ -300,6 +317,54 @@ func TestUpFailsWhenTheEndpointDoesNotAnswer(t *testing.T) {
 	assert.Equal(t, 0, code)
 }
 
+func TestUpAsksAnEndpointThatIsThere(t *testing.T) {
+	const host = "demo-iris-2-predictor.default.neuroscale.test"
+	for name, test := range map[string]struct {
+		services map[string]string
+		settings string
+		want     string
+	}{
+		"an example is deleted": {
+			services: map[string]string{"sklearn-iris": readyStatus(host)},
+			want:     "\nsklearn-iris, asked through the gateway as " + host + ", answered in ",
+		},
+		"the first tenant is another": {
+			services: map[string]string{"team-x/demo-iris-2": readyStatus(host)},
+			settings: "config:\n  neuroscale:tenants:\n    - {namespace: team-x, owner: x, costCenter: x, repositories: [models]}\n",
+			want:     "\ndemo-iris-2, asked through the gateway as " + host + ", answered in ",
+		},
+		"only somebody's own is there": {
+			services: map[string]string{"mine": readyStatus(host)},
+			want:     "\nmine, asked through the gateway as " + host + ", answered in ",
+		},
+		"every endpoint is deleted": {
+			want: "\nno prediction: there is no endpoint in default: push a folder apps/NAME to the endpoints repository\n",
+		},
+		"nobody's is ready": {
+			services: map[string]string{"mine": `{}`},
+			want:     "\nno prediction: no endpoint is ready: mine in namespace default (its controller has not reported yet)\n",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t)
+			m.services = test.services
+			if test.settings != "" {
+				m.write("Pulumi.ci.yaml", test.settings)
+			}
+			fakepulumi.Install(t, fakepulumi.Script{Events: events(apitype.OpCreate, "a"), Outputs: m.outputs(iris(t))})
+			code, out, errout := m.run("up", "--predict-timeout", "5s")
+			require.Equal(t, 0, code, errout)
+			assert.Contains(t, out, test.want)
+
+			code, out, _ = m.run("up", "--predict-timeout", "5s", "-o", "json")
+			require.Equal(t, 0, code)
+			var report upReport
+			require.NoError(t, json.Unmarshal([]byte(out), &report))
+			assert.NotEqual(t, report.Prediction == nil, report.NoPrediction == "", "one of the two is told")
+		})
+	}
+}
+
 func TestPreviewListsLayersAndCounts(t *testing.T) {
 	m := newMachine(t)
 	m.api.Close() // no cluster is needed
@@ -450,13 +515,15 @@ func TestRenderPrintsTheLayerWithTheStacksSettings(t *testing.T) {
 	assert.Contains(t, out, "models.example.org")
 }
 
+var irisChoice = predict.Choice{Examples: []string{"demo-iris-2"}, Namespace: "default"}
+
 func TestUpShowsTheFirstPredictionBeforeTheWholePlatformIsThere(t *testing.T) {
 	m := newMachine(t)
 	m.services["demo-iris-2"] = readyStatus("demo-iris-2-predictor.default.neuroscale.test")
 	cluster, err := kube.FromBytes([]byte(m.kubeconfig()), "")
 	require.NoError(t, err)
 	tracker := progress.NewTracker(nil)
-	end := (&app{}).predictEarly(t.Context(), tracker, cluster, iris(t))
+	end := (&app{}).predictEarly(t.Context(), tracker, cluster, irisChoice, iris(t))
 	for _, e := range eventsOf("endpoints", apitype.OpCreate, "applicationset") {
 		tracker.Observe(e)
 	}
@@ -473,7 +540,7 @@ func TestUpThatEndsBeforeTheFirstPredictionShowsNone(t *testing.T) {
 	cluster, err := kube.FromBytes([]byte(m.kubeconfig()), "")
 	require.NoError(t, err)
 	tracker := progress.NewTracker(nil)
-	(&app{}).predictEarly(t.Context(), tracker, cluster, iris(t))()
+	(&app{}).predictEarly(t.Context(), tracker, cluster, irisChoice, iris(t))()
 	assert.Empty(t, tracker.Snapshot().Phases)
 }
 

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -15,18 +17,15 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/neuroscale-platform/neuroscale/components/argocd"
+	"github.com/neuroscale-platform/neuroscale/components/endpoints"
+	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/automation"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
 	"github.com/neuroscale-platform/neuroscale/internal/progress"
 	"github.com/neuroscale-platform/neuroscale/stacks"
-)
-
-// exampleEndpoint is what `up` ends with a prediction of.
-const (
-	exampleEndpoint  = "demo-iris-2"
-	exampleNamespace = "default"
 )
 
 const (
@@ -41,9 +40,11 @@ type upReport struct {
 	Resources  int                `json:"resources"`
 	Changes    automation.Changes `json:"changes"`
 	Phases     []phaseReport      `json:"phases"`
-	Prediction *predict.Answer    `json:"prediction,omitempty"`
-	URLs       []namedURL         `json:"urls"`
-	Seconds    float64            `json:"seconds"`
+	Prediction *predict.Shown     `json:"prediction,omitempty"`
+	// NoPrediction says why no endpoint was there to be asked.
+	NoPrediction string     `json:"noPrediction,omitempty"`
+	URLs         []namedURL `json:"urls"`
+	Seconds      float64    `json:"seconds"`
 }
 
 type phaseReport struct {
@@ -83,8 +84,8 @@ func (a *app) upCommand() *cobra.Command {
 			return report.print(a.out)
 		},
 	}
-	cmd.Flags().BoolVar(&f.skipPredict, "skip-predict", false, "do not ask the example endpoint at the end")
-	cmd.Flags().DurationVar(&f.timeout, "predict-timeout", 3*time.Minute, "how long the example endpoint may take to answer")
+	cmd.Flags().BoolVar(&f.skipPredict, "skip-predict", false, "do not ask an endpoint at the end")
+	cmd.Flags().DurationVar(&f.timeout, "predict-timeout", 3*time.Minute, "how long an endpoint that is there may take to answer")
 	outputFlag(cmd, &format, "text", "json")
 	return cmd
 }
@@ -102,6 +103,10 @@ func (a *app) up(ctx context.Context, f upFlags) (*upReport, error) {
 	if err := cluster.Reachable(ctx); err != nil {
 		return nil, err
 	}
+	choice, err := endpointChoice(cfg)
+	if err != nil {
+		return nil, err
+	}
 	tracker := progress.NewTracker(nil)
 	stack, err := a.open(ctx, tracker.Count(a.program))
 	if err != nil {
@@ -110,7 +115,7 @@ func (a *app) up(ctx context.Context, f upFlags) (*upReport, error) {
 	stop := progress.Watch(ctx, tracker, a.renderer(), 200*time.Millisecond)
 	ended := func() {}
 	if !f.skipPredict {
-		ended = a.predictEarly(ctx, tracker, cluster, gateway(cfg, cluster))
+		ended = a.predictEarly(ctx, tracker, cluster, choice, gateway(cfg, cluster))
 	}
 	result, err := stack.Up(ctx, tracker.Observe)
 	ended()
@@ -127,7 +132,7 @@ func (a *app) up(ctx context.Context, f upFlags) (*upReport, error) {
 	}
 	report.addPhases(snapshot)
 	if !f.skipPredict {
-		if err := a.addPrediction(ctx, report, cluster, out, f.timeout); err != nil {
+		if err := a.addPrediction(ctx, report, cluster, choice, out.GatewayURL, f.timeout); err != nil {
 			return nil, err
 		}
 	}
@@ -153,10 +158,22 @@ func gateway(cfg *config.Config, cluster *kube.Cluster) string {
 	return "http://" + net.JoinHostPort(host, strconv.Itoa(cfg.Serving.Gateway.NodePort))
 }
 
-// predictEarly asks the example endpoint as soon as the endpoints are there, while
-// what they do not need is still on its way, and shows when it answered. The
-// result ends that.
-func (a *app) predictEarly(ctx context.Context, t *progress.Tracker, cluster *kube.Cluster, gateway string) (end func()) {
+// endpointChoice are the endpoints that `up` may end with a prediction of.
+func endpointChoice(cfg *config.Config) (predict.Choice, error) {
+	apps, err := fs.Sub(gitops.FS, endpoints.Folder)
+	if err != nil {
+		return predict.Choice{}, err
+	}
+	examples, err := endpoints.Names(apps)
+	return predict.Choice{
+		Examples: examples, Namespace: cfg.Tenants[0].Namespace, Tenants: cfg.Namespaces(), Applications: argocd.Namespace,
+	}, err
+}
+
+// predictEarly asks an endpoint as soon as the endpoints are there, while what
+// they do not need is still on its way, and shows when it answered. The result
+// ends that.
+func (a *app) predictEarly(ctx context.Context, t *progress.Tracker, cluster *kube.Cluster, choice predict.Choice, gateway string) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	there := func(p progress.Phase) bool { return p.Name == endpointsPhase && p.Complete() && p.Changed > 0 }
@@ -171,29 +188,29 @@ func (a *app) predictEarly(ctx context.Context, t *progress.Tracker, cluster *ku
 			case <-tick.C:
 			}
 		}
-		done := t.Task(predictionPhase, exampleEndpoint+" has to answer")
-		_, err := predict.Await(ctx, cluster.Dynamic, predict.NewClient(30*time.Second), exampleNamespace, predict.Request{
-			Name: exampleEndpoint, Gateway: gateway, Data: []byte(predict.Example),
-		})
+		done := t.Task(predictionPhase, "an endpoint has to answer")
+		_, err := predict.Show(ctx, cluster.Dynamic, predict.NewClient(30*time.Second), choice, gateway)
 		done(err == nil)
 	}()
 	return func() { cancel(); <-ended }
 }
 
-func (a *app) addPrediction(ctx context.Context, r *upReport, cluster *kube.Cluster, out *stacks.Outputs, timeout time.Duration) error {
+func (a *app) addPrediction(ctx context.Context, r *upReport, cluster *kube.Cluster, choice predict.Choice, gateway string, timeout time.Duration) error {
 	start := time.Now()
 	if r.Changed {
-		fmt.Fprintf(a.err, "waiting for %s to answer\n", exampleEndpoint)
+		fmt.Fprintln(a.err, "waiting for an endpoint to answer")
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	answer, err := predict.Await(ctx, cluster.Dynamic, predict.NewClient(30*time.Second), exampleNamespace, predict.Request{
-		Name: exampleEndpoint, Gateway: out.GatewayURL, Data: []byte(predict.Example),
-	})
-	if err != nil {
-		return fmt.Errorf("the platform is up, but its example endpoint gave no prediction in %s: %w", timeout, err)
+	shown, err := predict.Show(ctx, cluster.Dynamic, predict.NewClient(30*time.Second), choice, gateway)
+	if errors.Is(err, predict.ErrNothingToShow) {
+		r.NoPrediction = err.Error()
+		return nil
 	}
-	r.Prediction = &answer
+	if err != nil {
+		return fmt.Errorf("the platform is up, but its endpoint gave no prediction in %s: %w", timeout, err)
+	}
+	r.Prediction = &shown
 	if slices.ContainsFunc(r.Phases, func(p phaseReport) bool { return p.Name == predictionPhase }) {
 		return nil
 	}
@@ -231,8 +248,11 @@ func (r *upReport) print(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	if p := r.Prediction; p != nil {
-		fmt.Fprintf(w, "\n%s, asked through the gateway as %s, answered in %.1f ms:\n%s\n", exampleEndpoint, p.Host, p.LatencyMS, p.Body)
+	switch p := r.Prediction; {
+	case p != nil:
+		fmt.Fprintf(w, "\n%s, asked through the gateway as %s, answered in %.1f ms:\n%s\n", p.Name, p.Host, p.LatencyMS, p.Body)
+	case r.NoPrediction != "":
+		fmt.Fprintf(w, "\nno prediction: %s\n", r.NoPrediction)
 	}
 	return nil
 }

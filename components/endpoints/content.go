@@ -61,8 +61,8 @@ func pack(fsys fs.FS, prefix string) ([]byte, error) {
 	return buffer.Bytes(), nil
 }
 
-// inferenceServices are the names of all InferenceServices in fsys, sorted.
-func inferenceServices(fsys fs.FS) ([]string, error) {
+// Names are those of all InferenceServices in fsys, sorted.
+func Names(fsys fs.FS) ([]string, error) {
 	var names []string
 	err := fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || path.Ext(name) != ".yaml" {

@@ -109,7 +109,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err != nil {
 		return nil, fmt.Errorf("endpoints: content of an empty repository: %w", err)
 	}
-	services, err := inferenceServices(args.Apps)
+	services, err := Names(args.Apps)
 	if err != nil {
 		return nil, fmt.Errorf("endpoints: first content: %w", err)
 	}

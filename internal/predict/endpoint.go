@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -55,13 +54,18 @@ func Endpoint(ctx context.Context, c dynamic.Interface, namespace, name string) 
 	if err != nil {
 		return "", fmt.Errorf("look up endpoint %s in namespace %s: %w", name, namespace, err)
 	}
+	return hostOf(o)
+}
+
+// hostOf is the host name in the status of an InferenceService that is ready.
+func hostOf(o *unstructured.Unstructured) (string, error) {
 	if why := NotReady(o); why != "" {
-		return "", &kindError{ErrNotReady, fmt.Sprintf("endpoint %s in namespace %s is not ready: %s", name, namespace, why)}
+		return "", &kindError{ErrNotReady, fmt.Sprintf("endpoint %s in namespace %s is not ready: %s", o.GetName(), o.GetNamespace(), why)}
 	}
 	raw, _, _ := unstructured.NestedString(o.Object, "status", "url")
 	u, err := url.Parse(raw)
 	if err != nil || u.Hostname() == "" {
-		return "", &kindError{ErrNotReady, fmt.Sprintf("endpoint %s in namespace %s has no URL yet: try again in a moment", name, namespace)}
+		return "", &kindError{ErrNotReady, fmt.Sprintf("endpoint %s in namespace %s has no URL yet: try again in a moment", o.GetName(), o.GetNamespace())}
 	}
 	return u.Hostname(), nil
 }
@@ -136,7 +140,7 @@ func Poll(ctx context.Context, interval time.Duration, try func(context.Context)
 		if err == nil {
 			return nil
 		}
-		if ctx.Err() == nil || last == nil {
+		if !ended(ctx) || last == nil {
 			last = err
 		}
 		select {
@@ -150,18 +154,9 @@ func Poll(ctx context.Context, interval time.Duration, try func(context.Context)
 	}
 }
 
-// Await waits until the endpoint serves and returns its first answer. The
-// context bounds the wait.
-func Await(ctx context.Context, c dynamic.Interface, client *http.Client, namespace string, r Request) (Answer, error) {
-	var answer Answer
-	err := Poll(ctx, 200*time.Millisecond, func(ctx context.Context) error {
-		host, err := Endpoint(ctx, c, namespace, r.Name)
-		if err != nil {
-			return err
-		}
-		r.Host = host
-		answer, err = Do(ctx, client, r)
-		return err
-	})
-	return answer, err
+// ended is whether the context is over. Its own Err comes late on a busy machine,
+// later than the errors of those who look at the deadline themselves.
+func ended(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }

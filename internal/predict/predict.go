@@ -70,6 +70,18 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("endpoint %s answered %d %s%s", e.Request.Name, e.Status, http.StatusText(e.Status), hint)
 }
 
+// fromModel is whether the endpoint itself answered, not the gateway for one that
+// is not there (yet).
+func (e *StatusError) fromModel() bool {
+	switch e.Status {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return false
+	case http.StatusNotFound:
+		return strings.TrimSpace(e.Body) != ""
+	}
+	return true
+}
+
 // Do sends the request once. Anything but status 200 is a *StatusError; a
 // gateway that cannot be reached is an error that says where it was looked for.
 func Do(ctx context.Context, client *http.Client, r Request) (Answer, error) {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -98,7 +97,7 @@ func condition(kind, status, reason, message string) map[string]any {
 
 func cluster(objects ...runtime.Object) *fake.FakeDynamicClient {
 	return fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),
-		map[schema.GroupVersionResource]string{InferenceServices: "InferenceServiceList"}, objects...)
+		map[schema.GroupVersionResource]string{InferenceServices: "InferenceServiceList", applications: "ApplicationList"}, objects...)
 }
 
 func TestEndpointReadsTheHostFromTheStatus(t *testing.T) {
@@ -132,32 +131,28 @@ func TestEndpointReadsTheHostFromTheStatus(t *testing.T) {
 	assert.ErrorContains(t, err, "there is none at all; push a folder apps/NAME")
 }
 
-func TestAwaitWaitsForTheEndpointAndTheGateway(t *testing.T) {
-	s := gateway(t, "iris-predictor.default.neuroscale.test")
-	c := cluster()
-	time.AfterFunc(300*time.Millisecond, func() {
-		_, err := c.Resource(InferenceServices).Namespace("default").Create(context.Background(), service("iris", map[string]any{
-			"url": "http://iris-predictor.default.neuroscale.test", "conditions": []any{condition("Ready", "True", "", "")},
-		}), metav1.CreateOptions{})
-		assert.NoError(t, err)
-	})
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	a, err := Await(ctx, c, s.Client(), "default", Request{Name: "iris", Gateway: s.URL, Data: []byte(Example)})
-	require.NoError(t, err)
-	assert.Equal(t, `{"predictions":[1,1]}`, a.Body)
-}
-
-func TestAwaitEndsWithTheReasonNotWithTheDeadline(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
-	defer cancel()
-	_, err := Await(ctx, cluster(service("iris", map[string]any{})), http.DefaultClient, "default", Request{Name: "iris", Data: []byte(Example)})
-	assert.ErrorIs(t, err, ErrNotReady)
-}
-
 func TestPollEndsAtOnceWhenCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	err := Poll(ctx, time.Hour, func(context.Context) error { return errors.New("no") })
 	assert.ErrorIs(t, err, context.Canceled)
+}
+
+// overdue is a context whose deadline has passed before anybody is told.
+type overdue struct{ context.Context }
+
+func (overdue) Deadline() (time.Time, bool) { return time.Unix(0, 0), true }
+
+func TestPollTellsTheReasonNotTheDeadline(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	tries := 0
+	err := Poll(overdue{ctx}, time.Millisecond, func(context.Context) error {
+		if tries++; tries == 1 {
+			return ErrNotReady
+		}
+		return errors.New("would exceed the deadline")
+	})
+	assert.ErrorIs(t, err, ErrNotReady)
+	assert.Greater(t, tries, 1)
 }
