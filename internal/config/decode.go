@@ -161,15 +161,16 @@ func (d *decoder) setList(to reflect.Value, value any, at string) {
 	out := reflect.MakeSlice(to.Type(), len(list), len(list))
 	for i, element := range list {
 		if e, ok := out.Index(i).Addr().Interface().(defaulted); ok {
-			e.setDefaults()
+			e.setDefaults(i)
 		}
 		d.set(out.Index(i), element, fmt.Sprintf("%s[%d]", at, i))
 	}
 	to.Set(out)
 }
 
-// defaulted are list elements that begin as something else than nothing.
-type defaulted interface{ setDefaults() }
+// defaulted are list elements that begin as something else than nothing, by their
+// place in the list.
+type defaulted interface{ setDefaults(place int) }
 
 // fields are the settable fields of a struct by the name they have in JSON.
 func fields(v reflect.Value) map[string]reflect.Value {

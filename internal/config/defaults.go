@@ -44,5 +44,12 @@ func tenant(t Tenant) Tenant {
 	return t
 }
 
-// setDefaults makes a tenant in a list begin with the figures of any other.
-func (t *Tenant) setDefaults() { *t = tenant(*t) }
+// setDefaults makes the first tenant in a list begin as the default one, any other
+// with its figures: whose it is and where its endpoints come from is its own.
+func (t *Tenant) setDefaults(place int) {
+	if place == 0 {
+		*t = Default().Tenants[0]
+		return
+	}
+	*t = tenant(*t)
+}

@@ -2,11 +2,14 @@ package config
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
 )
 
 // first is the default tenant as somebody would write it.
@@ -35,6 +38,49 @@ func TestATenantTakesTheDefaultFiguresForWhatItLeavesOut(t *testing.T) {
 	want := Default().Tenants[0]
 	want.Namespace, want.Owner, want.CostCenter, want.Repositories = "team-b", "team-b", "cc-b", []string{"models-b"}
 	want.Quota.Pods, want.Quota.Requests.CPU, want.Limits.Max.Memory = 4, "3", "2Gi"
+	assert.Equal(t, want, tenants[1])
+}
+
+func TestTheFirstTenantTakesTheDefaultForWhatItLeavesOut(t *testing.T) {
+	const other = `{"namespace":"team-b","owner":"team-b","costCenter":"cc-b","repositories":["models-b"]}`
+	for name, test := range map[string]struct {
+		written string
+		changed func(*Tenant)
+	}{
+		"everything":               {`{}`, func(*Tenant) {}},
+		"all but its namespace":    {`{"namespace":"default"}`, func(*Tenant) {}},
+		"all but another name":     {`{"namespace":"team-x"}`, func(t *Tenant) { t.Namespace = "team-x" }},
+		"all but its repositories": {`{"repositories":["models"]}`, func(t *Tenant) { t.Repositories = []string{"models"} }},
+		"all but a count":          {`{"quota":{"pods":30}}`, func(t *Tenant) { t.Quota.Pods = 30 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tenants, err := loadTenants("[" + test.written + "," + other + "]")
+			require.NoError(t, err)
+			want := Default().Tenants[0]
+			test.changed(&want)
+			assert.Equal(t, want, tenants[0])
+			assert.Equal(t, "team-b", tenants[1].Owner)
+		})
+	}
+}
+
+// The text is the README's.
+func TestTheTenantOfTheREADMEIsTaken(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	require.NoError(t, err)
+	_, text, found := strings.Cut(string(readme), "```yaml\nconfig:\n  neuroscale:tenants:\n")
+	require.True(t, found, "the README has no example of a tenant")
+	text, _, _ = strings.Cut(text, "```")
+	value, err := yaml.YAMLToJSON([]byte(text))
+	require.NoError(t, err)
+	tenants, err := loadTenants(string(value))
+	require.NoError(t, err)
+	require.Len(t, tenants, 2)
+	assert.Equal(t, Default().Tenants[0], tenants[0])
+	want := Default().Tenants[0]
+	want.Namespace, want.Owner, want.CostCenter, want.Repositories = "team-b", "team-b", "research", []string{"team-b-endpoints"}
+	want.Quota.Requests = Amounts{CPU: "2", Memory: "4Gi"}
+	want.Quota.InferenceServices = 2
 	assert.Equal(t, want, tenants[1])
 }
 
@@ -111,7 +157,7 @@ func TestEveryProblemOfATenantNamesItsField(t *testing.T) {
 }
 
 func TestAllProblemsOfAllTenantsComeAtOnce(t *testing.T) {
-	_, err := loadTenants(`[{"namespace":"argocd","owner":1,"quota":{"pods":-1}},{"repositories":["platform"],"limits":[]}]`)
+	_, err := loadTenants(`[{"namespace":"argocd","owner":1,"costCenter":"","repositories":[],"quota":{"pods":-1}},{"repositories":["platform"],"limits":[]}]`)
 	require.Error(t, err)
 	var fields []string
 	for _, line := range strings.Split(err.Error(), "\n") {

@@ -127,7 +127,8 @@ type Endpoints struct {
 }
 
 // Tenant is a team with a namespace, repositories and a share of the cluster of
-// its own. What is left out of Quota and Limits is as in Default.
+// its own. What is left out of Quota and Limits, and of the first tenant, is as in
+// Default.
 type Tenant struct {
 	// Namespace is where the tenant's endpoints run, and its name.
 	Namespace string `json:"namespace"`
