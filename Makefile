@@ -46,11 +46,13 @@ bench: need-sealed bin/neuroscale plugins ## measure the platform (takes the nod
 
 test: lint test-unit test-sealed test-e2e ## everything that is tested
 
-lint: need-go ## formatting, vet and tracked files of both modules
+lint: need-go ## formatting, vet, staticcheck and tracked files of both modules
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
 	[ -z "$$unformatted" ] || { echo "not formatted (run gofmt -w): $$unformatted" >&2; exit 1; }
 	@$(NICE) $(GO) vet ./...
 	@$(NICE) $(GO) vet -C sealed ./...
+	@$(NICE) $(GO) tool -modfile=tools/go.mod staticcheck ./...
+	@$(NICE) $(GO) tool -C sealed -modfile=../tools/go.mod staticcheck ./...
 	@$(NICE) $(GO) test -count 1 ./internal/tracked
 
 test-unit: need-go ## unit tests of both modules
