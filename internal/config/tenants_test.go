@@ -68,7 +68,7 @@ func TestTheFirstTenantTakesTheDefaultForWhatItLeavesOut(t *testing.T) {
 func TestTheTenantOfTheREADMEIsTaken(t *testing.T) {
 	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
 	require.NoError(t, err)
-	_, text, found := strings.Cut(string(readme), "```yaml\nconfig:\n  neuroscale:tenants:\n")
+	_, text, found := strings.Cut(string(readme), "```yaml settings\nconfig:\n  neuroscale:tenants:\n")
 	require.True(t, found, "the README has no example of a tenant")
 	text, _, _ = strings.Cut(text, "```")
 	value, err := yaml.YAMLToJSON([]byte(text))

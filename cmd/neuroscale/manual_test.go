@@ -1,0 +1,175 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/neuroscale-platform/neuroscale/internal/bench"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/guard"
+	"github.com/neuroscale-platform/neuroscale/internal/manual"
+)
+
+// repository is the checkout these tests are part of.
+var repository = filepath.Join("..", "..")
+
+func readManual(t *testing.T) *manual.Manual {
+	t.Helper()
+	m, err := manual.Read(repository)
+	require.NoError(t, err)
+	return m
+}
+
+// dry is everything of a command line but its run: the command, its flags, its
+// arguments, and what these name. Only the name of a command is no mistake where
+// it is spoken of.
+func dry(args []string, mention bool) error {
+	a := &app{out: io.Discard, err: io.Discard, getenv: func(string) string { return "" }}
+	root := a.root()
+	cmd, rest, err := root.Find(args)
+	if err != nil {
+		return err
+	}
+	if err := cmd.ParseFlags(rest); err != nil {
+		return flagError(cmd, err)
+	}
+	args = cmd.Flags().Args()
+	if len(args) > 0 || !mention {
+		if err := cmd.ValidateArgs(args); err != nil {
+			return err
+		}
+	}
+	if cmd.PreRunE != nil {
+		if err := cmd.PreRunE(cmd, args); err != nil {
+			return err
+		}
+	}
+	a.dir = repository
+	if _, err := a.project(); err != nil {
+		return err
+	}
+	switch cmd.Name() {
+	case "render":
+		layers, err := a.layerNames()
+		if err == nil && len(args) > 0 && !slices.Contains(layers, args[0]) {
+			err = fmt.Errorf("unknown layer %q", args[0])
+		}
+		return err
+	case "bench":
+		only, err := cmd.Flags().GetStringSlice("only")
+		if err == nil {
+			_, err = bench.Select(only, cmd.Flags().Changed("sealed"))
+		}
+		return err
+	}
+	return nil
+}
+
+func TestEveryCommandOfTheManualWorks(t *testing.T) {
+	calls := readManual(t).Of("neuroscale")
+	require.NotEmpty(t, calls)
+	for _, c := range calls {
+		assert.NoErrorf(t, dry(c.Args[1:], c.Mention), "%s: %s", c.At, strings.Join(c.Args, " "))
+	}
+}
+
+func TestACommandThatDoesNotExistIsFound(t *testing.T) {
+	for line, want := range map[string]string{
+		"restart":                      `unknown command "restart"`,
+		"up --fast":                    "unknown flag: --fast",
+		"up -s prod":                   `no stack "prod"`,
+		"predict a b":                  "predict takes 1 argument(s)",
+		"preview -o xml":               "-o xml is unknown",
+		"guard":                        "guard needs at least one PATH",
+		"bench --only drift,drifd":     "--only drifd is unknown",
+		"render knativ":                `unknown layer "knativ"`,
+		"predict demo --timeout 5 min": "invalid argument",
+	} {
+		assert.ErrorContains(t, dry(strings.Fields(line), false), want, line)
+	}
+	assert.NoError(t, dry([]string{"guard"}, true), "a name in a sentence")
+	assert.Error(t, dry([]string{"predict", "a", "b"}, true))
+}
+
+// The table's rows are how a command is called: [what may be left out], A|B.
+func TestTheTableOfCommandsIsThatOfTheProgram(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(repository, "README.md"))
+	require.NoError(t, err)
+	_, table, found := strings.Cut(string(text), "| command | does |\n|---|---|\n")
+	require.True(t, found)
+	table, _, _ = strings.Cut(table, "\n\n")
+	root := (&app{getenv: os.Getenv}).root()
+	var rows []string
+	for row := range strings.Lines(table) {
+		usage := regexp.MustCompile("^\\| `([a-z]+)([^`]*)`").FindStringSubmatch(row)
+		require.NotNil(t, usage, row)
+		rows = append(rows, usage[1])
+		cmd, _, err := root.Find([]string{usage[1]})
+		require.NoError(t, err)
+		for _, flag := range regexp.MustCompile(`--?[a-z-]+`).FindAllString(usage[2], -1) {
+			assert.NotNilf(t, flagOf(cmd, strings.TrimLeft(flag, "-")), "%s has no %s", usage[1], flag)
+		}
+	}
+	assert.ElementsMatch(t, commandNames(root), rows)
+}
+
+func flagOf(cmd *cobra.Command, name string) *pflag.Flag {
+	if len(name) == 1 {
+		return cmd.Flags().ShorthandLookup(name)
+	}
+	return cmd.Flags().Lookup(name)
+}
+
+func TestEverySettingOfTheManualIsTaken(t *testing.T) {
+	for _, b := range readManual(t).Blocks {
+		if b.Kind != manual.Settings {
+			continue
+		}
+		values, err := settings([]byte(b.Text))
+		require.NoError(t, err, b.At)
+		require.NotEmpty(t, values, b.At)
+		_, err = config.Load(values)
+		assert.NoError(t, err, b.At)
+	}
+}
+
+func TestEveryManifestOfTheManualIsJudgedAsItSays(t *testing.T) {
+	seen := map[string]bool{}
+	for _, b := range readManual(t).Blocks {
+		if b.Kind != manual.Admitted && b.Kind != manual.Refused {
+			continue
+		}
+		seen[b.Kind] = true
+		m := newMachine(t)
+		m.env["NEUROSCALE_KYVERNO"] = filepath.Join(m.root, "nothing")
+		m.write("x.yaml", b.Text)
+		_, out, errout := m.run("guard", filepath.Join(m.root, "x.yaml"), "-o", "json")
+		var report guard.Report
+		require.NoError(t, json.Unmarshal([]byte(out), &report), errout)
+		refused := map[string]bool{}
+		for _, f := range report.Findings {
+			// What the other engine says is for the tests that have it.
+			if f.Level == guard.Error && f.Rule != guard.RuleKyverno {
+				refused[f.Rule] = true
+			}
+		}
+		want := map[string]bool{}
+		if b.Kind == manual.Refused {
+			want[b.Of] = true
+		}
+		assert.Equal(t, want, refused, b.At)
+	}
+	assert.Len(t, seen, 2, "the manual shows what is admitted and what is refused")
+}
