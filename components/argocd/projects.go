@@ -16,7 +16,7 @@ const adopted = "default"
 
 // PlatformNamespaces are where the platform's layers may put objects, beside the
 // namespaces of tenants.
-var PlatformNamespaces = []string{"knative-serving", "kourier-system", "kserve", "kyverno", "neuroscale-canary"}
+var PlatformNamespaces = []string{"knative-serving", "kourier-system", "kserve", "kyverno", "neuroscale-probe"}
 
 // Kind is a group and kind; the core group is "".
 type Kind struct{ Group, Kind string }

@@ -31,9 +31,9 @@ const (
 
 const (
 	kyvernoNamespace = "kyverno"
-	// CanaryNamespace is a tenant's in which nothing ever runs: objects are only
+	// ProbeNamespace is a tenant's in which nothing ever runs: objects are only
 	// offered to the API server there, to see whether it takes them.
-	CanaryNamespace = "neuroscale-canary"
+	ProbeNamespace = "neuroscale-probe"
 )
 
 // Args of the guardrails.
@@ -84,7 +84,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err := args.validate(); err != nil {
 		return nil, err
 	}
-	canaries, err := nativeCanaries(args.Policies)
+	probes, err := nativeProbes(args.Policies)
 	if err != nil {
 		return nil, err
 	}
@@ -103,15 +103,15 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	}
 	parent := pulumi.Parent(g)
 	set := manifest.NewSet(ctx, parent)
-	namespace := set.Add(name+"-canary", canaryNamespace())
+	namespace := set.Add(name+"-probe", probeNamespace())
 	webhooks := addWebhooks(set, name)
 	if err := set.Err(); err != nil {
 		return nil, fmt.Errorf("guardrails: %w", err)
 	}
 
 	g.Admission, err = layer.New(ctx, &layer.Args{
-		Name: AdmissionLayer, Tree: native, Delivery: args.Delivery, Namespace: CanaryNamespace,
-		DependsOn: []pulumi.Resource{namespace}, Probe: canaries,
+		Name: AdmissionLayer, Tree: native, Delivery: args.Delivery, Namespace: ProbeNamespace,
+		DependsOn: []pulumi.Resource{namespace}, Probe: probes,
 	}, parent)
 	if err != nil {
 		return nil, err
@@ -127,7 +127,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	policies, err := layer.New(ctx, &layer.Args{
 		Name: PoliciesLayer, Tree: kyvernos, Delivery: args.Delivery, Namespace: kyvernoNamespace,
 		After:     []*layer.Layer{controllers},
-		DependsOn: append([]pulumi.Resource{namespace}, args.KindsReady...), Probe: kyvernoCanaries(),
+		DependsOn: append([]pulumi.Resource{namespace}, args.KindsReady...), Probe: kyvernoProbes(),
 	}, parent)
 	if err != nil {
 		return nil, err
@@ -167,10 +167,10 @@ func impatient(p object) object {
 	return p
 }
 
-func canaryNamespace() manifest.Object {
-	o := manifest.Namespace(CanaryNamespace)
+func probeNamespace() manifest.Object {
+	o := manifest.Namespace(ProbeNamespace)
 	o["metadata"].(manifest.Object)["labels"] = manifest.Object{
-		policy.TenantLabel: CanaryNamespace, "owner": "platform", "cost-center": "platform",
+		policy.TenantLabel: ProbeNamespace, "owner": "platform", "cost-center": "platform",
 	}
 	return o
 }

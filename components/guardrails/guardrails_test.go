@@ -98,29 +98,29 @@ func TestThePoliciesAreDeliveredTwice(t *testing.T) {
 	assert.Len(t, kyvernos.Objects(), len(all)+1)
 }
 
-func TestTheCanaryNamespaceIsATenants(t *testing.T) {
+func TestTheProbeNamespaceIsATenants(t *testing.T) {
 	r, _ := build(t)
-	namespace := r.Get(t, "Namespace", CanaryNamespace)
+	namespace := r.Get(t, "Namespace", ProbeNamespace)
 	assert.Equal(t, map[string]any{
-		policy.TenantLabel: CanaryNamespace, "owner": "platform", "cost-center": "platform",
+		policy.TenantLabel: ProbeNamespace, "owner": "platform", "cost-center": "platform",
 	}, recorder.At(namespace.Object(), "metadata.labels"))
 	for _, probe := range []string{"probe-admission", "probe-policies"} {
 		assert.True(t, r.Waits(r.Get(t, "Role", probe), namespace), "%s has no namespace to be in", probe)
 	}
 }
 
-// Its own engine says of every canary what the API server has to say.
-func TestEachPolicyHasACanaryOnlyItRefuses(t *testing.T) {
+// Its own engine says of every probe what the API server has to say.
+func TestEachPolicyHasAProbeOnlyItRefuses(t *testing.T) {
 	all := policies(t)
 	engine, err := policy.NewEngine(all)
 	require.NoError(t, err)
-	canaries, err := nativeCanaries(all)
+	probes, err := nativeProbes(all)
 	require.NoError(t, err)
 	refused := map[string]int{}
-	for _, c := range canaries {
+	for _, c := range probes {
 		verdicts, err := engine.Evaluate(t.Context(), policy.Request{
-			Object: c.Object, Namespace: CanaryNamespace,
-			NamespaceLabels: map[string]string{policy.TenantLabel: CanaryNamespace},
+			Object: c.Object, Namespace: ProbeNamespace,
+			NamespaceLabels: map[string]string{policy.TenantLabel: ProbeNamespace},
 		})
 		require.NoError(t, err)
 		for _, v := range verdicts {
@@ -136,21 +136,21 @@ func TestEachPolicyHasACanaryOnlyItRefuses(t *testing.T) {
 	assert.Equal(t, want, refused)
 }
 
-func TestAPolicyWithoutACanaryIsAnError(t *testing.T) {
-	_, err := nativeCanaries([]*policy.Policy{{Name: "no-such-policy"}})
-	assert.EqualError(t, err, "guardrails: there is no canary for policy no-such-policy: add what it refuses to components/guardrails")
+func TestAPolicyWithoutAProbeIsAnError(t *testing.T) {
+	_, err := nativeProbes([]*policy.Policy{{Name: "no-such-policy"}})
+	assert.EqualError(t, err, "guardrails: there is no probe for policy no-such-policy: add what it refuses to components/guardrails")
 }
 
 // The API server's policies refuse before any webhook is asked: only what they
 // admit can show that Kyverno answers.
-func TestKyvernosCanaryIsNoneOfTheAPIServers(t *testing.T) {
+func TestKyvernosProbeIsNoneOfTheAPIServers(t *testing.T) {
 	engine, err := policy.NewEngine(policies(t))
 	require.NoError(t, err)
 	denied := 0
-	for _, c := range kyvernoCanaries() {
+	for _, c := range kyvernoProbes() {
 		verdicts, err := engine.Evaluate(t.Context(), policy.Request{
-			Object: c.Object, Namespace: CanaryNamespace,
-			NamespaceLabels: map[string]string{policy.TenantLabel: CanaryNamespace},
+			Object: c.Object, Namespace: ProbeNamespace,
+			NamespaceLabels: map[string]string{policy.TenantLabel: ProbeNamespace},
 		})
 		require.NoError(t, err)
 		for _, v := range verdicts {

@@ -57,7 +57,7 @@ type Args struct {
 	// Ignore are differences between Git and the cluster that are right.
 	Ignore []IgnoredDifference
 	// Probe are objects the API must admit or deny for the layer to be ready.
-	Probe []Canary
+	Probe []Probe
 }
 
 // Patch is a JSON patch (RFC 6902) of the objects of one kind and name.

@@ -66,7 +66,7 @@ func args(name string) *Args {
 
 func TestALayerGoesFromConfigMapToProbeInOrder(t *testing.T) {
 	first := args("first")
-	first.Probe = []Canary{canary("good", Admit, "")}
+	first.Probe = []Probe{probe("good", Admit, "")}
 	r := deliver(t, first)
 	r.AssertBelongs(t, "delivery", "first", "kubernetes:core/v1:Namespace::ready")
 
@@ -105,14 +105,14 @@ func TestALayerGoesFromConfigMapToProbeInOrder(t *testing.T) {
 
 func TestALaterLayerIsPushedAtOnceAndSyncedWhenTheEarlierIsReady(t *testing.T) {
 	first := args("first")
-	first.Probe = []Canary{canary("good", Admit, "")}
+	first.Probe = []Probe{probe("good", Admit, "")}
 	r := deliver(t, first, args("second"))
 	probe := r.Get(t, "Job", "probe-first-abc123")
 	assert.True(t, r.Waits(r.Get(t, "Application", "second"), probe))
 	assert.False(t, r.Waits(r.Get(t, "Job", "layer-second-abc123"), r.Get(t, "Application", "first")))
 }
 
-func TestTheProbesRightsComeAfterTheNamespaceOfItsCanaries(t *testing.T) {
+func TestTheProbesRightsComeAfterTheNamespaceOfItsProbes(t *testing.T) {
 	r := recorder.Component(t, func(ctx *pulumi.Context, on pulumi.ResourceOption) error {
 		d, err := NewDelivery(ctx, "delivery", deliveryArgs(), on)
 		if err != nil {
@@ -124,16 +124,16 @@ func TestTheProbesRightsComeAfterTheNamespaceOfItsCanaries(t *testing.T) {
 		}
 		a := args("first")
 		a.Delivery, a.DependsOn = d, []pulumi.Resource{here}
-		a.Probe = []Canary{canary("good", Admit, "")}
+		a.Probe = []Probe{probe("good", Admit, "")}
 		_, err = New(ctx, a, on)
 		return err
 	})
 	assert.True(t, r.Waits(r.Get(t, "Role", "probe-first"), r.Get(t, "Namespace", "here")))
 }
 
-func TestTheProbeMayCreateItsCanariesAndNothingElse(t *testing.T) {
+func TestTheProbeMayCreateItsProbesAndNothingElse(t *testing.T) {
 	a := args("first")
-	a.Probe = []Canary{canary("good", Admit, ""), canary("bad", Deny, "check.example.com"), canary("better", Admit, "")}
+	a.Probe = []Probe{probe("good", Admit, ""), probe("bad", Deny, "check.example.com"), probe("better", Admit, "")}
 	a.Probe[1].Object["metadata"] = map[string]any{"name": "bad", "namespace": "elsewhere"}
 	r := deliver(t, a)
 	assert.Empty(t, r.Kind("ClusterRole"))
@@ -191,7 +191,7 @@ func TestDefinitionsAreThereFirstAndGoLast(t *testing.T) {
 
 func TestJobsAreConfined(t *testing.T) {
 	a := args("first")
-	a.Probe = []Canary{canary("good", Admit, "")}
+	a.Probe = []Probe{probe("good", Admit, "")}
 	r := deliver(t, a)
 	jobs := r.Kind("Job")
 	require.Len(t, jobs, 2)
@@ -240,11 +240,11 @@ func TestBadArgsOfALayer(t *testing.T) {
 		"broken tree":  {func(a *Args) { a.Tree = tree{hash: "h", err: errors.New("no")} }, "layer first: archive: no"},
 		"big tree": {func(a *Args) { a.Tree = tree{hash: "h", archive: bytes.Repeat([]byte("x"), maxArchive+1)} },
 			"layer first: its archive has 1048577 bytes, a ConfigMap holds 1048576: split the layer"},
-		"anonymous denial": {func(a *Args) { a.Probe = []Canary{canary("bad", Deny, "")} },
+		"anonymous denial": {func(a *Args) { a.Probe = []Probe{probe("bad", Deny, "")} },
 			"layer first: Args.Probe[0]: By is empty, a denial needs the name of its webhook or policy"},
-		"no expectation": {func(a *Args) { a.Probe = []Canary{canary("bad", "", "")} },
+		"no expectation": {func(a *Args) { a.Probe = []Probe{probe("bad", "", "")} },
 			`layer first: Args.Probe[0]: Expect is "": admit or deny`},
-		"nameless canary": {func(a *Args) { a.Probe = []Canary{canary("", Admit, "")} },
+		"nameless probe": {func(a *Args) { a.Probe = []Probe{probe("", Admit, "")} },
 			"layer first: Args.Probe[0]: Object has no metadata.name"},
 	} {
 		t.Run(name, func(t *testing.T) {

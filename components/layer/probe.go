@@ -13,7 +13,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
 )
 
-// Expect is what the API has to do with a canary.
+// Expect is what the API has to do with a probe.
 type Expect string
 
 // The two answers.
@@ -22,8 +22,8 @@ const (
 	Deny  Expect = "deny"
 )
 
-// Canary is an object that is offered to the API server, dry.
-type Canary struct {
+// Probe is an object that is offered to the API server, dry.
+type Probe struct {
 	Object map[string]any
 	// Resource is the plural of its kind in the API, such as services.
 	Resource string
@@ -34,15 +34,15 @@ type Canary struct {
 	By string
 }
 
-func (c Canary) validate() error {
+func (p Probe) validate() error {
 	var errs []error
-	metadata, _ := c.Object["metadata"].(map[string]any)
+	metadata, _ := p.Object["metadata"].(map[string]any)
 	for _, field := range []struct {
 		name  string
 		value any
 	}{
-		{"apiVersion", c.Object["apiVersion"]},
-		{"kind", c.Object["kind"]},
+		{"apiVersion", p.Object["apiVersion"]},
+		{"kind", p.Object["kind"]},
 		{"metadata.name", metadata["name"]},
 		{"metadata.namespace", metadata["namespace"]},
 	} {
@@ -50,31 +50,31 @@ func (c Canary) validate() error {
 			errs = append(errs, fmt.Errorf("Object has no %s", field.name))
 		}
 	}
-	if c.Resource == "" {
+	if p.Resource == "" {
 		errs = append(errs, errors.New("Resource is empty"))
 	}
 	switch {
-	case c.Expect != Admit && c.Expect != Deny:
-		errs = append(errs, fmt.Errorf("Expect is %q: %s or %s", c.Expect, Admit, Deny))
-	case c.Expect == Deny && c.By == "":
+	case p.Expect != Admit && p.Expect != Deny:
+		errs = append(errs, fmt.Errorf("Expect is %q: %s or %s", p.Expect, Admit, Deny))
+	case p.Expect == Deny && p.By == "":
 		errs = append(errs, errors.New("By is empty, a denial needs the name of its webhook or policy"))
 	}
 	return errors.Join(errs...)
 }
 
-func (c Canary) namespace() string {
-	return c.Object["metadata"].(map[string]any)["namespace"].(string)
+func (p Probe) namespace() string {
+	return p.Object["metadata"].(map[string]any)["namespace"].(string)
 }
 
-func (c Canary) group() string {
-	group, _, named := strings.Cut(c.Object["apiVersion"].(string), "/")
+func (p Probe) group() string {
+	group, _, named := strings.Cut(p.Object["apiVersion"].(string), "/")
 	if !named {
 		return ""
 	}
 	return group
 }
 
-// addProbe registers the probe Job with an account that may create the canaries'
+// addProbe registers the probe Job with an account that may create the probes'
 // kinds in their namespaces, which args.DependsOn have to have made, and nothing
 // else.
 func addProbe(set *manifest.Set, l *Layer, args *Args, application pulumi.Resource) pulumi.Resource {
@@ -91,14 +91,14 @@ func addProbe(set *manifest.Set, l *Layer, args *Args, application pulumi.Resour
 
 	byNamespace := map[string][]any{}
 	seen := map[[3]string]bool{}
-	for _, c := range args.Probe {
-		kind := [3]string{c.namespace(), c.group(), c.Resource}
+	for _, p := range args.Probe {
+		kind := [3]string{p.namespace(), p.group(), p.Resource}
 		if seen[kind] {
 			continue
 		}
 		seen[kind] = true
-		byNamespace[c.namespace()] = append(byNamespace[c.namespace()], manifest.Object{
-			"apiGroups": []any{c.group()}, "resources": []any{c.Resource}, "verbs": []any{"create"},
+		byNamespace[p.namespace()] = append(byNamespace[p.namespace()], manifest.Object{
+			"apiGroups": []any{p.group()}, "resources": []any{p.Resource}, "verbs": []any{"create"},
 		})
 	}
 	for _, ns := range sortedKeys(byNamespace) {
@@ -115,10 +115,10 @@ func addProbe(set *manifest.Set, l *Layer, args *Args, application pulumi.Resour
 		}, pulumi.DependsOn([]pulumi.Resource{role})))
 	}
 
-	canaries := encodeCanaries(args.Probe)
-	configMap := "canaries-" + l.Name + "-" + manifest.Hash(canaries)
+	probes := encodeProbes(args.Probe)
+	configMap := "probes-" + l.Name + "-" + manifest.Hash(probes)
 	needs = append(needs, set.Add(logical, manifest.ConfigMap(Namespace, configMap,
-		map[string]string{"canaries.json": canaries}), inNamespace, goes))
+		map[string]string{"probes.json": probes}), inNamespace, goes))
 	needs = append(needs, d.probeReady...)
 
 	return set.Add(logical, manifest.Job(manifest.JobSpec{
@@ -128,29 +128,29 @@ func addProbe(set *manifest.Set, l *Layer, args *Args, application pulumi.Resour
 			"name": "probe", "image": d.args.ProbeImage,
 			"command": []any{"python3", "/etc/probe/scripts/probe.py"},
 			"env": []any{
-				manifest.Object{"name": "CANARIES", "value": "/etc/probe/canaries/canaries.json"},
+				manifest.Object{"name": "PROBES", "value": "/etc/probe/probes/probes.json"},
 				manifest.Object{"name": "ACCOUNT", "value": "/var/run/secrets/kubernetes.io/serviceaccount"},
 				manifest.Object{"name": "SECONDS", "value": "240"},
 				manifest.Object{"name": "PYTHONDONTWRITEBYTECODE", "value": "1"},
 			},
 			"volumeMounts": []any{
-				manifest.Mount("canaries", "/etc/probe/canaries", true),
+				manifest.Mount("probes", "/etc/probe/probes", true),
 				manifest.Mount("scripts", "/etc/probe/scripts", true),
 			},
 			"resources": manifest.SmallResources(),
 		},
 		Volumes: []any{
-			manifest.ConfigMapVolume("canaries", configMap),
+			manifest.ConfigMapVolume("probes", configMap),
 			manifest.ConfigMapVolume("scripts", probeScripts()),
 		},
 	}), goes, manifest.JobTimeout(), pulumi.DependsOn(append(needs, application)))
 }
 
-func encodeCanaries(canaries []Canary) string {
+func encodeProbes(probes []Probe) string {
 	list := []any{}
-	for _, c := range canaries {
+	for _, p := range probes {
 		list = append(list, map[string]any{
-			"object": c.Object, "resource": c.Resource, "expect": c.Expect, "by": c.By,
+			"object": p.Object, "resource": p.Resource, "expect": p.Expect, "by": p.By,
 		})
 	}
 	text, err := json.MarshalIndent(list, "", "  ")

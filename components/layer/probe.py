@@ -1,5 +1,5 @@
 """Asks the API server, without changing anything (server-side dry run), to create
-each canary in the file named by $CANARIES, until every answer is the expected one
+each probe in the file named by $PROBES, until every answer is the expected one
 or $SECONDS have passed. "deny" holds only when the named admission webhook, or policy
 of the API server, itself said no: a webhook that cannot be called refuses everything
 too."""
@@ -26,15 +26,15 @@ def read(name):
         return file.read().strip()
 
 
-def create(canary, context):
+def create(probe, context):
     """Returns the status code and message of a dry-run creation."""
-    item = canary["object"]
+    item = probe["object"]
     version = item["apiVersion"]
     path = "%s/%s/namespaces/%s/%s?dryRun=All&fieldManager=neuroscale-probe" % (
         "apis" if "/" in version else "api",
         version,
         item["metadata"]["namespace"],
-        canary["resource"],
+        probe["resource"],
     )
     request = urllib.request.Request(
         SERVER + "/" + path,
@@ -63,34 +63,34 @@ def denials(by):
     )
 
 
-def holds(canary, code, message):
-    if canary["expect"] == "admit":
+def holds(probe, code, message):
+    if probe["expect"] == "admit":
         return code in (200, 201)
-    return 400 <= code < 500 and any(denial in message for denial in denials(canary["by"]))
+    return 400 <= code < 500 and any(denial in message for denial in denials(probe["by"]))
 
 
 def main():
-    with open(os.environ["CANARIES"], encoding="utf-8") as file:
+    with open(os.environ["PROBES"], encoding="utf-8") as file:
         waiting = json.load(file)
     context = ssl.create_default_context(cafile=os.path.join(ACCOUNT, "ca.crt"))
     deadline = time.monotonic() + float(os.environ["SECONDS"])
     last = {}
     while True:
         unmet = []
-        for canary in waiting:
-            item = canary["object"]
+        for probe in waiting:
+            item = probe["object"]
             name = "%s %s" % (item["kind"], item["metadata"]["name"])
-            code, message = create(canary, context)
-            line = "%s, expected %s: %s %s" % (name, canary["expect"], code, message)
+            code, message = create(probe, context)
+            line = "%s, expected %s: %s %s" % (name, probe["expect"], code, message)
             if last.get(name) != line:
                 print(line, flush=True)
                 last[name] = line
-            if not holds(canary, code, message):
-                unmet.append(canary)
+            if not holds(probe, code, message):
+                unmet.append(probe)
         if not unmet:
             return 0
         if time.monotonic() >= deadline:
-            print("%d of the canaries were not answered as expected" % len(unmet), file=sys.stderr)
+            print("%d of the probes were not answered as expected" % len(unmet), file=sys.stderr)
             return 1
         waiting = unmet
         time.sleep(0.5)

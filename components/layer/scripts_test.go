@@ -112,8 +112,8 @@ func TestAskpassReadsTheMountedFiles(t *testing.T) {
 	}
 }
 
-// probe runs probe.py against handler and returns its exit code and output.
-func probe(t *testing.T, handler http.HandlerFunc, canaries []Canary) (int, string) {
+// runProbes runs probe.py against handler and returns its exit code and output.
+func runProbes(t *testing.T, handler http.HandlerFunc, probes []Probe) (int, string) {
 	t.Helper()
 	server := httptest.NewTLSServer(handler)
 	defer server.Close()
@@ -122,14 +122,14 @@ func probe(t *testing.T, handler http.HandlerFunc, canaries []Canary) (int, stri
 	dir := t.TempDir()
 	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	for name, content := range map[string][]byte{
-		"probe.py": []byte(probeScript), "canaries.json": []byte(encodeCanaries(canaries)),
+		"probe.py": []byte(probeScript), "probes.json": []byte(encodeProbes(probes)),
 		"token": []byte("the-token\n"), "ca.crt": authority,
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
 	}
 	command := exec.Command("python3", filepath.Join(dir, "probe.py"))
 	command.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "ACCOUNT=" + dir, "CANARIES=" + filepath.Join(dir, "canaries.json"), "SECONDS=1",
+		"PATH=" + os.Getenv("PATH"), "ACCOUNT=" + dir, "PROBES=" + filepath.Join(dir, "probes.json"), "SECONDS=1",
 		"KUBERNETES_SERVICE_HOST=" + address.Hostname(), "KUBERNETES_SERVICE_PORT=" + address.Port(),
 	}
 	var output bytes.Buffer
@@ -139,8 +139,8 @@ func probe(t *testing.T, handler http.HandlerFunc, canaries []Canary) (int, stri
 	return command.ProcessState.ExitCode(), output.String()
 }
 
-func canary(name string, expect Expect, by string) Canary {
-	return Canary{
+func probe(name string, expect Expect, by string) Probe {
+	return Probe{
 		Object: map[string]any{
 			"apiVersion": "example.com/v1", "kind": "Thing",
 			"metadata": map[string]any{"name": name, "namespace": "here"},
@@ -160,21 +160,21 @@ func TestProbe(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		answer http.HandlerFunc
-		canary Canary
+		probe  Probe
 		exit   int
 		output string
 	}{
-		"admitted":                 {status(201, ""), canary("good", Admit, ""), 0, "expected admit: 201"},
-		"not admitted":             {status(403, denial), canary("good", Admit, ""), 1, "expected admit: 403 " + denial},
-		"denied":                   {status(400, denial), canary("bad", Deny, "check.example.com"), 0, "expected deny: 400"},
-		"denied by another":        {status(400, denial), canary("bad", Deny, "other.example.com"), 1, "not answered as expected"},
-		"not denied":               {status(201, ""), canary("bad", Deny, "check.example.com"), 1, "expected deny: 201"},
-		"denied by a policy":       {status(422, native), canary("bad", Deny, "no-things"), 0, "expected deny: 422"},
-		"denied by another policy": {status(422, native), canary("bad", Deny, "no-thing"), 1, "not answered as expected"},
-		"webhook is missing":       {status(500, "failed calling webhook"), canary("bad", Deny, "check.example.com"), 1, "failed calling webhook"},
+		"admitted":                 {status(201, ""), probe("good", Admit, ""), 0, "expected admit: 201"},
+		"not admitted":             {status(403, denial), probe("good", Admit, ""), 1, "expected admit: 403 " + denial},
+		"denied":                   {status(400, denial), probe("bad", Deny, "check.example.com"), 0, "expected deny: 400"},
+		"denied by another":        {status(400, denial), probe("bad", Deny, "other.example.com"), 1, "not answered as expected"},
+		"not denied":               {status(201, ""), probe("bad", Deny, "check.example.com"), 1, "expected deny: 201"},
+		"denied by a policy":       {status(422, native), probe("bad", Deny, "no-things"), 0, "expected deny: 422"},
+		"denied by another policy": {status(422, native), probe("bad", Deny, "no-thing"), 1, "not answered as expected"},
+		"webhook is missing":       {status(500, "failed calling webhook"), probe("bad", Deny, "check.example.com"), 1, "failed calling webhook"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			exit, output := probe(t, test.answer, []Canary{test.canary})
+			exit, output := runProbes(t, test.answer, []Probe{test.probe})
 			assert.Equal(t, test.exit, exit, output)
 			assert.Contains(t, output, test.output)
 		})
@@ -183,14 +183,14 @@ func TestProbe(t *testing.T) {
 
 func TestProbeOnlyAsksAndTriesAgain(t *testing.T) {
 	var requests []string
-	exit, output := probe(t, func(w http.ResponseWriter, r *http.Request) {
+	exit, output := runProbes(t, func(w http.ResponseWriter, r *http.Request) {
 		requests = append(requests, fmt.Sprintf("%s %s %s", r.Method, r.URL, r.Header.Get("Authorization")))
 		if len(requests) == 1 {
 			http.Error(w, "no endpoints available for service webhook", http.StatusInternalServerError)
 			return
 		}
 		w.WriteHeader(http.StatusCreated)
-	}, []Canary{canary("good", Admit, "")})
+	}, []Probe{probe("good", Admit, "")})
 	assert.Equal(t, 0, exit, output)
 	const want = "POST /apis/example.com/v1/namespaces/here/things?dryRun=All&fieldManager=neuroscale-probe Bearer the-token"
 	assert.Equal(t, []string{want, want}, requests)

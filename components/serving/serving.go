@@ -129,7 +129,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 
 	knative, err := layer.New(ctx, &layer.Args{
 		Name: KnativeLayer, Tree: trees[KnativeLayer], Delivery: args.Delivery,
-		Namespace: knativeNamespace, Ignore: knativeDifferences(), Probe: knativeCanaries(),
+		Namespace: knativeNamespace, Ignore: knativeDifferences(), Probe: knativeProbes(),
 	}, parent)
 	if err != nil {
 		return nil, err
@@ -145,7 +145,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	runtimes, err := layer.New(ctx, &layer.Args{
 		Name: RuntimesLayer, Tree: trees[RuntimesLayer], Delivery: args.Delivery,
 		Namespace: kserveNamespace, After: []*layer.Layer{kserve},
-		Patches: trustPatches(trees[RuntimesLayer].Objects(), cert.authority), Probe: kserveCanaries(),
+		Patches: trustPatches(trees[RuntimesLayer].Objects(), cert.authority), Probe: kserveProbes(),
 	}, parent)
 	if err != nil {
 		return nil, err

@@ -97,10 +97,10 @@ func TestTheCertificateIsForTheWebhooksServiceAndItsKeySecret(t *testing.T) {
 	r.AssertNoSecretOutside(t, "privateKeyPem")
 }
 
-func TestCanariesAskBothWebhooksForYesAndNo(t *testing.T) {
-	for name, canaries := range map[string][]layer.Canary{"knative": knativeCanaries(), "kserve": kserveCanaries()} {
+func TestProbesAskBothWebhooksForYesAndNo(t *testing.T) {
+	for name, probes := range map[string][]layer.Probe{"knative": knativeProbes(), "kserve": kserveProbes()} {
 		answers := map[layer.Expect]int{}
-		for _, c := range canaries {
+		for _, c := range probes {
 			answers[c.Expect]++
 		}
 		assert.Equal(t, map[layer.Expect]int{layer.Admit: 1, layer.Deny: 1}, answers, name)

@@ -115,7 +115,7 @@ func TestEveryProblemOfATenantNamesItsField(t *testing.T) {
 			`neuroscale:tenants[1].namespace is "Team B": write small letters, digits and -, at most 63, beginning and ending with a letter or digit`},
 		"the same namespace":     {tenant("default", "b"), `neuroscale:tenants[1].namespace is "default": write another name, neuroscale:tenants[0].namespace has this one`},
 		"the cluster's own":      {tenant("kube-system", "b"), `neuroscale:tenants[1].namespace is "kube-system": write another name, this one is the platform's or the cluster's own`},
-		"the platform's own":     {tenant("neuroscale-canary", "b"), `neuroscale:tenants[1].namespace is "neuroscale-canary": write another name, this one is the platform's or the cluster's own`},
+		"the platform's own":     {tenant("neuroscale-probe", "b"), `neuroscale:tenants[1].namespace is "neuroscale-probe": write another name, this one is the platform's or the cluster's own`},
 		"the guardrails' own":    {tenant("kyverno", "b"), `neuroscale:tenants[1].namespace is "kyverno": write another name, this one is the platform's or the cluster's own`},
 		"another's repository":   {tenant("b", "endpoints"), `neuroscale:tenants[1].repositories[0] is "endpoints": write another name, neuroscale:tenants[0].repositories[0] has this one`},
 		"the platform's content": {tenant("b", "platform"), `neuroscale:tenants[1].repositories[0] is "platform": write another name, this one is the platform's own`},

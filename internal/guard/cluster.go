@@ -20,11 +20,11 @@ const atOnce = 8
 // clusterAnswer is what the cluster said of one document.
 type clusterAnswer struct{ refusal, unanswered error }
 
-// dryRun lets a cluster judge the canaries and then every document. It counts
+// dryRun lets a cluster judge the probes and then every document. It counts
 // the documents the cluster judged.
 func dryRun(ctx context.Context, cluster dryRunner, policies []rule, documents []*document) (int, []Finding) {
 	c := &contents{}
-	probes := canaries()
+	probes := builtIn()
 	var all []*document
 	for _, p := range probes {
 		all = append(all, p.document)
@@ -38,10 +38,10 @@ func dryRun(ctx context.Context, cluster dryRunner, policies []rule, documents [
 			c.add(Error, RuleCluster, "", 0, "the cluster does not judge the built-in %s: %v", p.name, got.unanswered)
 			return 0, c.findings
 		case p.refusedBy != "" && by != p.refusedBy:
-			c.add(Error, RuleCanary, "", 0, "the cluster does not refuse the built-in %s by policy %s, as it has to: %s",
+			c.add(Error, RuleProbe, "", 0, "the cluster does not refuse the built-in %s by policy %s, as it has to: %s",
 				p.name, p.refusedBy, said(got.refusal))
 		case p.refusedBy == "" && got.refusal != nil:
-			c.add(Error, RuleCanary, "", 0, "the cluster does not admit the built-in %s, as it has to: %s", p.name, said(got.refusal))
+			c.add(Error, RuleProbe, "", 0, "the cluster does not admit the built-in %s, as it has to: %s", p.name, said(got.refusal))
 		}
 	}
 	count := 0

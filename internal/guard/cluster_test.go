@@ -26,7 +26,7 @@ import (
 type pretendCluster struct{ open, away bool }
 
 func (c pretendCluster) dryRun(_ context.Context, d *document) (error, error) {
-	if c.away && d.namespace != CanaryNamespace {
+	if c.away && d.namespace != ProbeNamespace {
 		return nil, errors.New("connection refused")
 	}
 	if d.name == "huge" {
@@ -57,7 +57,7 @@ func TestAClusterJudgesEveryDocument(t *testing.T) {
 		"refused by the quota":        {pretendCluster{}, "huge", []string{`error quota apps/a/d.yaml:1 is refused by the cluster: deployments.apps "huge" is forbidden: exceeded quota: default-namespace-quota`}},
 		"refused by something else":   {pretendCluster{}, "odd", []string{`error cluster apps/a/d.yaml:1 is refused by the cluster: Deployment.apps "odd" is invalid: spec.selector: field is immutable`}},
 		"not answered":                {pretendCluster{away: true}, "good", []string{"error cluster apps/a/d.yaml:1 is not judged by the cluster: connection refused"}},
-		"a cluster that lets all in ": {pretendCluster{open: true}, "good", canaryMessages()},
+		"a cluster that lets all in ": {pretendCluster{open: true}, "good", probeMessages()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := check(t, map[string]string{"apps/a/d.yaml": deployment(test.object)}, func(e *engines) { e.cluster = test.cluster })
@@ -67,11 +67,11 @@ func TestAClusterJudgesEveryDocument(t *testing.T) {
 	}
 }
 
-func canaryMessages() []string {
+func probeMessages() []string {
 	var all []string
 	for _, p := range []string{"disallow-latest-image-tag", root, "require-resource-requests-limits",
 		"require-standard-labels-deployment", "require-standard-labels-inferenceservice"} {
-		all = append(all, "error canary - the cluster does not refuse the built-in bad-"+p+" by policy "+p+", as it has to: it admits it")
+		all = append(all, "error probe - the cluster does not refuse the built-in bad-"+p+" by policy "+p+", as it has to: it admits it")
 	}
 	return all
 }
@@ -150,9 +150,9 @@ func TestTheAPIServerIsAskedWithoutStoringAnything(t *testing.T) {
 		"error cluster apps/a/d.yaml:20 is not judged by the cluster: the cluster has no kind Service in v1",
 	}, messages(r))
 	assert.Equal(t, 2, *r.Cluster)
-	assert.Len(t, asked, len(canaries())+2)
+	assert.Len(t, asked, len(builtIn())+2)
 	for _, line := range asked {
-		assert.Regexp(t, `^PATCH /apis/(apps/v1|serving.kserve.io/v1beta1)/namespaces/(default|neuroscale-canary)/`, line)
+		assert.Regexp(t, `^PATCH /apis/(apps/v1|serving.kserve.io/v1beta1)/namespaces/(default|neuroscale-probe)/`, line)
 		assert.Contains(t, line, "dryRun=All")
 		assert.Contains(t, line, "fieldManager=neuroscale-guard")
 	}

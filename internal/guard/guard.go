@@ -102,7 +102,7 @@ func (c *contents) unique() {
 // Namespaces of no tenant are judged as well, so that people hear of everything
 // at once.
 func labels(documents []*document) map[string]map[string]string {
-	all := map[string]map[string]string{CanaryNamespace: namespaceLabels(CanaryNamespace)}
+	all := map[string]map[string]string{ProbeNamespace: namespaceLabels(ProbeNamespace)}
 	for _, d := range documents {
 		all[d.namespace] = namespaceLabels(d.namespace)
 	}
@@ -146,7 +146,7 @@ func run(ctx context.Context, o Options, t *tenancy, e engines) (*Report, error)
 	validate(e.schemas, c)
 	r.Findings = c.findings
 	j := <-judged
-	r.Policies, r.Canaries, r.CanariesExpected = j.policies, j.canaries, j.canariesExpected
+	r.Policies, r.Probes, r.ProbesExpected = j.policies, j.probes, j.probesExpected
 	r.KyvernoVersion = e.kyverno.version
 	r.Findings = append(r.Findings, j.findings...)
 
@@ -216,8 +216,8 @@ func (r *Report) Err() error {
 	switch {
 	case len(r.Documents) == 0 || len(r.Policies) == 0:
 		return fmt.Errorf("guard checked nothing: there are %s and %s", plural(len(r.Documents), "object"), plural(len(r.Policies), "policy"))
-	case r.CanariesExpected == 0 || r.Canaries != r.CanariesExpected:
-		return fmt.Errorf("guard did not prove itself: %d of %d verdicts on built-in documents were right", r.Canaries, r.CanariesExpected)
+	case r.ProbesExpected == 0 || r.Probes != r.ProbesExpected:
+		return fmt.Errorf("guard did not prove itself: %d of %d verdicts on built-in documents were right", r.Probes, r.ProbesExpected)
 	case r.Base != "" && r.Change == nil:
 		return fmt.Errorf("guard did not compare with %s", r.Base)
 	case r.Cluster != nil && *r.Cluster != len(r.Documents):

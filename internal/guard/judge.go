@@ -27,19 +27,19 @@ type PolicyCount struct {
 // judgement is what came out of both engines.
 type judgement struct {
 	policies []PolicyCount
-	// canaries is how many verdicts on canaries were as they have to be, of
-	// canariesExpected.
-	canaries, canariesExpected int
+	// probes is how many verdicts on probes were as they have to be, of
+	// probesExpected.
+	probes, probesExpected int
 	contents
 }
 
 // judge lets both engines judge every document and accounts for each verdict: a
-// document that an engine is silent about is an error, as is a canary that does
+// document that an engine is silent about is an error, as is a probe that does
 // not get the verdict it has to.
 func judge(ctx context.Context, policies []rule, first *kyverno, second native, namespaces map[string]map[string]string, documents []*document) *judgement {
 	j := &judgement{}
 	j.findings = uncovered(policies)
-	probes := canaries()
+	probes := builtIn()
 	everything := slices.Clone(documents)
 	for _, c := range probes {
 		everything = append(everything, c.document)
@@ -67,7 +67,7 @@ func judge(ctx context.Context, policies []rule, first *kyverno, second native, 
 			j.nativeOnly(b, byPolicy, library)
 			continue
 		}
-		j.judgeCanaries(b, library, right, wrong)
+		j.judgeProbes(b, library, right, wrong)
 		for _, d := range b.documents {
 			for _, p := range b.policies {
 				j.account(byPolicy[p.name], d, b.verdicts, library[d])
@@ -83,13 +83,13 @@ func judge(ctx context.Context, policies []rule, first *kyverno, second native, 
 				continue
 			}
 			refuses = refuses || c.refusedBy == p.name
-			j.canariesExpected++
+			j.probesExpected++
 			if at := (pair{c.key(), p.name}); right[at] && !wrong[at] {
-				j.canaries++
+				j.probes++
 			}
 		}
 		if !refuses {
-			j.add(Error, RuleCanary, "", 0, "policy %s has no built-in bad document to prove itself on: add one to internal/guard/canary.go", p.name)
+			j.add(Error, RuleProbe, "", 0, "policy %s has no built-in bad document to prove itself on: add one to internal/guard/probes.go", p.name)
 		}
 	}
 	return j
@@ -115,10 +115,10 @@ func (c *contents) about(level Level, rule string, d *document, format string, a
 	})
 }
 
-// judgeCanaries notes which canaries both engines judged as they have to.
-func (j *judgement) judgeCanaries(b *batch, library map[*document]map[string]verdict, right, wrong map[pair]bool) {
+// judgeProbes notes which probes both engines judged as they have to.
+func (j *judgement) judgeProbes(b *batch, library map[*document]map[string]verdict, right, wrong map[pair]bool) {
 	for _, p := range b.policies {
-		for _, c := range b.canaries {
+		for _, c := range b.probes {
 			if !covers(p.name, c.document) {
 				continue
 			}
@@ -139,7 +139,7 @@ func (j *judgement) judgeCanaries(b *batch, library map[*document]map[string]ver
 					continue
 				}
 				wrong[at] = true
-				j.add(Error, RuleCanary, "", 0, "%s answers %s for the built-in %s under policy %s, which has to be %s: "+
+				j.add(Error, RuleProbe, "", 0, "%s answers %s for the built-in %s under policy %s, which has to be %s: "+
 					"nothing this run says about the policy can be believed", engine.name, word(engine.got), c.name, p.name, word(want))
 			}
 		}
@@ -222,7 +222,7 @@ func (j *judgement) strangers(b *batch) {
 	for _, d := range b.documents {
 		known[d.key()] = true
 	}
-	for _, c := range b.canaries {
+	for _, c := range b.probes {
 		known[c.key()] = true
 	}
 	for at := range b.verdicts {

@@ -31,8 +31,8 @@ func TestAGoodDocumentPassesWithEveryVerdictCounted(t *testing.T) {
 		{"require-standard-labels-deployment", 1, 1, 1, 0},
 		{"require-standard-labels-inferenceservice", 0, 0, 0, 0},
 	}, r.Policies)
-	assert.Equal(t, 28, r.CanariesExpected)
-	assert.Equal(t, 28, r.Canaries)
+	assert.Equal(t, 28, r.ProbesExpected)
+	assert.Equal(t, 28, r.Probes)
 }
 
 func TestARefusalNamesPolicyFileAndObject(t *testing.T) {
@@ -75,9 +75,9 @@ func TestAToolThatDidNotJudgeIsNeverAPass(t *testing.T) {
 		"one verdict a warning":            {set(func(r reported) bool { return mine(r, root) }, "warn"), "error accounting apps/a/d.yaml:1 Kyverno gave no verdict under policy disallow-root-containers (warn): the document was not checked"},
 		"an error in a policy":             {set(func(r reported) bool { return mine(r, root) }, failed), "error disallow-root-containers apps/a/d.yaml:1 Kyverno cannot judge it:"},
 		"a verdict that is not the others": {set(func(r reported) bool { return mine(r, root) }, refused), "error agreement apps/a/d.yaml:1 is refused by Kyverno and admitted by the API server's library under policy disallow-root-containers:"},
-		"a bad canary admitted":            {set(func(r reported) bool { return r.name() == "bad-"+root }, passed), "error canary - Kyverno answers admitted for the built-in bad-disallow-root-containers under policy disallow-root-containers, which has to be refused: nothing this run says about the policy can be believed"},
-		"a good canary refused":            {set(func(r reported) bool { return r.name() == "good-deployment" }, refused), "error canary - Kyverno answers refused for the built-in good-deployment under policy disallow-root-containers, which has to be admitted: nothing this run says about the policy can be believed"},
-		"a canary missing":                 {drop(func(r reported) bool { return r.name() == "bad-"+root && r.Policy == root }), "error canary - Kyverno answers nothing for the built-in bad-disallow-root-containers under policy disallow-root-containers, which has to be refused: nothing this run says about the policy can be believed"},
+		"a bad probe admitted":             {set(func(r reported) bool { return r.name() == "bad-"+root }, passed), "error probe - Kyverno answers admitted for the built-in bad-disallow-root-containers under policy disallow-root-containers, which has to be refused: nothing this run says about the policy can be believed"},
+		"a good probe refused":             {set(func(r reported) bool { return r.name() == "good-deployment" }, refused), "error probe - Kyverno answers refused for the built-in good-deployment under policy disallow-root-containers, which has to be admitted: nothing this run says about the policy can be believed"},
+		"a probe missing":                  {drop(func(r reported) bool { return r.name() == "bad-"+root && r.Policy == root }), "error probe - Kyverno answers nothing for the built-in bad-disallow-root-containers under policy disallow-root-containers, which has to be refused: nothing this run says about the policy can be believed"},
 		"a panic":                          {say(2, "", "panic: already exists\n\ngoroutine 1"), "error kyverno - Kyverno's command line ended with exit code 2: panic: already exists goroutine 1"},
 		"a panic after a report":           {func(a *answer, all []reported) []reported { a.code = 2; return all }, "error kyverno - Kyverno's command line ended with exit code 2: "},
 		"killed":                           {say(-1, "", ""), "error kyverno - Kyverno's command line ended with exit code -1: it wrote nothing"},
@@ -114,7 +114,7 @@ func TestTheSecondEngineHasToJudgeToo(t *testing.T) {
 		want   string
 	}{
 		"a policy that matches nothing": {library{silent: []string{root}}, "error accounting apps/a/d.yaml:1 policy disallow-root-containers does not judge this apps/Deployment in the API server's library, though it has to: correct what the policy matches"},
-		"its canaries with it":          {library{silent: []string{root}}, "error canary - the API server's library answers nothing for the built-in bad-disallow-root-containers under policy disallow-root-containers, which has to be refused: nothing this run says about the policy can be believed"},
+		"its probes with it":            {library{silent: []string{root}}, "error probe - the API server's library answers nothing for the built-in bad-disallow-root-containers under policy disallow-root-containers, which has to be refused: nothing this run says about the policy can be believed"},
 		"another verdict":               {library{opposes: []string{"good"}}, "error agreement apps/a/d.yaml:1 is admitted by Kyverno and refused by the API server's library under policy disallow-root-containers: is bad to the library"},
 		"an error":                      {library{err: errors.New("no such field")}, "error native apps/a/d.yaml:1 cannot be judged by the API server's library: no such field"},
 	} {
@@ -173,7 +173,7 @@ func TestThePoliciesAndTheTableHaveToBeTheSame(t *testing.T) {
 	})
 	assert.Contains(t, messages(r), "error accounting - policy disallow-root-containers is missing in gitops/policies, so nothing checks what it forbids")
 	assert.Contains(t, messages(r), "error accounting - policy new is not in the table of kinds that policies have to judge: add it to internal/guard/coverage.go")
-	assert.Contains(t, messages(r), "error canary - policy new has no built-in bad document to prove itself on: add one to internal/guard/canary.go")
+	assert.Contains(t, messages(r), "error probe - policy new has no built-in bad document to prove itself on: add one to internal/guard/probes.go")
 }
 
 func TestASchemaProblemIsAtItsLine(t *testing.T) {
@@ -186,7 +186,7 @@ type oneProblem schemaProblem
 func (p oneProblem) validate(*document) []schemaProblem { return []schemaProblem{schemaProblem(p)} }
 
 func TestWorkIsSplitByPolicyAndEveryPolicyProvesItself(t *testing.T) {
-	policies, probes := rules(t), canaries()
+	policies, probes := rules(t), builtIn()
 	var documents []*document
 	judges := map[*document][]string{}
 	for i := range 100 {
@@ -206,7 +206,7 @@ func TestWorkIsSplitByPolicyAndEveryPolicyProvesItself(t *testing.T) {
 			seen[d]++
 		}
 		for _, p := range b.policies {
-			for _, c := range b.canaries {
+			for _, c := range b.probes {
 				proven[p.name] = proven[p.name] || c.refusedBy == p.name
 			}
 		}
@@ -228,12 +228,12 @@ func TestLanesAreEquallyLongAndGroupsStayTogether(t *testing.T) {
 		want      string
 	}{
 		"nothing":                 {nil, 2, ""},
-		"only canaries":           {[]*batch{group(0)}, 2, "0:0"},
+		"only probes":             {[]*batch{group(0)}, 2, "0:0"},
 		"few":                     {[]*batch{group(5), group(6)}, 2, "0:5 0:6"},
 		"one group":               {[]*batch{group(1001)}, 2, "0:501 1:500"},
 		"two alike":               {[]*batch{group(500), group(500)}, 2, "0:500 1:500"},
 		"a large and a small":     {[]*batch{group(700), group(300)}, 2, "0:500 1:200 1:300"},
-		"canaries last":           {[]*batch{group(100), group(0)}, 2, "0:50 1:50 1:0"},
+		"probes last":             {[]*batch{group(100), group(0)}, 2, "0:50 1:50 1:0"},
 		"more processes":          {[]*batch{group(90), group(30)}, 4, "0:30 1:30 2:30 3:30"},
 		"one process":             {[]*batch{group(90), group(30)}, 1, "0:90 0:30"},
 		"a number that is uneven": {[]*batch{group(31), group(31), group(29)}, 3, "0:31 1:31 2:29"},
@@ -252,7 +252,7 @@ func TestAReportThatDoesNotAddUpIsNoPass(t *testing.T) {
 	good := func() *Report {
 		return &Report{
 			Documents: []DocumentReport{{}}, Policies: []PolicyCount{{Name: "p", Expected: 1, Kyverno: 1, Native: 1}},
-			Canaries: 2, CanariesExpected: 2,
+			Probes: 2, ProbesExpected: 2,
 		}
 	}
 	require.NoError(t, good().Err())
@@ -260,8 +260,8 @@ func TestAReportThatDoesNotAddUpIsNoPass(t *testing.T) {
 	for want, change := range map[string]func(*Report){
 		"guard checked nothing: there are 0 objects and 1 policy":                                                 func(r *Report) { r.Documents = nil },
 		"guard checked nothing: there are 1 object and 0 policies":                                                func(r *Report) { r.Policies = nil },
-		"guard did not prove itself: 1 of 2 verdicts on built-in documents were right":                            func(r *Report) { r.Canaries = 1 },
-		"guard did not prove itself: 0 of 0 verdicts on built-in documents were right":                            func(r *Report) { r.Canaries, r.CanariesExpected = 0, 0 },
+		"guard did not prove itself: 1 of 2 verdicts on built-in documents were right":                            func(r *Report) { r.Probes = 1 },
+		"guard did not prove itself: 0 of 0 verdicts on built-in documents were right":                            func(r *Report) { r.Probes, r.ProbesExpected = 0, 0 },
 		"guard did not check everything: of 1 verdicts of policy p Kyverno gave 0 and the API server's library 1": func(r *Report) { r.Policies[0].Kyverno = 0 },
 		"guard did not check everything: of 1 verdicts of policy p Kyverno gave 1 and the API server's library 2": func(r *Report) { r.Policies[0].Native = 2 },
 		"guard did not check everything: the cluster judged 0 of 1 objects":                                       func(r *Report) { r.Cluster = &none },

@@ -145,11 +145,11 @@ type verdict struct {
 // verdicts are an engine's by document and policy.
 type verdicts map[pair]verdict
 
-// batch is one call of Kyverno: its canaries prove that this call judges.
+// batch is one call of Kyverno: its probes prove that this call judges.
 type batch struct {
 	policies  []rule
 	documents []*document
-	canaries  []canary
+	probes    []probe
 	// lane is the process it is one of the calls of.
 	lane     int
 	verdicts verdicts
@@ -162,8 +162,8 @@ const leastBatch = 30
 
 // batches splits the work. Kyverno compiles each policy again for each document,
 // which is nearly all of its time, so a document meets only the policies that
-// have to judge it. Policies that no document is for meet their canaries.
-func batches(policies []rule, judges map[*document][]string, documents []*document, probes []canary, processes int) []*batch {
+// have to judge it. Policies that no document is for meet their probes.
+func batches(policies []rule, judges map[*document][]string, documents []*document, probes []probe, processes int) []*batch {
 	groups := map[string]*batch{}
 	idle := map[string]bool{}
 	for _, p := range policies {
@@ -197,7 +197,7 @@ func batches(policies []rule, judges map[*document][]string, documents []*docume
 	for _, b := range all {
 		for _, c := range probes {
 			if slices.ContainsFunc(b.policies, func(p rule) bool { return covers(p.name, c.document) }) {
-				b.canaries = append(b.canaries, c)
+				b.probes = append(b.probes, c)
 			}
 		}
 	}
@@ -240,7 +240,7 @@ func (k *kyverno) evaluate(ctx context.Context, namespaces map[string]map[string
 		wait.Go(func() {
 			for _, b := range lane {
 				documents := slices.Clone(b.documents)
-				for _, c := range b.canaries {
+				for _, c := range b.probes {
 					documents = append(documents, c.document)
 				}
 				b.verdicts, b.err = k.apply(ctx, b.policies, namespaces, documents)

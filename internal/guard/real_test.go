@@ -29,12 +29,12 @@ func real(t testing.TB, paths ...string) Options {
 	}
 }
 
-func TestBothRealEnginesJudgeTheCanariesAsTheyHaveTo(t *testing.T) {
+func TestBothRealEnginesJudgeTheProbesAsTheyHaveTo(t *testing.T) {
 	r, err := Run(context.Background(), real(t, filepath.Join("..", "..", "gitops", "apps")))
 	require.NoError(t, err)
 	assert.Empty(t, messages(r))
-	assert.NotZero(t, r.CanariesExpected)
-	assert.Equal(t, r.CanariesExpected, r.Canaries)
+	assert.NotZero(t, r.ProbesExpected)
+	assert.Equal(t, r.ProbesExpected, r.Probes)
 	assert.NoError(t, r.Err())
 }
 

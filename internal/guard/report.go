@@ -22,7 +22,7 @@ const (
 	RuleKyverno    = "kyverno"
 	RuleNative     = "native"
 	RuleAccounting = "accounting"
-	RuleCanary     = "canary"
+	RuleProbe      = "probe"
 	RuleAgreement  = "agreement"
 	RuleCluster    = "cluster"
 	RuleBase       = "base"
@@ -54,10 +54,10 @@ type Report struct {
 	KyvernoVersion string           `json:"kyvernoVersion"`
 	Documents      []DocumentReport `json:"documents"`
 	Policies       []PolicyCount    `json:"policies"`
-	// Canaries is how many verdicts on built-in documents were as they have to be,
-	// of CanariesExpected.
-	Canaries         int `json:"canaries"`
-	CanariesExpected int `json:"canariesExpected"`
+	// Probes is how many verdicts on built-in documents were as they have to be,
+	// of ProbesExpected.
+	Probes         int `json:"probes"`
+	ProbesExpected int `json:"probesExpected"`
 	// Cluster is how many documents a cluster judged; nil if none was asked.
 	Cluster  *int      `json:"cluster,omitempty"`
 	Findings []Finding `json:"findings"`

@@ -90,7 +90,7 @@ var descriptions = map[string]string{
 	RuleKyverno:    "Kyverno's command line runs and is the pinned one",
 	RuleNative:     "The API server's library can judge the object",
 	RuleAccounting: "Every object is judged by every policy that has to",
-	RuleCanary:     "Built-in documents get the verdicts they have to",
+	RuleProbe:      "Built-in documents get the verdicts they have to",
 	RuleAgreement:  "Both engines agree",
 	RuleCluster:    "The cluster would admit the object",
 	RuleBase:       "What was there before can be read",

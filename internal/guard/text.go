@@ -61,7 +61,7 @@ func (r *Report) checked() string {
 		library += p.Native
 	}
 	text := fmt.Sprintf("Checked %s in %s: %d verdicts by Kyverno %s, %d by the API server's library, %d of %d on built-in documents right",
-		plural(len(r.Documents), "object"), plural(r.Files, "file"), kyverno, r.KyvernoVersion, library, r.Canaries, r.CanariesExpected)
+		plural(len(r.Documents), "object"), plural(r.Files, "file"), kyverno, r.KyvernoVersion, library, r.Probes, r.ProbesExpected)
 	if r.Cluster != nil {
 		text += fmt.Sprintf(", %d dry-run by the cluster", *r.Cluster)
 	}

@@ -210,9 +210,9 @@ func (s *suite) awaitKyverno(ctx context.Context, t *testing.T, g *gate, limit t
 	t.Helper()
 	start := time.Now()
 	require.NoError(t, rig.Poll(ctx, limit, often, func(ctx context.Context) (string, error) {
-		answers, err := g.KyvernoAnswers(ctx, guards.CanaryNamespace, kyvernoAnswers)
+		answers, err := g.KyvernoAnswers(ctx, guards.ProbeNamespace, kyvernoAnswers)
 		if err == nil && !answers {
-			return "Kyverno does not refuse its canary", nil
+			return "Kyverno does not refuse its probe", nil
 		}
 		return "", err
 	}))

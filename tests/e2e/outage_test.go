@@ -37,7 +37,7 @@ func (s *suite) guardrailsHoldWithoutKyverno(t *testing.T) {
 	list, _, err := unstructured.NestedSlice(webhooks.Object, "webhooks")
 	require.NoError(t, err)
 	require.NotEmpty(t, list, "Kyverno's webhooks went with it: it was not killed")
-	answers, err := g.KyvernoAnswers(ctx, guards.CanaryNamespace, kyvernoAnswers)
+	answers, err := g.KyvernoAnswers(ctx, guards.ProbeNamespace, kyvernoAnswers)
 	require.NoError(t, err)
 	require.False(t, answers, "Kyverno still answers")
 

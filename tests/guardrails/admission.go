@@ -230,7 +230,7 @@ func (c *Cluster) ask(ctx context.Context, method, path, contentType string, bod
 }
 
 // KyvernoAnswers says whether Kyverno judges what is admitted: only it refuses a
-// ConfigMap of the policy's name in the namespace for canaries.
+// ConfigMap of the policy's name in the namespace for probes.
 func (c *Cluster) KyvernoAnswers(ctx context.Context, namespace, policy string) (bool, error) {
 	body, err := yaml.Marshal(object{"apiVersion": "v1", "kind": "ConfigMap", "metadata": object{"name": policy, "namespace": namespace}})
 	if err != nil {

@@ -67,7 +67,7 @@ func TestGuardSaysWhatItHasToSay(t *testing.T) {
 	}
 	assert.Equal(t, len(all), report.Files)
 	assert.Len(t, report.Documents, readable)
-	assert.Equal(t, report.CanariesExpected, report.Canaries)
+	assert.Equal(t, report.ProbesExpected, report.Probes)
 	for _, p := range report.Policies {
 		t.Logf("%s: expected %d, by Kyverno %d, by the API server's library %d, refused %d", p.Name, p.Expected, p.Kyverno, p.Native, p.Refused)
 		assert.Equal(t, p.Kyverno, p.Native, "%s", p.Name)

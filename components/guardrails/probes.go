@@ -12,33 +12,33 @@ type object = map[string]any
 
 // faults make of a good object one that a policy has to refuse, and no other.
 var faults = map[string]struct {
-	good  func(name string) layer.Canary
+	good  func(name string) layer.Probe
 	spoil func(o object)
 }{
-	"disallow-latest-image-tag":                {deployment, func(o object) { container(o)["image"] = "canary.invalid/canary:latest" }},
+	"disallow-latest-image-tag":                {deployment, func(o object) { container(o)["image"] = "probe.invalid/probe:latest" }},
 	"disallow-root-containers":                 {deployment, func(o object) { delete(container(o), "securityContext") }},
 	"require-resource-requests-limits":         {deployment, func(o object) { delete(container(o), "resources") }},
 	"require-standard-labels-deployment":       {deployment, func(o object) { delete(at(o, "metadata"), "labels") }},
 	"require-standard-labels-inferenceservice": {inferenceService, func(o object) { delete(at(o, "metadata"), "labels") }},
 }
 
-// nativeCanaries are good workloads, which all policies together have to admit,
+// nativeProbes are good workloads, which all policies together have to admit,
 // and for each policy one that it has to refuse.
-func nativeCanaries(policies []*policy.Policy) ([]layer.Canary, error) {
-	canaries := []layer.Canary{deployment("good"), inferenceService("good")}
+func nativeProbes(policies []*policy.Policy) ([]layer.Probe, error) {
+	probes := []layer.Probe{deployment("good"), inferenceService("good")}
 	var errs []error
 	for _, p := range policies {
 		fault, ok := faults[p.Name]
 		if !ok {
-			errs = append(errs, fmt.Errorf("guardrails: there is no canary for policy %s: add what it refuses to components/guardrails", p.Name))
+			errs = append(errs, fmt.Errorf("guardrails: there is no probe for policy %s: add what it refuses to components/guardrails", p.Name))
 			continue
 		}
 		bad := fault.good(p.Name)
 		fault.spoil(bad.Object)
 		bad.Expect, bad.By = layer.Deny, p.Name
-		canaries = append(canaries, bad)
+		probes = append(probes, bad)
 	}
-	return canaries, errors.Join(errs...)
+	return probes, errors.Join(errs...)
 }
 
 // answers is a policy only Kyverno has. The API server's own refuse first what
@@ -54,14 +54,14 @@ func kyvernoAnswers() object {
 			"failurePolicy":     "Ignore",
 			"evaluation":        object{"background": object{"enabled": false}},
 			"matchConstraints": object{
-				"namespaceSelector": object{"matchLabels": object{"kubernetes.io/metadata.name": CanaryNamespace}},
+				"namespaceSelector": object{"matchLabels": object{"kubernetes.io/metadata.name": ProbeNamespace}},
 				"resourceRules": []any{object{
 					"apiGroups": []any{""}, "apiVersions": []any{"v1"},
 					"operations": []any{"CREATE"}, "resources": []any{"configmaps"},
 				}},
 			},
 			"matchConditions": []any{object{
-				"name": "is-the-canary", "expression": "object.metadata.name == '" + answers + "'",
+				"name": "is-the-probe", "expression": "object.metadata.name == '" + answers + "'",
 			}},
 			"validations": []any{object{
 				"expression": "false", "message": "Kyverno answers",
@@ -70,14 +70,14 @@ func kyvernoAnswers() object {
 	})
 }
 
-func kyvernoCanaries() []layer.Canary {
+func kyvernoProbes() []layer.Probe {
 	configMap := func(name string) object {
 		return object{
 			"apiVersion": "v1", "kind": "ConfigMap",
-			"metadata": object{"name": name, "namespace": CanaryNamespace},
+			"metadata": object{"name": name, "namespace": ProbeNamespace},
 		}
 	}
-	return []layer.Canary{
+	return []layer.Probe{
 		{Object: configMap("good"), Resource: "configmaps", Expect: layer.Admit},
 		{
 			Object: configMap(answers), Resource: "configmaps", Expect: layer.Deny,
@@ -86,30 +86,30 @@ func kyvernoCanaries() []layer.Canary {
 	}
 }
 
-func deployment(name string) layer.Canary {
-	labels := func() object { return object{"app": "canary", "owner": "platform", "cost-center": "platform"} }
-	return layer.Canary{Resource: "deployments", Expect: layer.Admit, Object: object{
+func deployment(name string) layer.Probe {
+	labels := func() object { return object{"app": "probe", "owner": "platform", "cost-center": "platform"} }
+	return layer.Probe{Resource: "deployments", Expect: layer.Admit, Object: object{
 		"apiVersion": "apps/v1", "kind": "Deployment",
-		"metadata": object{"name": name, "namespace": CanaryNamespace, "labels": labels()},
+		"metadata": object{"name": name, "namespace": ProbeNamespace, "labels": labels()},
 		"spec": object{
-			"selector": object{"matchLabels": object{"app": "canary"}},
+			"selector": object{"matchLabels": object{"app": "probe"}},
 			"template": object{
 				"metadata": object{"labels": labels()},
-				"spec":     object{"containers": []any{checked(object{"name": "canary", "image": "canary.invalid/canary:0"})}},
+				"spec":     object{"containers": []any{checked(object{"name": "probe", "image": "probe.invalid/probe:0"})}},
 			},
 		},
 	}}
 }
 
-func inferenceService(name string) layer.Canary {
-	return layer.Canary{Resource: "inferenceservices", Expect: layer.Admit, Object: object{
+func inferenceService(name string) layer.Probe {
+	return layer.Probe{Resource: "inferenceservices", Expect: layer.Admit, Object: object{
 		"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService",
 		"metadata": object{
-			"name": name, "namespace": CanaryNamespace,
+			"name": name, "namespace": ProbeNamespace,
 			"labels": object{"owner": "platform", "cost-center": "platform"},
 		},
 		"spec": object{"predictor": object{"model": checked(object{
-			"modelFormat": object{"name": "sklearn"}, "storageUri": "gs://canary/model",
+			"modelFormat": object{"name": "sklearn"}, "storageUri": "gs://probe/model",
 		})}},
 	}}
 }

@@ -6,11 +6,11 @@ import (
 	"slices"
 )
 
-// CanaryNamespace is a tenant's in which nothing ever runs.
-const CanaryNamespace = "neuroscale-canary"
+// ProbeNamespace is a tenant's in which nothing ever runs.
+const ProbeNamespace = "neuroscale-probe"
 
-// canary is a built-in document of which the verdicts are known.
-type canary struct {
+// probe is a built-in document of which the verdicts are known.
+type probe struct {
 	*document
 	// refusedBy is the one policy that has to refuse it; "" for a good one.
 	refusedBy string
@@ -19,41 +19,41 @@ type canary struct {
 // plain shortens literals.
 type plain = map[string]any
 
-// canaries are a good document of each shape, and for every policy a bad one
-// that breaks nothing else.
-func canaries() []canary {
+// builtIn are the probes: a good document of each shape, and for every policy a
+// bad one that breaks nothing else.
+func builtIn() []probe {
 	bad := map[string]plain{
 		"require-standard-labels-inferenceservice": inferenceServiceWith(func(o plain) { delete(labelsOf(o), "cost-center") }),
 		"require-standard-labels-deployment":       deploymentWith(func(o plain) { labelsOf(o)["owner"] = "" }),
 		"require-resource-requests-limits": inferenceServiceWith(func(o plain) {
 			delete(modelOf(o)["resources"].(plain)["limits"].(plain), "memory")
 		}),
-		"disallow-latest-image-tag": deploymentWith(func(o plain) { containerOf(o)["image"] = "registry.example/canary:latest" }),
+		"disallow-latest-image-tag": deploymentWith(func(o plain) { containerOf(o)["image"] = "registry.example/probe:latest" }),
 		"disallow-root-containers": inferenceServiceWith(func(o plain) {
 			modelOf(o)["securityContext"].(plain)["runAsNonRoot"] = false
 		}),
 	}
-	all := []canary{
-		newCanary("", "good-deployment", deploymentWith(func(plain) {})),
-		newCanary("", "good-inferenceservice", inferenceServiceWith(func(plain) {})),
+	all := []probe{
+		newProbe("", "good-deployment", deploymentWith(func(plain) {})),
+		newProbe("", "good-inferenceservice", inferenceServiceWith(func(plain) {})),
 	}
 	for _, policy := range slices.Sorted(maps.Keys(bad)) {
-		all = append(all, newCanary(policy, "bad-"+policy, bad[policy]))
+		all = append(all, newProbe(policy, "bad-"+policy, bad[policy]))
 	}
 	return all
 }
 
-func newCanary(refusedBy, name string, object plain) canary {
+func newProbe(refusedBy, name string, object plain) probe {
 	object["metadata"].(plain)["name"] = name
 	d := &document{object: object}
 	if problems := d.identify(); len(problems) > 0 {
-		panic(fmt.Sprintf("canary %s: %s", name, problems))
+		panic(fmt.Sprintf("probe %s: %s", name, problems))
 	}
-	return canary{d, refusedBy}
+	return probe{d, refusedBy}
 }
 
 func metadata() plain {
-	return plain{"namespace": CanaryNamespace, "labels": plain{"owner": "guard", "cost-center": "guard"}}
+	return plain{"namespace": ProbeNamespace, "labels": plain{"owner": "guard", "cost-center": "guard"}}
 }
 
 func workable(more plain) plain {
@@ -71,15 +71,15 @@ func workable(more plain) plain {
 func deploymentWith(change func(plain)) plain {
 	template := metadata()
 	delete(template, "namespace")
-	template["labels"].(plain)["app"] = "canary"
+	template["labels"].(plain)["app"] = "probe"
 	o := plain{
 		"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata(),
 		"spec": plain{
-			"selector": plain{"matchLabels": plain{"app": "canary"}},
+			"selector": plain{"matchLabels": plain{"app": "probe"}},
 			"template": plain{
 				"metadata": template,
 				"spec": plain{"containers": []any{
-					workable(plain{"name": "canary", "image": "registry.example/canary:1.0.0"}),
+					workable(plain{"name": "probe", "image": "registry.example/probe:1.0.0"}),
 				}},
 			},
 		},
@@ -92,7 +92,7 @@ func inferenceServiceWith(change func(plain)) plain {
 	o := plain{
 		"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService", "metadata": metadata(),
 		"spec": plain{"predictor": plain{"model": workable(plain{
-			"modelFormat": plain{"name": "sklearn"}, "storageUri": "gs://registry.example/canary",
+			"modelFormat": plain{"name": "sklearn"}, "storageUri": "gs://registry.example/probe",
 		})}},
 	}
 	change(o)
