@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 
 	"github.com/neuroscale-platform/neuroscale/components/argocd"
@@ -86,11 +87,11 @@ func delivered(t *testing.T, r *recorder.Recording) map[string][]map[string]any 
 func TestTheProjectPermitsAllThatLayersContain(t *testing.T) {
 	layers := delivered(t, realStack(t))
 	require.Len(t, layers, 7)
-	used := map[argocd.Kind]bool{}
+	used := map[schema.GroupKind]bool{}
 	for name, objects := range layers {
 		require.NotEmpty(t, objects, name)
 		for _, object := range objects {
-			kind := argocd.Kind{Group: group(object), Kind: object["kind"].(string)}
+			kind := schema.GroupKind{Group: group(object), Kind: object["kind"].(string)}
 			if slices.Contains(clusterScoped, kind.Kind) {
 				used[kind] = true
 				assert.Containsf(t, argocd.PlatformClusterKinds, kind, "in layer %s", name)
@@ -166,7 +167,7 @@ func TestTheFirstContentIsWhatTenantsMayMerge(t *testing.T) {
 		require.NoError(t, err)
 		var object map[string]any
 		require.NoError(t, yaml.Unmarshal(content, &object), file)
-		kind := argocd.Kind{Group: group(object), Kind: object["kind"].(string)}
+		kind := schema.GroupKind{Group: group(object), Kind: object["kind"].(string)}
 		assert.Contains(t, argocd.TenantKinds, kind, file)
 		assert.Nil(t, recorder.At(object, "metadata.namespace"), "%s: the Application says where it goes", file)
 	}

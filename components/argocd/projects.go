@@ -3,8 +3,9 @@ package argocd
 import (
 	"slices"
 
-	"github.com/neuroscale-platform/neuroscale/components/layer"
-	"github.com/neuroscale-platform/neuroscale/components/manifest"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/neuroscale-platform/neuroscale/components/argocd/argoproj"
 )
 
 // PlatformProject is the project of the platform's layers.
@@ -18,80 +19,38 @@ const adopted = "default"
 // namespaces of tenants.
 var PlatformNamespaces = []string{"knative-serving", "kourier-system", "kserve", "kyverno", "neuroscale-probe"}
 
-// Kind is a group and kind; the core group is "".
-type Kind struct{ Group, Kind string }
-
 // PlatformClusterKinds are the kinds outside namespaces that layers are made of.
-var PlatformClusterKinds = []Kind{
-	{"", "Namespace"},
-	{"apiextensions.k8s.io", "CustomResourceDefinition"},
-	{"rbac.authorization.k8s.io", "ClusterRole"},
-	{"rbac.authorization.k8s.io", "ClusterRoleBinding"},
-	{"admissionregistration.k8s.io", "MutatingWebhookConfiguration"},
-	{"admissionregistration.k8s.io", "ValidatingWebhookConfiguration"},
-	{"admissionregistration.k8s.io", "ValidatingAdmissionPolicy"},
-	{"admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"},
-	{"policies.kyverno.io", "ValidatingPolicy"},
-	{"serving.kserve.io", "ClusterServingRuntime"},
-	{"serving.kserve.io", "ClusterStorageContainer"},
+var PlatformClusterKinds = []schema.GroupKind{
+	{Kind: "Namespace"},
+	{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"},
+	{Group: "rbac.authorization.k8s.io", Kind: "ClusterRole"},
+	{Group: "rbac.authorization.k8s.io", Kind: "ClusterRoleBinding"},
+	{Group: "admissionregistration.k8s.io", Kind: "MutatingWebhookConfiguration"},
+	{Group: "admissionregistration.k8s.io", Kind: "ValidatingWebhookConfiguration"},
+	{Group: "admissionregistration.k8s.io", Kind: "ValidatingAdmissionPolicy"},
+	{Group: "admissionregistration.k8s.io", Kind: "ValidatingAdmissionPolicyBinding"},
+	{Group: "policies.kyverno.io", Kind: "ValidatingPolicy"},
+	{Group: "serving.kserve.io", Kind: "ClusterServingRuntime"},
+	{Group: "serving.kserve.io", Kind: "ClusterStorageContainer"},
 }
 
 // TenantKinds are what people may merge: all in a namespace, none that gives
 // rights, reaches beyond it or changes what bounds it.
-var TenantKinds = []Kind{
-	{"", "ConfigMap"},
-	{"", "Service"},
-	{"apps", "Deployment"},
-	{"serving.kserve.io", "InferenceService"},
+var TenantKinds = []schema.GroupKind{
+	{Kind: "ConfigMap"},
+	{Kind: "Service"},
+	{Group: "apps", Kind: "Deployment"},
+	{Group: "serving.kserve.io", Kind: "InferenceService"},
 }
 
-// Project is an AppProject: what its Applications may take from where to where.
-type Project struct {
-	Name, Description string
-	// Repositories are URLs.
-	Repositories, Namespaces []string
-	// ClusterKinds are kinds outside namespaces, Kinds those within.
-	ClusterKinds, Kinds []Kind
-}
-
-// Object is the AppProject.
-func (p Project) Object() manifest.Object {
-	destinations, repositories := []any{}, []any{}
-	for _, ns := range p.Namespaces {
-		destinations = append(destinations, manifest.Object{"server": layer.LocalCluster, "namespace": ns})
-	}
-	for _, repository := range p.Repositories {
-		repositories = append(repositories, repository)
-	}
-	return manifest.Object{
-		"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject",
-		"metadata": manifest.Object{"name": p.Name, "namespace": Namespace},
-		"spec": manifest.Object{
-			"description":                p.Description,
-			"sourceRepos":                repositories,
-			"destinations":               destinations,
-			"clusterResourceWhitelist":   kinds(p.ClusterKinds),
-			"namespaceResourceWhitelist": kinds(p.Kinds),
-		},
-	}
-}
-
-func platformProject(args *Args) Project {
+func platformProject(args *Args) argoproj.Project {
 	namespaces := slices.Concat(PlatformNamespaces, args.TenantNamespaces)
 	if !slices.Contains(namespaces, adopted) {
 		namespaces = append(namespaces, adopted)
 	}
-	return Project{
-		Name: PlatformProject, Description: "Layers of the platform, written by its program only",
-		Repositories: []string{args.Platform.URL}, Namespaces: namespaces,
-		ClusterKinds: PlatformClusterKinds, Kinds: []Kind{{"*", "*"}},
+	return argoproj.Project{
+		Name: PlatformProject, Namespace: Namespace, Description: "Layers of the platform, written by its program only",
+		Repositories: []string{args.Platform.URL}, Destinations: namespaces,
+		ClusterKinds: PlatformClusterKinds, Kinds: []schema.GroupKind{{Group: "*", Kind: "*"}},
 	}
-}
-
-func kinds(list []Kind) []any {
-	out := []any{}
-	for _, k := range list {
-		out = append(out, manifest.Object{"group": k.Group, "kind": k.Kind})
-	}
-	return out
 }

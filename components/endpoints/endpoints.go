@@ -9,6 +9,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/neuroscale-platform/neuroscale/components/argocd/argoproj"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
@@ -128,7 +129,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 			archive, message = examples, "Add the example endpoints"
 		}
 		seed := args.Delivery.Seed(set, name+"-seed"+s.seedSuffix(), args.Repositories[s.repository], archive, message)
-		e.Ready = append(e.Ready, set.Add(name+s.suffix, applicationSet(args, s, sources),
+		e.Ready = append(e.Ready, set.Add(name+s.suffix, applicationSet(args, s, sources).Object(),
 			pulumi.DependsOn(append([]pulumi.Resource{seed}, args.After...)),
 			pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "3m", Update: "3m", Delete: "3m"})))
 	}
@@ -136,4 +137,14 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		return nil, fmt.Errorf("endpoints: %w", err)
 	}
 	return e, ctx.RegisterResourceOutputs(e, pulumi.Map{"urls": pulumi.ToStringMap(e.URLs)})
+}
+
+// applicationSet follows the folders of one source.
+func applicationSet(args *Args, s source, all []source) argoproj.ApplicationSet {
+	return argoproj.ApplicationSet{
+		Name: ApplicationSet + s.suffix, Namespace: args.ApplicationNamespace,
+		Repository: args.Repositories[s.repository].URL, Folder: Folder, Excluded: s.excluded(all, args.Reserved),
+		RequeueSeconds: args.RequeueSeconds, Prefix: s.prefix,
+		Project: s.tenant.Project, Destination: s.tenant.Namespace,
+	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/neuroscale-platform/neuroscale/components/argocd/argoproj"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
@@ -96,7 +97,7 @@ func TestTheApplicationSet(t *testing.T) {
 		"spec.generators.0.git.requeueAfterSeconds":        5.0,
 		"spec.generators.0.git.directories.0.path":         "apps/*",
 		"spec.template.metadata.name":                      "{{.path.basename}}",
-		"spec.template.metadata.finalizers.0":              layer.Finalizer,
+		"spec.template.metadata.finalizers.0":              argoproj.Finalizer,
 		"spec.template.spec.project":                       "tenant-default",
 		"spec.template.spec.destination.namespace":         "default",
 		"spec.template.spec.syncPolicy.automated.prune":    true,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/neuroscale-platform/neuroscale/components/argocd/argoproj"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
 	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
@@ -60,18 +61,11 @@ type Args struct {
 	Probe []Probe
 }
 
-// Patch is a JSON patch (RFC 6902) of the objects of one kind and name.
-type Patch struct {
-	Group, Version, Kind, Name string
-	Operations                 pulumi.StringInput
-}
+// Patch changes an object of the layer on its way from Git to the cluster.
+type Patch = argoproj.Patch
 
-// IgnoredDifference leaves fields of objects, given as jq paths, to the
-// controllers that write them.
-type IgnoredDifference struct {
-	Group, Kind, Name string // Name may be empty: all
-	JQPaths           []string
-}
+// IgnoredDifference leaves fields of the layer's objects to who writes them.
+type IgnoredDifference = argoproj.IgnoredDifference
 
 func (a *Args) validate() error {
 	if a == nil {

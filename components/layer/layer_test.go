@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/neuroscale-platform/neuroscale/components/argocd/argoproj"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
 	"github.com/neuroscale-platform/neuroscale/internal/recorder"
@@ -88,7 +89,7 @@ func TestALayerGoesFromConfigMapToProbeInOrder(t *testing.T) {
 		"spec.project": "platform", "spec.source.repoURL": "http://forge/platform.git",
 		"spec.source.targetRevision": "layer/first/abc123", "spec.destination.namespace": "there",
 		"spec.syncPolicy.automated.prune": true, "spec.syncPolicy.automated.selfHeal": true,
-		"spec.syncPolicy.retry.limit": 26.0, "metadata.finalizers.0": Finalizer, "spec.source.kustomize": nil,
+		"spec.syncPolicy.retry.limit": 26.0, "metadata.finalizers.0": argoproj.Finalizer, "spec.source.kustomize": nil,
 	} {
 		assert.Equal(t, want, recorder.At(object, path), path)
 	}

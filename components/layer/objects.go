@@ -2,20 +2,13 @@ package layer
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 
+	"github.com/neuroscale-platform/neuroscale/components/argocd/argoproj"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
 )
 
-const (
-	archiveFile = "tree.tgz"
-	// Finalizer makes Argo CD prune an Application's objects before it goes,
-	// without waiting for their pods.
-	Finalizer = "resources-finalizer.argocd.argoproj.io/background"
-	// LocalCluster is Argo CD's name for the cluster it runs in.
-	LocalCluster = "https://kubernetes.default.svc"
-)
+const archiveFile = "tree.tgz"
 
 func (l *Layer) objectName() string { return "layer-" + l.Name + "-" + l.Hash }
 
@@ -87,80 +80,9 @@ func layerPush(l *Layer, d *DeliveryArgs) manifest.Object {
 
 func applicationObject(l *Layer, args *Args) manifest.Object {
 	d := args.Delivery.args
-	source := manifest.Object{"repoURL": d.Repository.URL, "targetRevision": l.Tag, "path": "."}
-	if len(args.Patches) > 0 {
-		patches := []any{}
-		for _, p := range args.Patches {
-			target := manifest.Object{"kind": p.Kind, "name": p.Name}
-			if p.Group != "" {
-				target["group"] = p.Group
-			}
-			if p.Version != "" {
-				target["version"] = p.Version
-			}
-			patches = append(patches, manifest.Object{"target": target, "patch": p.Operations})
-		}
-		source["kustomize"] = manifest.Object{"patches": patches}
-	}
-	spec := manifest.Object{
-		"project":     d.Project,
-		"source":      source,
-		"destination": manifest.Object{"server": LocalCluster, "namespace": args.Namespace},
-		"syncPolicy": manifest.Object{
-			"automated": manifest.Object{"prune": true, "selfHeal": true},
-			"syncOptions": []any{
-				"ServerSideApply=true",
-				"RespectIgnoreDifferences=true",
-			},
-			"retry": manifest.Object{
-				// It has to end: an Application that is still retrying an old tag takes no
-				// new one and cannot be deleted. Three minutes, as the delays add up.
-				"limit":   26,
-				"backoff": manifest.Object{"duration": "1s", "factor": 2, "maxDuration": "8s"},
-			},
-		},
-	}
-	if len(args.Ignore) > 0 {
-		ignored := []any{}
-		for _, i := range args.Ignore {
-			paths := []any{}
-			for _, path := range i.JQPaths {
-				paths = append(paths, path)
-			}
-			entry := manifest.Object{"kind": i.Kind, "jqPathExpressions": paths}
-			if i.Group != "" {
-				entry["group"] = i.Group
-			}
-			if i.Name != "" {
-				entry["name"] = i.Name
-			}
-			ignored = append(ignored, entry)
-		}
-		spec["ignoreDifferences"] = ignored
-	}
-	return manifest.Object{
-		"apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
-		"metadata": manifest.Object{
-			"name": l.Name, "namespace": d.ApplicationNamespace,
-			"labels":      anyMap(l.labels()),
-			"finalizers":  []any{Finalizer},
-			"annotations": manifest.Object{"pulumi.com/waitFor": readyConditions(l.Tag)},
-		},
-		"spec": spec,
-	}
-}
-
-// readyConditions are what a synced, healthy Application says about tag. Without
-// comparedTo the answer could still be about the tag before.
-func readyConditions(tag string) string {
-	text, err := json.Marshal([]string{
-		"jsonpath={.status.sync.status}=Synced",
-		"jsonpath={.status.sync.comparedTo.source.targetRevision}=" + tag,
-		"jsonpath={.status.operationState.phase}=Succeeded",
-		"jsonpath={.status.health.status}=Healthy",
-	})
-	if err != nil {
-		panic(err) // a list of strings always has JSON
-	}
-	return string(text)
+	return argoproj.Application{
+		Name: l.Name, Namespace: d.ApplicationNamespace, Labels: l.labels(), Project: d.Project,
+		Repository: d.Repository.URL, Revision: l.Tag, Destination: args.Namespace,
+		Patches: args.Patches, Ignore: args.Ignore,
+	}.Object()
 }

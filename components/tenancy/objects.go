@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/neuroscale-platform/neuroscale/components/argocd"
+	"github.com/neuroscale-platform/neuroscale/components/argocd/argoproj"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
@@ -98,10 +99,11 @@ func quantities(tenant, field string, a config.Amounts) (map[string]any, error) 
 // ProjectName is the name of a tenant's AppProject.
 func ProjectName(namespace string) string { return "tenant-" + namespace }
 
-func project(t config.Tenant, repositories map[string]forge.Repository) argocd.Project {
-	p := argocd.Project{
-		Name: ProjectName(t.Namespace), Description: "Model endpoints, merged by " + t.Owner,
-		Namespaces: []string{t.Namespace}, Kinds: argocd.TenantKinds,
+func project(t config.Tenant, repositories map[string]forge.Repository) argoproj.Project {
+	p := argoproj.Project{
+		Name: ProjectName(t.Namespace), Namespace: argocd.Namespace,
+		Description:  "Model endpoints, merged by " + t.Owner,
+		Destinations: []string{t.Namespace}, Kinds: argocd.TenantKinds,
 	}
 	for _, repository := range t.Repositories {
 		p.Repositories = append(p.Repositories, repositories[repository].URL)
