@@ -9,12 +9,14 @@ import (
 	"encoding/json"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -23,6 +25,7 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/components/argocd"
 	"github.com/neuroscale-platform/neuroscale/components/cluster"
+	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/recorder"
@@ -37,12 +40,49 @@ func realRenderer(t *testing.T) *render.Renderer {
 	return r
 }
 
-// clusterScoped are the kinds of our layers that live outside namespaces.
-var clusterScoped = []string{
-	"Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding",
-	"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
-	"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingPolicy",
-	"ClusterServingRuntime", "ClusterStorageContainer",
+// definitions of all layers of the default configuration, and what they render.
+func definitions(t *testing.T) (layer.List, map[string]*render.Tree) {
+	t.Helper()
+	layers, err := Layers(config.Default())
+	require.NoError(t, err)
+	require.NotEmpty(t, layers)
+	trees := map[string]*render.Tree{}
+	source := Source(realRenderer(t), layers)
+	for _, d := range layers {
+		tree, err := d.Tree(t.Context(), source)
+		require.NoError(t, err, d.Name)
+		require.NotEmpty(t, tree.Objects(), d.Name)
+		trees[d.Name] = tree
+	}
+	return layers, trees
+}
+
+// clusterScoped are kinds outside namespaces: Kubernetes' own, and those that a
+// layer defines.
+func clusterScoped(trees map[string]*render.Tree) map[schema.GroupKind]bool {
+	kinds := map[schema.GroupKind]bool{
+		{Kind: "Namespace"}: true,
+		{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}:                 true,
+		{Group: "rbac.authorization.k8s.io", Kind: "ClusterRole"}:                         true,
+		{Group: "rbac.authorization.k8s.io", Kind: "ClusterRoleBinding"}:                  true,
+		{Group: "admissionregistration.k8s.io", Kind: "MutatingWebhookConfiguration"}:     true,
+		{Group: "admissionregistration.k8s.io", Kind: "ValidatingWebhookConfiguration"}:   true,
+		{Group: "admissionregistration.k8s.io", Kind: "ValidatingAdmissionPolicy"}:        true,
+		{Group: "admissionregistration.k8s.io", Kind: "ValidatingAdmissionPolicyBinding"}: true,
+		{Group: "scheduling.k8s.io", Kind: "PriorityClass"}:                               true,
+		{Group: "storage.k8s.io", Kind: "StorageClass"}:                                   true,
+		{Group: "apiregistration.k8s.io", Kind: "APIService"}:                             true,
+	}
+	for _, tree := range trees {
+		for _, o := range tree.Objects() {
+			if o["kind"] == "CustomResourceDefinition" && recorder.At(o, "spec.scope") == "Cluster" {
+				kinds[schema.GroupKind{
+					Group: recorder.At(o, "spec.group").(string), Kind: recorder.At(o, "spec.names.kind").(string),
+				}] = true
+			}
+		}
+	}
+	return kinds
 }
 
 func group(object map[string]any) string {
@@ -84,47 +124,86 @@ func delivered(t *testing.T, r *recorder.Recording) map[string][]map[string]any 
 	return out
 }
 
-func TestTheProjectPermitsAllThatLayersContain(t *testing.T) {
-	layers := delivered(t, realStack(t))
-	require.Len(t, layers, 7)
-	used := map[schema.GroupKind]bool{}
-	for name, objects := range layers {
-		require.NotEmpty(t, objects, name)
-		for _, object := range objects {
-			kind := schema.GroupKind{Group: group(object), Kind: object["kind"].(string)}
-			if slices.Contains(clusterScoped, kind.Kind) {
-				used[kind] = true
-				assert.Containsf(t, argocd.PlatformClusterKinds, kind, "in layer %s", name)
+// What a definition says of its tree is what its project permits, what tenants may
+// not be called and what policies leave alone.
+func TestADefinitionSaysWhatItsTreeContains(t *testing.T) {
+	layers, trees := definitions(t)
+	scoped := clusterScoped(trees)
+	for _, d := range layers.FromGit() {
+		kinds := map[schema.GroupKind]bool{}
+		for _, o := range trees[d.Name].Objects() {
+			kind := schema.GroupKind{Group: group(o), Kind: o["kind"].(string)}
+			if scoped[kind] {
+				kinds[kind] = true
 				continue
 			}
-			namespace, _ := recorder.At(object, "metadata.namespace").(string)
-			assert.Containsf(t, append([]string{"default"}, argocd.PlatformNamespaces...), namespace, "%s %v in layer %s",
-				kind.Kind, recorder.At(object, "metadata.name"), name)
+			namespace, _ := recorder.At(o, "metadata.namespace").(string)
+			assert.Containsf(t, slices.Concat(d.Namespaces, d.Shared), namespace, "%s %v of layer %s", kind.Kind, recorder.At(o, "metadata.name"), d.Name)
 		}
+		assert.ElementsMatchf(t, slices.Collect(maps.Keys(kinds)), d.ClusterKinds, "layer %s", d.Name)
 	}
-	for _, kind := range argocd.PlatformClusterKinds {
-		assert.Truef(t, used[kind], "the project permits %v, which no layer contains", kind)
+}
+
+func TestEveryRenderedFolderIsALayer(t *testing.T) {
+	layers, _ := definitions(t)
+	for _, folder := range realRenderer(t).Layers() {
+		assert.Contains(t, layers.Names(), folder, "nobody delivers gitops/platform/"+folder)
 	}
+}
+
+// From the definition to the cluster: what `render` prints is what Git gets and
+// what Argo CD is asked for.
+func TestTheStackDeliversWhatDefinitionsRender(t *testing.T) {
+	layers, trees := definitions(t)
+	r := recorder.MustRun(t, realProgram(t, map[string]string{}), recorder.Options{})
+	assert.Len(t, r.Kind("Application"), len(layers.FromGit()))
+	for _, d := range layers.FromGit() {
+		hash := trees[d.Name].Hash()
+		application := r.Get(t, "Application", d.Name)
+		assert.Equal(t, "layer/"+d.Name+"/"+hash, recorder.At(application.Object(), "spec.source.targetRevision"))
+		for _, earlier := range d.After {
+			assert.Truef(t, r.Waits(application, r.Get(t, "Application", earlier)), "%s does not wait for %s", d.Name, earlier)
+		}
+		push := r.Get(t, "Job", "layer-"+d.Name+"-"+hash)
+		assert.Contains(t, recorder.At(push.Object(), "spec.template.spec.containers.0.env"),
+			map[string]any{"name": "TAG", "value": "layer/" + d.Name + "/" + hash})
+	}
+}
+
+func TestNoTenantHasANamespaceOfThePlatform(t *testing.T) {
+	layers, _ := definitions(t)
+	for _, namespace := range append(layers.Namespaces(), "forge", "neuroscale-system", "kube-system") {
+		_, err := Config(map[string]string{"neuroscale:tenants": `[{"namespace":"` + namespace + `","owner":"a","costCenter":"b","repositories":["c"]}]`})
+		assert.EqualError(t, err, `neuroscale:tenants[0].namespace is "`+namespace+
+			`": write another name, this one is the platform's or the cluster's own`)
+	}
+}
+
+// realProgram is the program with the layers it delivers.
+func realProgram(t *testing.T, raw map[string]string) pulumi.RunFunc {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	require.NoError(t, os.WriteFile(file, []byte(kubeconfig), 0o600))
+	return New(Options{
+		Config: raw,
+		Cluster: func(args *cluster.Args) {
+			args.Kubeconfig = file
+			args.Reach = func(context.Context, string) error { return nil }
+		},
+	})
 }
 
 // realStack registers the whole stack of the layers the program delivers.
 func realStack(t *testing.T) *recorder.Recording {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "kubeconfig")
-	require.NoError(t, os.WriteFile(file, []byte(kubeconfig), 0o600))
-	return recorder.MustRun(t, New(Options{
-		Config: map[string]string{"neuroscale:serving": `{"domain":"models.example","defaultResources":{"cpu":"75m"}}`},
-		Cluster: func(args *cluster.Args) {
-			args.Kubeconfig = file
-			args.Reach = func(context.Context, string) error { return nil }
-		},
+	return recorder.MustRun(t, realProgram(t, map[string]string{
+		"neuroscale:serving": `{"domain":"models.example","defaultResources":{"cpu":"75m"}}`,
 	}), recorder.Options{})
 }
 
 func TestTheRealLayersMakeAStack(t *testing.T) {
 	r := realStack(t)
 	r.AssertBelongs(t, "cluster", "forge", "argocd", "delivery", "serving", "guardrails", "tenancy", "endpoints")
-	assert.Len(t, r.Kind("Application"), 7)
 
 	tree, err := realRenderer(t).Layer(context.Background(), argocd.Layer)
 	require.NoError(t, err)

@@ -9,12 +9,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/neuroscale-platform/neuroscale/components/argocd"
-	"github.com/neuroscale-platform/neuroscale/components/cluster"
-	"github.com/neuroscale-platform/neuroscale/components/endpoints"
-	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
-	"github.com/neuroscale-platform/neuroscale/components/serving"
-	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
 
 // Names of the stack's outputs.
@@ -50,20 +45,11 @@ type Outputs struct {
 	// GatewayURL for.
 	Endpoints map[string]string `json:"endpoints"`
 	// Forwards are the services worth a port-forward.
-	Forwards []Forward `json:"forwards"`
+	Forwards []layer.Forward `json:"forwards"`
 	// Layers by name.
 	Layers map[string]Layer `json:"layers"`
 	// Versions of the upstreams by their name in gitops/upstream.yaml.
 	Versions map[string]string `json:"versions"`
-}
-
-// Forward is a service and the local port it is usually forwarded to.
-type Forward struct {
-	Name      string `json:"name"`
-	Namespace string `json:"namespace"`
-	Service   string `json:"service"`
-	Port      int    `json:"port"`
-	LocalPort int    `json:"localPort"`
 }
 
 // Layer is a delivered layer.
@@ -72,57 +58,34 @@ type Layer struct {
 	Hash    string `json:"hash"`
 }
 
-// Forwards of the platform's services.
-func forwards() []Forward {
-	return []Forward{
-		{"argocd", argocd.Namespace, argocd.Service, argocd.ServicePort, 8081},
-		{"gateway", serving.GatewayNamespace, serving.GatewayService, serving.GatewayPort, 8082},
-		{"forge", forge.Namespace, forge.Service, forge.Port, 8083},
-	}
-}
-
-// exports are the components whose outputs are the stack's.
-type exports struct {
-	cluster   *cluster.Cluster
-	argo      *argocd.ArgoCD
-	git       *forge.Forge
-	models    *serving.Serving
-	endpoints *endpoints.Endpoints
-	// layers that go through Git.
-	layers []*layer.Layer
-	// repository is where people clone the first tenant's endpoints from.
-	repository string
-	upstream   *render.Upstream
-}
-
-func (e *exports) export(ctx *pulumi.Context) {
-	layers := pulumi.Map{argocd.Layer: layerOutput(e.argo.Version, e.argo.Hash)}
-	for _, l := range e.layers {
+func (s *site) export() {
+	layers := pulumi.Map{argocd.Layer: layerOutput(s.argocd.Version, s.argocd.Hash)}
+	for _, l := range s.delivery.Layers() {
 		layers[l.Name] = layerOutput(l.Version, l.Hash)
 	}
 	versions := pulumi.StringMap{}
-	for alias, module := range e.upstream.Modules {
+	for alias, module := range s.upstream.Modules {
 		versions[alias] = pulumi.String(module.Version)
 	}
 	forwarded := pulumi.Array{}
-	for _, f := range forwards() {
+	for _, f := range forwards(s.layers) {
 		forwarded = append(forwarded, pulumi.Map{
 			"name": pulumi.String(f.Name), "namespace": pulumi.String(f.Namespace),
 			"service": pulumi.String(f.Service), "port": pulumi.Int(f.Port), "localPort": pulumi.Int(f.LocalPort),
 		})
 	}
-	ctx.Export(OutputKubeconfig, e.cluster.Kubeconfig)
-	ctx.Export(OutputArgoCDURL, pulumi.String(e.argo.URL))
-	ctx.Export(OutputArgoCDAdminPassword, e.argo.AdminPassword)
-	ctx.Export(OutputGatewayURL, pulumi.String(e.models.GatewayURL))
-	ctx.Export(OutputForgeURL, pulumi.String(e.git.URL))
-	ctx.Export(OutputForgeUser, pulumi.String(e.git.Admin.Username))
-	ctx.Export(OutputForgePassword, e.git.Admin.Password)
-	ctx.Export(OutputRepository, pulumi.String(e.repository))
-	ctx.Export(OutputEndpoints, pulumi.ToStringMap(e.endpoints.URLs))
-	ctx.Export(OutputForwards, forwarded)
-	ctx.Export(OutputLayers, layers)
-	ctx.Export(OutputVersions, versions)
+	s.ctx.Export(OutputKubeconfig, s.cluster.Kubeconfig)
+	s.ctx.Export(OutputArgoCDURL, pulumi.String(s.argocd.URL))
+	s.ctx.Export(OutputArgoCDAdminPassword, s.argocd.AdminPassword)
+	s.ctx.Export(OutputGatewayURL, pulumi.String(s.serving.GatewayURL))
+	s.ctx.Export(OutputForgeURL, pulumi.String(s.forge.URL))
+	s.ctx.Export(OutputForgeUser, pulumi.String(s.forge.Admin.Username))
+	s.ctx.Export(OutputForgePassword, s.forge.Admin.Password)
+	s.ctx.Export(OutputRepository, pulumi.String(s.forge.PublicURLs[s.cfg.Tenants[0].Repositories[0]]))
+	s.ctx.Export(OutputEndpoints, pulumi.ToStringMap(s.endpoints.URLs))
+	s.ctx.Export(OutputForwards, forwarded)
+	s.ctx.Export(OutputLayers, layers)
+	s.ctx.Export(OutputVersions, versions)
 }
 
 func layerOutput(version, hash string) pulumi.Map {

@@ -4,26 +4,15 @@ package stacks
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"github.com/neuroscale-platform/neuroscale/components/argocd"
 	"github.com/neuroscale-platform/neuroscale/components/cluster"
-	"github.com/neuroscale-platform/neuroscale/components/endpoints"
-	"github.com/neuroscale-platform/neuroscale/components/forge"
-	"github.com/neuroscale-platform/neuroscale/components/guardrails"
-	"github.com/neuroscale-platform/neuroscale/components/layer"
-	"github.com/neuroscale-platform/neuroscale/components/serving"
-	"github.com/neuroscale-platform/neuroscale/components/tenancy"
 	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
-	"github.com/neuroscale-platform/neuroscale/internal/policy"
 	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
 
@@ -51,7 +40,7 @@ func New(o Options) pulumi.RunFunc {
 		if err != nil {
 			return err
 		}
-		cfg, err := config.Load(raw)
+		cfg, err := Config(raw)
 		if err != nil {
 			return err
 		}
@@ -59,121 +48,18 @@ func New(o Options) pulumi.RunFunc {
 		if err != nil {
 			return err
 		}
-		outputs, err := platform(ctx, cfg, renderer, o)
+		s, err := newSite(ctx, cfg, renderer, o)
 		if err != nil {
 			return err
 		}
-		outputs.export(ctx)
+		for _, p := range platform {
+			if err := p.bringUp(s); err != nil {
+				return err
+			}
+		}
+		s.export()
 		return nil
 	}
-}
-
-// platform brings the components up in their order. A component waits for
-// another only where a line here hands it over.
-func platform(ctx *pulumi.Context, cfg *config.Config, renderer *render.Renderer, o Options) (*exports, error) {
-	images, err := pinned(renderer)
-	if err != nil {
-		return nil, err
-	}
-	if cfg.Cluster.Provider == config.ProviderK3d {
-		return nil, fmt.Errorf("stack %s wants a cluster in Docker (neuroscale:cluster.provider is %s), which is not available yet: "+
-			"use stack ci with a cluster you have (KUBECONFIG) or a sealed one (`sealed up`), then `pulumi up -s ci`",
-			ctx.Stack(), cfg.Cluster.Provider)
-	}
-
-	clusterArgs := &cluster.Args{
-		Kubeconfig: cfg.Cluster.Kubeconfig, Context: cfg.Cluster.Context,
-		Address: cfg.Cluster.Address, DeleteUnreachable: cfg.Cluster.DeleteUnreachable,
-	}
-	if o.Cluster != nil {
-		o.Cluster(clusterArgs)
-	}
-	cluster, err := cluster.Existing(ctx, "cluster", clusterArgs)
-	if err != nil {
-		return nil, err
-	}
-	on := pulumi.Providers(cluster.Provider)
-
-	git, err := forge.New(ctx, "forge", &forge.Args{
-		Image: images.gitea, Storage: cfg.Forge.Storage,
-		Organization: cfg.Forge.Organization, Repositories: cfg.Repositories(),
-		Address: cluster.Address, NodePort: cfg.Forge.NodePort, WebhookURL: argocd.WebhookURL,
-	}, on)
-	if err != nil {
-		return nil, err
-	}
-
-	argo, err := argocd.New(ctx, "argocd", &argocd.Args{
-		Renderer: renderer,
-		Address:  cluster.Address, NodePort: cfg.GitOps.NodePort,
-		Platform: git.Platform, WebhookSecret: git.WebhookSecret, TenantNamespaces: cfg.Namespaces(),
-	}, on)
-	if err != nil {
-		return nil, err
-	}
-
-	delivery, err := layer.NewDelivery(ctx, "delivery", &layer.DeliveryArgs{
-		Repository: git.Platform, RepositoryReady: git.Ready,
-		Project: argocd.PlatformProject, ApplicationNamespace: argocd.Namespace, ControllerReady: argo.Ready,
-		GitImage: images.argocd, ProbeImage: images.storageInitializer,
-	}, on)
-	if err != nil {
-		return nil, err
-	}
-
-	models, err := serving.New(ctx, "serving", &serving.Args{
-		Settings: cfg.Serving, Address: cluster.Address, Renderer: renderer, Delivery: delivery,
-	}, on)
-	if err != nil {
-		return nil, err
-	}
-
-	policies, err := policy.Load(gitops.FS)
-	if err != nil {
-		return nil, err
-	}
-	guards, err := guardrails.New(ctx, "guardrails", &guardrails.Args{
-		Policies: policies, Renderer: renderer, Delivery: delivery, KindsReady: models.Ready,
-	}, on)
-	if err != nil {
-		return nil, err
-	}
-
-	tenants, err := tenancy.New(ctx, "tenancy", &tenancy.Args{
-		Tenants: cfg.Tenants, Repositories: git.Repositories, Delivery: delivery, ProjectsReady: argo.ProjectsReady,
-	}, on)
-	if err != nil {
-		return nil, err
-	}
-
-	layers := append(slices.Concat(models.Layers, guards.Layers), tenants.Layer)
-	apps, err := fs.Sub(gitops.FS, endpoints.Folder)
-	if err != nil {
-		return nil, fmt.Errorf("endpoints: first content: %w", err)
-	}
-	served, err := endpoints.New(ctx, "endpoints", &endpoints.Args{
-		Apps: apps, Tenants: tenants.Tenants, Repositories: git.Repositories, Delivery: delivery,
-		RequeueSeconds: cfg.Endpoints.RequeueSeconds, Domain: models.Domain,
-		ApplicationNamespace: argocd.Namespace, Reserved: names(layers),
-		After: slices.Concat(models.Ready, guards.Admission.Ready, tenants.Ready),
-	}, on)
-	if err != nil {
-		return nil, err
-	}
-
-	return &exports{
-		cluster: cluster, argo: argo, git: git, models: models, endpoints: served, layers: layers,
-		repository: git.PublicURLs[cfg.Tenants[0].Repositories[0]], upstream: renderer.Upstream(),
-	}, nil
-}
-
-// names of layers, which are those of their Applications.
-func names(layers []*layer.Layer) []string {
-	out := make([]string, 0, len(layers))
-	for _, l := range layers {
-		out = append(out, l.Name)
-	}
-	return out
 }
 
 // rawConfig are all values Pulumi started the program with. The SDK only answers
@@ -214,25 +100,4 @@ func (o Options) renderer() (*render.Renderer, error) {
 		dir = filepath.Join(cache, "render")
 	}
 	return render.New(gitops.FS, dir)
-}
-
-// pins are the images the program itself runs.
-type pins struct{ argocd, gitea, storageInitializer string }
-
-func pinned(renderer *render.Renderer) (*pins, error) {
-	p := &pins{}
-	var errs []error
-	for _, each := range []struct {
-		upstream, image string
-		to              *string
-	}{
-		{"argo-cd", "argocd", &p.argocd},
-		{"gitea", "gitea", &p.gitea},
-		{"kserve", "storage-initializer", &p.storageInitializer},
-	} {
-		image, err := renderer.Upstream().Image(each.upstream, each.image)
-		errs = append(errs, err)
-		*each.to = image
-	}
-	return p, errors.Join(errs...)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/neuroscale-platform/neuroscale/components/cluster"
+	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/internal/recorder"
 )
 
@@ -268,7 +269,7 @@ func TestDecodeOutputs(t *testing.T) {
 		Kubeconfig: "k", ArgoCDURL: "a", ArgoCDAdminPassword: "p", GatewayURL: "g",
 		ForgeURL: "f", ForgeUser: "u", ForgePassword: "w", Repository: "r",
 		Endpoints: map[string]string{"iris": "http://iris"},
-		Forwards:  []Forward{{"n", "s", "v", 80, 8080}},
+		Forwards:  []layer.Forward{{Name: "n", Namespace: "s", Service: "v", Port: 80, LocalPort: 8080}},
 		Layers:    map[string]Layer{"knative": {"v1", "h"}},
 		Versions:  map[string]string{"kserve": "v3"},
 	}, o)

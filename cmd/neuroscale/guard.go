@@ -86,11 +86,11 @@ func (a *app) guard(ctx context.Context, paths []string, f guardFlags) (*guard.R
 		GitOps: gitops.FS, RenderCache: renderCache, SchemaCache: filepath.Join(filepath.Dir(renderCache), "schemas"),
 		Kyverno: a.getenv("NEUROSCALE_KYVERNO"),
 	}
-	layers, err := a.layerNames()
+	layers, err := a.layers()
 	if err != nil {
 		return nil, err
 	}
-	o.Excluded = endpoints.Excluded(cfg.Tenants, cmp.Or(f.namespace, cfg.Tenants[0].Namespace), layers)
+	o.Excluded = endpoints.Excluded(cfg.Tenants, cmp.Or(f.namespace, cfg.Tenants[0].Namespace), layers.Names())
 	for _, k := range argocd.TenantKinds {
 		name := k.Kind
 		if k.Group != "" {

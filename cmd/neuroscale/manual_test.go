@@ -62,8 +62,8 @@ func dry(args []string, mention bool) error {
 	}
 	switch cmd.Name() {
 	case "render":
-		layers, err := a.layerNames()
-		if err == nil && len(args) > 0 && !slices.Contains(layers, args[0]) {
+		layers, err := a.layers()
+		if err == nil && len(args) > 0 && !slices.Contains(layers.Names(), args[0]) {
 			err = fmt.Errorf("unknown layer %q", args[0])
 		}
 		return err

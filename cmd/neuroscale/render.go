@@ -5,18 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/neuroscale-platform/neuroscale/components/argocd"
-	"github.com/neuroscale-platform/neuroscale/components/guardrails"
-	"github.com/neuroscale-platform/neuroscale/components/serving"
-	"github.com/neuroscale-platform/neuroscale/components/tenancy"
+	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/gitops"
-	"github.com/neuroscale-platform/neuroscale/internal/policy"
 	"github.com/neuroscale-platform/neuroscale/internal/render"
+	"github.com/neuroscale-platform/neuroscale/stacks"
 )
 
 func (a *app) renderCommand() *cobra.Command {
@@ -49,6 +45,14 @@ func (a *app) renderCommand() *cobra.Command {
 }
 
 func (a *app) renderLayer(ctx context.Context, name string) (*render.Tree, error) {
+	layers, err := a.layers()
+	if err != nil {
+		return nil, err
+	}
+	d, known := layers.Get(name)
+	if !known {
+		return nil, fmt.Errorf("unknown layer %q%s: there are %s", name, hint(name, layers.Names()), strings.Join(layers.Names(), ", "))
+	}
 	dir, err := a.renderCache()
 	if err != nil {
 		return nil, err
@@ -57,46 +61,16 @@ func (a *app) renderLayer(ctx context.Context, name string) (*render.Tree, error
 	if err != nil {
 		return nil, err
 	}
+	return d.Tree(ctx, stacks.Source(r, layers))
+}
+
+// layers of the platform as the stack's settings make them.
+func (a *app) layers() (layer.List, error) {
 	cfg, err := a.config()
 	if err != nil {
 		return nil, err
 	}
-	switch name {
-	case argocd.Layer:
-		return r.Layer(ctx, name, argocd.Patches(cfg.GitOps.NodePort)...)
-	case guardrails.AdmissionLayer, guardrails.PoliciesLayer:
-		policies, err := policy.Load(gitops.FS)
-		if err != nil {
-			return nil, err
-		}
-		return guardrails.Tree(name, policies)
-	case tenancy.Layer:
-		return tenancy.Tree(cfg.Tenants)
-	}
-	known := allLayers(r)
-	if !slices.Contains(known, name) {
-		return nil, fmt.Errorf("unknown layer %q%s: there are %s", name, hint(name, known), strings.Join(known, ", "))
-	}
-	return r.Layer(ctx, name, serving.Patches(name, cfg.Serving)...)
-}
-
-// allLayers are the names of the layers, sorted.
-func allLayers(r *render.Renderer) []string {
-	names := append(r.Layers(), guardrails.AdmissionLayer, guardrails.PoliciesLayer, tenancy.Layer)
-	slices.Sort(names)
-	return names
-}
-
-func (a *app) layerNames() ([]string, error) {
-	dir, err := a.renderCache()
-	if err != nil {
-		return nil, err
-	}
-	r, err := render.New(gitops.FS, dir)
-	if err != nil {
-		return nil, err
-	}
-	return allLayers(r), nil
+	return stacks.Layers(cfg)
 }
 
 // renderCache is shared with the program.

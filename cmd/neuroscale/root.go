@@ -18,6 +18,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/nearest"
+	"github.com/neuroscale-platform/neuroscale/stacks"
 )
 
 // app is what commands share; tests make one of their own.
@@ -135,7 +136,7 @@ func (a *app) config() (*config.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("Pulumi.%s.yaml is not YAML: %w", a.stack, err)
 	}
-	c, err := config.Load(values)
+	c, err := stacks.Config(values)
 	if err != nil {
 		return nil, fmt.Errorf("Pulumi.%s.yaml: %w", a.stack, err)
 	}

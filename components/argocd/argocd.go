@@ -12,7 +12,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
-	"github.com/neuroscale-platform/neuroscale/internal/render"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
 )
 
 const (
@@ -24,26 +24,25 @@ const (
 	Namespace = "argocd"
 	// WebhookURL takes the forge's notice of a push.
 	WebhookURL = "http://argocd-server." + Namespace + ".svc/api/webhook"
-	// Service serves the API and pages at ServicePort.
-	Service = "argocd-server"
-	// ServicePort is the port of Service.
-	ServicePort = 80
+
+	service     = "argocd-server"
+	servicePort = 80
 )
 
 // Args of Argo CD.
 type Args struct {
-	// Renderer of its layer.
-	Renderer layer.Renderer
-	// Address and NodePort at which people reach it.
-	Address  string
-	NodePort int
+	// Settings people may choose.
+	Settings config.GitOps
+	// Source its layer is rendered from.
+	Source layer.Source
+	// Address is the host name or IP address of its node port.
+	Address string
 	// Platform is the only repository of project platform.
 	Platform forge.Repository
 	// WebhookSecret is what the forge signs its notices with.
 	WebhookSecret pulumi.StringInput
-	// TenantNamespaces are where project platform may put objects beside
-	// PlatformNamespaces.
-	TenantNamespaces []string
+	// Layers of the platform: what project platform may put where.
+	Layers layer.List
 }
 
 func (a *Args) validate() error {
@@ -51,8 +50,8 @@ func (a *Args) validate() error {
 		return errors.New("argocd: no Args")
 	}
 	var errs []error
-	if a.Renderer == nil {
-		errs = append(errs, errors.New("argocd: Args.Renderer is missing"))
+	if a.Source.Renderer == nil {
+		errs = append(errs, errors.New("argocd: Args.Source.Renderer is missing"))
 	}
 	for _, field := range []struct{ name, value string }{
 		{"Address", a.Address},
@@ -62,14 +61,14 @@ func (a *Args) validate() error {
 			errs = append(errs, fmt.Errorf("argocd: Args.%s is empty", field.name))
 		}
 	}
-	if a.NodePort == 0 {
-		errs = append(errs, errors.New("argocd: Args.NodePort is 0"))
+	if a.Settings.NodePort == 0 {
+		errs = append(errs, errors.New("argocd: Args.Settings.NodePort is 0"))
 	}
 	if a.WebhookSecret == nil {
 		errs = append(errs, errors.New("argocd: Args.WebhookSecret is missing"))
 	}
-	if len(a.TenantNamespaces) == 0 {
-		errs = append(errs, errors.New("argocd: Args.TenantNamespaces is empty"))
+	if len(a.Layers) == 0 {
+		errs = append(errs, errors.New("argocd: Args.Layers is empty"))
 	}
 	return errors.Join(errs...)
 }
@@ -96,13 +95,13 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err := args.validate(); err != nil {
 		return nil, err
 	}
-	tree, err := args.Renderer.Layer(ctx.Context(), Layer, servicePatch(args.NodePort))
+	tree, err := Layers(args.Settings)[0].Tree(ctx.Context(), args.Source)
 	if err != nil {
 		return nil, fmt.Errorf("argocd: render: %w", err)
 	}
 	a := &ArgoCD{
 		Hash: tree.Hash(), Version: tree.Version(),
-		URL: fmt.Sprintf("http://%s:%d", args.Address, args.NodePort),
+		URL: fmt.Sprintf("http://%s:%d", args.Address, args.Settings.NodePort),
 	}
 	if err := ctx.RegisterComponentResource(Token, name, a, opts...); err != nil {
 		return nil, err
@@ -148,14 +147,4 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		"url":           pulumi.String(a.URL),
 		"adminPassword": a.AdminPassword,
 	})
-}
-
-// servicePatch makes people reach the server, which speaks plain HTTP.
-func servicePatch(nodePort int) render.Patch {
-	return render.Patch{Kind: "Service", Namespace: Namespace, Name: Service, Merge: map[string]any{
-		"spec": map[string]any{
-			"type":  "NodePort",
-			"ports": []any{map[string]any{"name": "http", "nodePort": nodePort}},
-		},
-	}}
 }

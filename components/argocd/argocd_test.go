@@ -7,9 +7,12 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/neuroscale-platform/neuroscale/components/forge"
+	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/recorder"
 )
 
@@ -22,9 +25,13 @@ func repository(name string) forge.Repository {
 
 func args(t *testing.T) *Args {
 	return &Args{
-		Renderer: recorder.Renderer(t), Address: "10.0.0.7", NodePort: 30081,
-		Platform:      repository("platform"),
-		WebhookSecret: pulumi.String("hook-secret"), TenantNamespaces: []string{"team"},
+		Settings: config.GitOps{NodePort: 30081}, Address: "10.0.0.7", Source: layer.Source{Renderer: recorder.Renderer(t)},
+		Platform: repository("platform"), WebhookSecret: pulumi.String("hook-secret"),
+		Layers: layer.List{
+			{Name: "argocd", Namespaces: []string{"argocd"}, ByProgram: true},
+			{Name: "models", Namespaces: []string{"models"}, ClusterKinds: []schema.GroupKind{{Kind: "Namespace"}}},
+			{Name: "quotas", Shared: []string{"team"}},
+		},
 	}
 }
 
@@ -112,22 +119,21 @@ func TestTheProjectReadsItsRepositoryOnly(t *testing.T) {
 	assert.Equal(t, base64.StdEncoding.EncodeToString([]byte(url)), recorder.At(secret.Object(), "data.url"))
 }
 
-func TestLayersReachTenantsAndTheNamespaceThatOutlivesThem(t *testing.T) {
-	namespaces := func(tenants ...string) []any {
+func TestLayersReachWhatTheyAreDefinedFor(t *testing.T) {
+	namespaces := func(shared ...string) []any {
 		var out []any
 		a := args(t)
-		a.TenantNamespaces = tenants
+		a.Layers[2].Shared = shared
 		for _, destination := range recorder.At(platformProject(a).Object(), "spec.destinations").([]any) {
 			out = append(out, recorder.At(destination, "namespace"))
 		}
 		return out
 	}
-	var own []any
-	for _, namespace := range PlatformNamespaces {
-		own = append(own, namespace)
-	}
-	assert.Equal(t, append(own, "team", "default"), namespaces("team"), "what was in default could not be pruned")
-	assert.Equal(t, append(own, "default", "team"), namespaces("default", "team"))
+	assert.Equal(t, []any{"default", "models", "team"}, namespaces("team"), "what was in default could not be pruned")
+	assert.Equal(t, []any{"default", "models", "team"}, namespaces("default", "team"))
+	assert.NotContains(t, namespaces("team"), "argocd", "a layer could change its own project")
+	assert.Equal(t, []any{map[string]any{"group": "", "kind": "Namespace"}},
+		recorder.At(platformProject(args(t)).Object(), "spec.clusterResourceWhitelist"))
 }
 
 func TestTheServerHasItsNodePort(t *testing.T) {
@@ -146,12 +152,12 @@ func TestAnObjectWithoutNameIsRefused(t *testing.T) {
 
 func TestBadArgs(t *testing.T) {
 	for want, change := range map[string]func(*Args){
-		"argocd: Args.Renderer is missing":       func(a *Args) { a.Renderer = nil },
-		"argocd: Args.Address is empty":          func(a *Args) { a.Address = "" },
-		"argocd: Args.Platform.URL is empty":     func(a *Args) { a.Platform.URL = "" },
-		"argocd: Args.NodePort is 0":             func(a *Args) { a.NodePort = 0 },
-		"argocd: Args.WebhookSecret is missing":  func(a *Args) { a.WebhookSecret = nil },
-		"argocd: Args.TenantNamespaces is empty": func(a *Args) { a.TenantNamespaces = nil },
+		"argocd: Args.Source.Renderer is missing": func(a *Args) { a.Source.Renderer = nil },
+		"argocd: Args.Address is empty":           func(a *Args) { a.Address = "" },
+		"argocd: Args.Platform.URL is empty":      func(a *Args) { a.Platform.URL = "" },
+		"argocd: Args.Settings.NodePort is 0":     func(a *Args) { a.Settings.NodePort = 0 },
+		"argocd: Args.WebhookSecret is missing":   func(a *Args) { a.WebhookSecret = nil },
+		"argocd: Args.Layers is empty":            func(a *Args) { a.Layers = nil },
 	} {
 		a := args(t)
 		change(a)

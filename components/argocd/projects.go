@@ -15,25 +15,6 @@ const PlatformProject = "platform"
 // tenant: without it, what a layer put there could not be pruned any more.
 const adopted = "default"
 
-// PlatformNamespaces are where the platform's layers may put objects, beside the
-// namespaces of tenants.
-var PlatformNamespaces = []string{"knative-serving", "kourier-system", "kserve", "kyverno", "neuroscale-probe"}
-
-// PlatformClusterKinds are the kinds outside namespaces that layers are made of.
-var PlatformClusterKinds = []schema.GroupKind{
-	{Kind: "Namespace"},
-	{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"},
-	{Group: "rbac.authorization.k8s.io", Kind: "ClusterRole"},
-	{Group: "rbac.authorization.k8s.io", Kind: "ClusterRoleBinding"},
-	{Group: "admissionregistration.k8s.io", Kind: "MutatingWebhookConfiguration"},
-	{Group: "admissionregistration.k8s.io", Kind: "ValidatingWebhookConfiguration"},
-	{Group: "admissionregistration.k8s.io", Kind: "ValidatingAdmissionPolicy"},
-	{Group: "admissionregistration.k8s.io", Kind: "ValidatingAdmissionPolicyBinding"},
-	{Group: "policies.kyverno.io", Kind: "ValidatingPolicy"},
-	{Group: "serving.kserve.io", Kind: "ClusterServingRuntime"},
-	{Group: "serving.kserve.io", Kind: "ClusterStorageContainer"},
-}
-
 // TenantKinds are what people may merge: all in a namespace, none that gives
 // rights, reaches beyond it or changes what bounds it.
 var TenantKinds = []schema.GroupKind{
@@ -43,14 +24,15 @@ var TenantKinds = []schema.GroupKind{
 	{Group: "serving.kserve.io", Kind: "InferenceService"},
 }
 
+// platformProject lets layers do what they are defined to do. A tenant's namespace
+// that the platform only adopts stays among them when the tenant goes.
 func platformProject(args *Args) argoproj.Project {
-	namespaces := slices.Concat(PlatformNamespaces, args.TenantNamespaces)
-	if !slices.Contains(namespaces, adopted) {
-		namespaces = append(namespaces, adopted)
-	}
+	layers := args.Layers.FromGit()
+	namespaces := slices.Concat(layers.Namespaces(), layers.Shared(), []string{adopted})
+	slices.Sort(namespaces)
 	return argoproj.Project{
 		Name: PlatformProject, Namespace: Namespace, Description: "Layers of the platform, written by its program only",
-		Repositories: []string{args.Platform.URL}, Destinations: namespaces,
-		ClusterKinds: PlatformClusterKinds, Kinds: []schema.GroupKind{{Group: "*", Kind: "*"}},
+		Repositories: []string{args.Platform.URL}, Destinations: slices.Compact(namespaces),
+		ClusterKinds: layers.ClusterKinds(), Kinds: []schema.GroupKind{{Group: "*", Kind: "*"}},
 	}
 }

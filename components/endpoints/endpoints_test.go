@@ -66,6 +66,7 @@ func build(t *testing.T, a *Args) (*recorder.Recording, *Endpoints) {
 		if a.Delivery, err = layer.NewDelivery(ctx, "delivery", &layer.DeliveryArgs{
 			Repository: repository("platform"), GitImage: "git:1", ProbeImage: "python:1",
 			Project: "platform", ApplicationNamespace: "argocd",
+			Source: layer.Source{Renderer: recorder.Renderer(t)},
 		}, on); err != nil {
 			return err
 		}

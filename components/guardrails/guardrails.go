@@ -13,39 +13,17 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
 	"github.com/neuroscale-platform/neuroscale/internal/policy"
-	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
 
 // Token is the component's type.
 const Token = "neuroscale:platform:Guardrails"
 
-// The layers.
-const (
-	// AdmissionLayer are the API server's policies.
-	AdmissionLayer = "admission"
-	// KyvernoLayer is Kyverno without policies.
-	KyvernoLayer = "kyverno"
-	// PoliciesLayer are Kyverno's policies.
-	PoliciesLayer = "policies"
-)
-
-const (
-	kyvernoNamespace = "kyverno"
-	// ProbeNamespace is a tenant's in which nothing ever runs: objects are only
-	// offered to the API server there, to see whether it takes them.
-	ProbeNamespace = "neuroscale-probe"
-)
-
 // Args of the guardrails.
 type Args struct {
 	// Policies to enforce.
 	Policies []*policy.Policy
-	// Renderer of Kyverno's layer, Delivery to Git.
-	Renderer layer.Renderer
+	// Delivery takes the layers to Git.
 	Delivery *layer.Delivery
-	// KindsReady is done when all kinds the policies match are defined: Kyverno
-	// comes after them, and does not report on one that comes later.
-	KindsReady []pulumi.Resource
 }
 
 func (a *Args) validate() error {
@@ -56,9 +34,6 @@ func (a *Args) validate() error {
 	if len(a.Policies) == 0 {
 		errs = append(errs, errors.New("guardrails: Args.Policies is empty: nothing would be refused"))
 	}
-	if a.Renderer == nil {
-		errs = append(errs, errors.New("guardrails: Args.Renderer is missing"))
-	}
 	if a.Delivery == nil {
 		errs = append(errs, errors.New("guardrails: Args.Delivery is missing"))
 	}
@@ -68,14 +43,8 @@ func (a *Args) validate() error {
 // Guardrails keep out of tenants' namespaces what the policies refuse.
 type Guardrails struct {
 	pulumi.ResourceState
-	// Admission are the API server's policies. They need no Kyverno: what a tenant
-	// runs has to wait for this layer only.
-	Admission *layer.Layer
 	// Layers in their order.
 	Layers []*layer.Layer
-	// Ready is done when the API server refuses what each policy forbids, and
-	// Kyverno does.
-	Ready []pulumi.Resource
 }
 
 // New delivers the three layers. The policies' objects are made here, not by
@@ -84,19 +53,10 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err := args.validate(); err != nil {
 		return nil, err
 	}
-	probes, err := nativeProbes(args.Policies)
+	definitions, err := Layers(args.Policies)
 	if err != nil {
 		return nil, err
 	}
-	native, kyvernos, err := trees(args.Policies)
-	if err != nil {
-		return nil, err
-	}
-	kyverno, err := args.Renderer.Layer(ctx.Context(), KyvernoLayer)
-	if err != nil {
-		return nil, fmt.Errorf("guardrails: render layer %s: %w", KyvernoLayer, err)
-	}
-
 	g := &Guardrails{}
 	if err := ctx.RegisterComponentResource(Token, name, g, opts...); err != nil {
 		return nil, err
@@ -109,49 +69,19 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		return nil, fmt.Errorf("guardrails: %w", err)
 	}
 
-	g.Admission, err = layer.New(ctx, &layer.Args{
-		Name: AdmissionLayer, Tree: native, Delivery: args.Delivery, Namespace: ProbeNamespace,
-		DependsOn: []pulumi.Resource{namespace}, Probe: probes,
-	}, parent)
-	if err != nil {
-		return nil, err
+	beside := map[string][]pulumi.Resource{
+		AdmissionLayer: {namespace}, KyvernoLayer: webhooks, PoliciesLayer: {namespace},
 	}
-	// Nothing but reports waits for Kyverno, so it does not compete with what does.
-	controllers, err := layer.New(ctx, &layer.Args{
-		Name: KyvernoLayer, Tree: kyverno, Delivery: args.Delivery, Namespace: kyvernoNamespace,
-		DependsOn: append(webhooks, args.KindsReady...),
-	}, parent)
-	if err != nil {
-		return nil, err
+	for _, definition := range definitions {
+		l, err := layer.New(ctx, &layer.Args{
+			Definition: definition, Delivery: args.Delivery, DependsOn: beside[definition.Name],
+		}, parent)
+		if err != nil {
+			return nil, err
+		}
+		g.Layers = append(g.Layers, l)
 	}
-	policies, err := layer.New(ctx, &layer.Args{
-		Name: PoliciesLayer, Tree: kyvernos, Delivery: args.Delivery, Namespace: kyvernoNamespace,
-		After:     []*layer.Layer{controllers},
-		DependsOn: append([]pulumi.Resource{namespace}, args.KindsReady...), Probe: kyvernoProbes(),
-	}, parent)
-	if err != nil {
-		return nil, err
-	}
-	g.Layers = []*layer.Layer{g.Admission, controllers, policies}
-	g.Ready = append(append(g.Ready, g.Admission.Ready...), policies.Ready...)
 	return g, ctx.RegisterResourceOutputs(g, pulumi.Map{"policies": pulumi.Int(len(args.Policies))})
-}
-
-// trees are the policies as the API server and as Kyverno enforce them.
-func trees(policies []*policy.Policy) (native, kyvernos *render.Tree, err error) {
-	version := fmt.Sprintf("%d policies", len(policies))
-	natives, theirs := []map[string]any{}, []map[string]any{kyvernoAnswers()}
-	for _, p := range policies {
-		natives = append(natives, p.NativeObjects()...)
-		theirs = append(theirs, impatient(p.Kyverno))
-	}
-	if native, err = render.FromObjects(AdmissionLayer, version, natives); err != nil {
-		return nil, nil, fmt.Errorf("guardrails: %w", err)
-	}
-	if kyvernos, err = render.FromObjects(PoliciesLayer, version, theirs); err != nil {
-		return nil, nil, fmt.Errorf("guardrails: %w", err)
-	}
-	return native, kyvernos, nil
 }
 
 // webhookSeconds is how long the API server waits for Kyverno. Ten, the default,

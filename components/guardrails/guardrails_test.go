@@ -9,7 +9,7 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
-	"github.com/neuroscale-platform/neuroscale/components/manifest"
+	"github.com/neuroscale-platform/neuroscale/components/serving"
 	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/policy"
 	"github.com/neuroscale-platform/neuroscale/internal/recorder"
@@ -32,17 +32,18 @@ func build(t *testing.T) (*recorder.Recording, *Guardrails) {
 				Writer: forge.Account{Username: "writer", Password: pulumi.String("p").ToStringOutput()},
 			},
 			GitImage: "git:1", ProbeImage: "python:1", Project: "platform", ApplicationNamespace: "argocd",
+			Source: layer.Source{Renderer: recorder.Renderer(t), Exempt: []string{"argocd", "kube-system"}},
 		}, on)
 		if err != nil {
 			return err
 		}
-		kinds, err := manifest.New(ctx, "kinds", manifest.Namespace("kinds"), on)
-		if err != nil {
+		// What defines the kinds that policies match.
+		if _, err := layer.New(ctx, &layer.Args{Delivery: d, Definition: layer.Definition{
+			Name: serving.RuntimesLayer, Namespaces: []string{"kserve"}, Tree: layer.Rendered(serving.RuntimesLayer),
+		}}, on); err != nil {
 			return err
 		}
-		g, err = New(ctx, "guardrails", &Args{
-			Policies: policies(t), Renderer: recorder.Renderer(t), Delivery: d, KindsReady: []pulumi.Resource{kinds},
-		}, on)
+		g, err = New(ctx, "guardrails", &Args{Policies: policies(t), Delivery: d}, on)
 		return err
 	})
 	return r, g
@@ -50,8 +51,8 @@ func build(t *testing.T) (*recorder.Recording, *Guardrails) {
 
 func TestTheAPIServersPoliciesWaitForNothingOfKyverno(t *testing.T) {
 	r, g := build(t)
-	r.AssertBelongs(t, "delivery", "guardrails", "kubernetes:core/v1:Namespace::kinds")
-	admission, kyverno, kinds := r.Get(t, "Application", "admission"), r.Get(t, "Application", "kyverno"), r.Get(t, "Namespace", "kinds")
+	r.AssertBelongs(t, "delivery", "guardrails", serving.RuntimesLayer)
+	admission, kyverno, kinds := r.Get(t, "Application", "admission"), r.Get(t, "Application", "kyverno"), r.Get(t, "Application", serving.RuntimesLayer)
 	assert.False(t, r.Waits(admission, kyverno))
 	assert.False(t, r.Waits(r.Get(t, "Job", "probe-admission-*"), kyverno))
 	assert.True(t, r.Waits(kyverno, kinds), "what the first prediction needs comes first")
@@ -60,15 +61,13 @@ func TestTheAPIServersPoliciesWaitForNothingOfKyverno(t *testing.T) {
 		names = append(names, l.Name)
 	}
 	assert.Equal(t, []string{AdmissionLayer, KyvernoLayer, PoliciesLayer}, names)
-	assert.Equal(t, AdmissionLayer, g.Admission.Name)
-	assert.Len(t, g.Ready, 4, "two Applications and their probes")
 }
 
 func TestKyvernosPoliciesWaitForItAndForTheKindsTheyMatch(t *testing.T) {
 	r, _ := build(t)
 	application := r.Get(t, "Application", "policies")
 	assert.True(t, r.Waits(application, r.Get(t, "Application", "kyverno")))
-	assert.True(t, r.Waits(application, r.Get(t, "Namespace", "kinds")), "what is defined later is not reported on")
+	assert.True(t, r.Waits(application, r.Get(t, "Application", serving.RuntimesLayer)), "what is defined later is not reported on")
 	assert.True(t, r.Waits(r.Get(t, "Job", "probe-policies-*"), application))
 }
 
@@ -163,6 +162,22 @@ func TestKyvernosProbeIsNoneOfTheAPIServers(t *testing.T) {
 	assert.Equal(t, 1, denied)
 }
 
+func TestKyvernosWebhooksNeverSeeTheExemptNamespaces(t *testing.T) {
+	tree, err := kyverno(t.Context(), layer.Source{Renderer: recorder.Renderer(t), Exempt: []string{"argocd", "kube-system"}})
+	require.NoError(t, err)
+	var data map[string]any
+	for _, o := range tree.Objects() {
+		if o["kind"] == "ConfigMap" && recorder.At(o, "metadata.name") == "kyverno" {
+			data = o["data"].(map[string]any)
+		}
+	}
+	require.NotNil(t, data)
+	assert.JSONEq(t, `{"namespaceSelector":{"matchExpressions":[
+		{"key":"kubernetes.io/metadata.name","operator":"NotIn","values":["argocd","kube-system"]}]}}`, data["webhooks"].(string))
+	assert.Equal(t, "[*/*,argocd,*] [*/*,kube-system,*]", data["resourceFilters"],
+		"a filter more is a kind less that is judged: upstream's leave out ReplicaSets")
+}
+
 func TestNoWebhookOfKyvernosOutlivesThePlatform(t *testing.T) {
 	r, _ := build(t)
 	application := r.Get(t, "Application", "kyverno")
@@ -177,11 +192,10 @@ func TestNoWebhookOfKyvernosOutlivesThePlatform(t *testing.T) {
 
 func TestBadArgs(t *testing.T) {
 	good := func() *Args {
-		return &Args{Policies: policies(t), Renderer: recorder.Renderer(t), Delivery: &layer.Delivery{}}
+		return &Args{Policies: policies(t), Delivery: &layer.Delivery{}}
 	}
 	for want, change := range map[string]func(*Args){
 		"guardrails: Args.Policies is empty: nothing would be refused": func(a *Args) { a.Policies = nil },
-		"guardrails: Args.Renderer is missing":                         func(a *Args) { a.Renderer = nil },
 		"guardrails: Args.Delivery is missing":                         func(a *Args) { a.Delivery = nil },
 	} {
 		a := good()

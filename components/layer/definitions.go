@@ -11,9 +11,9 @@ import (
 // leave them all behind. What is registered is an outline that accepts anything;
 // Argo CD puts the whole definition in its place, and later changes are Argo CD's
 // alone. The Application is deleted first, so controllers see their objects go.
-func addDefinitions(set *manifest.Set, l *Layer, tree Tree) []pulumi.Resource {
+func addDefinitions(set *manifest.Set, l *Layer, objects []map[string]any) []pulumi.Resource {
 	var definitions []pulumi.Resource
-	for _, object := range tree.Objects() {
+	for _, object := range objects {
 		if object["kind"] != "CustomResourceDefinition" {
 			continue
 		}

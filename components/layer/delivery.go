@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -42,6 +43,8 @@ type DeliveryArgs struct {
 	Repository forge.Repository
 	// GitImage has bash, git and tar; ProbeImage python3.
 	GitImage, ProbeImage string
+	// Source the layers are rendered from.
+	Source Source
 	// Project and Namespace of the Applications.
 	Project, ApplicationNamespace string
 	// RepositoryReady is done when Repository can be pushed to.
@@ -66,6 +69,9 @@ func (a *DeliveryArgs) validate() error {
 			errs = append(errs, fmt.Errorf("delivery: Args.%s is empty", field.name))
 		}
 	}
+	if a.Source.Renderer == nil {
+		errs = append(errs, errors.New("delivery: Args.Source.Renderer is missing"))
+	}
 	return errors.Join(errs...)
 }
 
@@ -77,6 +83,26 @@ type Delivery struct {
 	Namespace *manifest.Resource
 	// pushReady is what a push Job needs, probeReady a probe Job.
 	pushReady, probeReady []pulumi.Resource
+	delivered             []*Layer
+}
+
+// Layers that were delivered, in that order.
+func (d *Delivery) Layers() []*Layer { return d.delivered }
+
+// Ready is done when all layers of these names are. One that was not delivered
+// yet is an error.
+func (d *Delivery) Ready(names ...string) ([]pulumi.Resource, error) {
+	var ready []pulumi.Resource
+	var errs []error
+	for _, name := range names {
+		i := slices.IndexFunc(d.delivered, func(l *Layer) bool { return l.Name == name })
+		if i < 0 {
+			errs = append(errs, fmt.Errorf("no layer %q has been delivered yet", name))
+			continue
+		}
+		ready = append(ready, d.delivered[i].Ready...)
+	}
+	return ready, errors.Join(errs...)
 }
 
 // NewDelivery prepares the namespace, the scripts and the credentials that the

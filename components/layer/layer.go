@@ -4,15 +4,14 @@
 package layer
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/neuroscale-platform/neuroscale/components/argocd/argoproj"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
-	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
 
 // Token is the component's type.
@@ -21,44 +20,17 @@ const Token = "neuroscale:platform:Layer"
 // maxArchive is Kubernetes' limit for the content of a ConfigMap, in bytes.
 const maxArchive = 1 << 20
 
-// Renderer renders a layer with patches.
-type Renderer interface {
-	Layer(ctx context.Context, name string, patches ...render.Patch) (*render.Tree, error)
-}
-
-// Tree is a rendered layer.
-type Tree interface {
-	// Hash names its content.
-	Hash() string
-	// Archive is the same bytes for the same Hash: a gzipped tar.
-	Archive() ([]byte, error)
-	// Version says which upstreams it was made of.
-	Version() string
-	// Objects it consists of.
-	Objects() []map[string]any
-}
-
 // Args of one layer.
 type Args struct {
-	// Name of the layer and of its Application.
-	Name string
-	// Tree to deliver.
-	Tree Tree
+	Definition
 	// Delivery takes it to Git.
 	Delivery *Delivery
-	// Namespace is where objects without one go.
-	Namespace string
-	// After are the layers that have to be ready first.
-	After []*Layer
 	// DependsOn are other resources the Application needs.
 	DependsOn []pulumi.Resource
-	// Patches are applied by Argo CD: values only known when resources are, such
-	// as a certificate. The tree needs a kustomization.yaml for them.
-	Patches []Patch
-	// Ignore are differences between Git and the cluster that are right.
-	Ignore []IgnoredDifference
-	// Probe are objects the API must admit or deny for the layer to be ready.
-	Probe []Probe
+	// Patches, if not nil, are what Argo CD applies to the tree's objects: values
+	// only known when resources are, such as a certificate. The tree needs a
+	// kustomization.yaml for them.
+	Patches func(objects []map[string]any) []Patch
 }
 
 // Patch changes an object of the layer on its way from Git to the cluster.
@@ -71,33 +43,10 @@ func (a *Args) validate() error {
 	if a == nil {
 		return errors.New("layer: no Args")
 	}
-	var errs []error
-	problem := func(format string, values ...any) {
-		errs = append(errs, fmt.Errorf("layer %s: "+format, append([]any{a.Name}, values...)...))
-	}
-	if a.Name == "" {
-		problem("Args.Name is empty")
-	}
-	if a.Tree == nil || a.Tree.Hash() == "" {
-		problem("Args.Tree is empty")
-	}
 	if a.Delivery == nil {
-		problem("Args.Delivery is missing")
+		return fmt.Errorf("layer %s: Args.Delivery is missing", a.Name)
 	}
-	if a.Namespace == "" {
-		problem("Args.Namespace is empty")
-	}
-	for i, p := range a.Patches {
-		if p.Kind == "" || p.Name == "" || p.Operations == nil {
-			problem("Args.Patches[%d] needs a Kind, a Name and Operations", i)
-		}
-	}
-	for i, c := range a.Probe {
-		if err := c.validate(); err != nil {
-			problem("Args.Probe[%d]: %w", i, err)
-		}
-	}
-	return errors.Join(errs...)
+	return a.Definition.validate()
 }
 
 // Layer is a delivered layer.
@@ -108,43 +57,55 @@ type Layer struct {
 	Ready []pulumi.Resource
 }
 
-// New delivers a layer. Its push waits for the repository only, its Application
-// for everything in After.
+// New renders and delivers a layer. Its push waits for the repository only, its
+// Application for the layers in After, which have to be delivered before.
 func New(ctx *pulumi.Context, args *Args, opts ...pulumi.ResourceOption) (*Layer, error) {
 	if err := args.validate(); err != nil {
 		return nil, err
 	}
-	hash := args.Tree.Hash()
-	l := &Layer{
-		Name: args.Name, Hash: hash, Version: args.Tree.Version(),
-		Tag: fmt.Sprintf("layer/%s/%s", args.Name, hash),
+	d := args.Delivery
+	earlier, err := d.Ready(args.After...)
+	if err != nil {
+		return nil, fmt.Errorf("layer %s: After: %w", args.Name, err)
 	}
-	archive, err := args.Tree.Archive()
+	tree, err := args.Tree(ctx.Context(), d.args.Source)
+	if err != nil {
+		return nil, fmt.Errorf("layer %s: %w", args.Name, err)
+	}
+	archive, err := tree.Archive()
 	if err != nil {
 		return nil, fmt.Errorf("layer %s: archive: %w", args.Name, err)
 	}
 	if len(archive) > maxArchive {
 		return nil, fmt.Errorf("layer %s: its archive has %d bytes, a ConfigMap holds %d: split the layer", args.Name, len(archive), maxArchive)
 	}
+	l := &Layer{
+		Name: args.Name, Hash: tree.Hash(), Version: tree.Version(),
+		Tag: fmt.Sprintf("layer/%s/%s", args.Name, tree.Hash()),
+	}
+	var patches []Patch
+	if args.Patches != nil {
+		patches = args.Patches(tree.Objects())
+	}
+	for i, p := range patches {
+		if p.Kind == "" || p.Name == "" || p.Operations == nil {
+			return nil, fmt.Errorf("layer %s: Args.Patches: number %d needs a Kind, a Name and Operations", args.Name, i)
+		}
+	}
 	if err := ctx.RegisterComponentResource(Token, args.Name, l, opts...); err != nil {
 		return nil, err
 	}
-	d := args.Delivery
 	set := manifest.NewSet(ctx, pulumi.Parent(l))
 	withNamespace := pulumi.DeletedWith(d.Namespace)
 
-	tree := set.Add(args.Name, archiveConfigMap(l.objectName(), archive), withNamespace,
+	content := set.Add(args.Name, archiveConfigMap(l.objectName(), archive), withNamespace,
 		pulumi.DependsOn([]pulumi.Resource{d.Namespace}))
 	push := set.Add(args.Name+"-push", layerPush(l, d.args), withNamespace, manifest.JobTimeout(),
-		pulumi.DependsOn(append([]pulumi.Resource{tree}, d.pushReady...)))
+		pulumi.DependsOn(append([]pulumi.Resource{content}, d.pushReady...)))
 
-	needs := append([]pulumi.Resource{push}, addDefinitions(set, l, args.Tree)...)
-	needs = append(needs, d.args.ControllerReady...)
-	for _, earlier := range args.After {
-		needs = append(needs, earlier.Ready...)
-	}
-	application := set.Add(args.Name+"-application", applicationObject(l, args),
-		pulumi.DependsOn(append(needs, args.DependsOn...)),
+	needs := append([]pulumi.Resource{push}, addDefinitions(set, l, tree.Objects())...)
+	needs = slices.Concat(needs, d.args.ControllerReady, earlier, args.DependsOn)
+	application := set.Add(args.Name+"-application", applicationObject(l, args, patches), pulumi.DependsOn(needs),
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "10m", Update: "10m", Delete: "3m"}))
 	l.Ready = []pulumi.Resource{application}
 	if len(args.Probe) > 0 {
@@ -153,6 +114,7 @@ func New(ctx *pulumi.Context, args *Args, opts ...pulumi.ResourceOption) (*Layer
 	if err := set.Err(); err != nil {
 		return nil, fmt.Errorf("layer %s: %w", args.Name, err)
 	}
+	d.delivered = append(d.delivered, l)
 	return l, ctx.RegisterResourceOutputs(l, pulumi.Map{
 		"hash":    pulumi.String(l.Hash),
 		"tag":     pulumi.String(l.Tag),

@@ -1,9 +1,11 @@
 package layer
 
 import (
-	"bytes"
+	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"math/rand"
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -14,26 +16,26 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
 	"github.com/neuroscale-platform/neuroscale/internal/recorder"
+	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
 
-type tree struct {
-	hash    string
-	archive []byte
-	err     error
-	objects []map[string]any
+// tree is one of objects, or of something small.
+func tree(t *testing.T, objects ...map[string]any) func(context.Context, Source) (*render.Tree, error) {
+	t.Helper()
+	if len(objects) == 0 {
+		objects = []map[string]any{{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "small"}}}
+	}
+	made, err := render.FromObjects("first", "upstream v1", objects)
+	require.NoError(t, err)
+	return func(context.Context, Source) (*render.Tree, error) { return made, nil }
 }
 
-func (t tree) Hash() string              { return t.hash }
-func (t tree) Archive() ([]byte, error)  { return t.archive, t.err }
-func (t tree) Version() string           { return "upstream v1" }
-func (t tree) Objects() []map[string]any { return t.objects }
-
-func deliveryArgs(ready ...pulumi.Resource) *DeliveryArgs {
+func deliveryArgs(t *testing.T, ready ...pulumi.Resource) *DeliveryArgs {
 	writer := forge.Account{Username: "writer", Password: pulumi.ToSecret(pulumi.String("the-password")).(pulumi.StringOutput)}
 	return &DeliveryArgs{
 		Repository: forge.Repository{URL: "http://forge/platform.git", Writer: writer},
 		GitImage:   "git:1", ProbeImage: "python:1", Project: "platform", ApplicationNamespace: "argocd",
-		RepositoryReady: ready, ControllerReady: ready,
+		RepositoryReady: ready, ControllerReady: ready, Source: Source{Renderer: recorder.Renderer(t)},
 	}
 }
 
@@ -44,36 +46,36 @@ func deliver(t *testing.T, layers ...*Args) *recorder.Recording {
 		if err != nil {
 			return err
 		}
-		d, err := NewDelivery(ctx, "delivery", deliveryArgs(ready), on)
+		d, err := NewDelivery(ctx, "delivery", deliveryArgs(t, ready), on)
 		if err != nil {
 			return err
 		}
-		var before []*Layer
+		var before []string
 		for _, args := range layers {
 			args.Delivery, args.After = d, before
-			l, err := New(ctx, args, on)
-			if err != nil {
+			if _, err := New(ctx, args, on); err != nil {
 				return err
 			}
-			before = []*Layer{l}
+			before = []string{args.Name}
 		}
 		return nil
 	})
 }
 
-func args(name string) *Args {
-	return &Args{Name: name, Tree: tree{hash: "abc123", archive: []byte("archive")}, Namespace: "there"}
+func args(t *testing.T, name string) *Args {
+	t.Helper()
+	return &Args{Definition: Definition{Name: name, Tree: tree(t), Namespaces: []string{"there", "elsewhere"}}}
 }
 
 func TestALayerGoesFromConfigMapToProbeInOrder(t *testing.T) {
-	first := args("first")
+	first := args(t, "first")
 	first.Probe = []Probe{probe("good", Admit, "")}
 	r := deliver(t, first)
 	r.AssertBelongs(t, "delivery", "first", "kubernetes:core/v1:Namespace::ready")
 
 	chain := []*recorder.Registration{
-		r.Get(t, "Job", "probe-first-abc123"), r.Get(t, "Application", "first"),
-		r.Get(t, "Job", "layer-first-abc123"), r.Get(t, "ConfigMap", "layer-first-abc123"),
+		r.Get(t, "Job", "probe-first-*"), r.Get(t, "Application", "first"),
+		r.Get(t, "Job", "layer-first-*"), r.Get(t, "ConfigMap", "layer-first-*"),
 		r.Get(t, "Namespace", Namespace),
 	}
 	for i := 1; i < len(chain); i++ {
@@ -84,10 +86,13 @@ func TestALayerGoesFromConfigMapToProbeInOrder(t *testing.T) {
 	assert.True(t, r.Waits(chain[1], ready), "the Application does not wait for its controller")
 	assert.True(t, r.Waits(chain[2], r.Get(t, "Secret", "platform-writer")))
 
+	rendered, err := first.Tree(t.Context(), Source{})
+	require.NoError(t, err)
+	tag := "layer/first/" + rendered.Hash()
 	object := chain[1].Object()
 	for path, want := range map[string]any{
 		"spec.project": "platform", "spec.source.repoURL": "http://forge/platform.git",
-		"spec.source.targetRevision": "layer/first/abc123", "spec.destination.namespace": "there",
+		"spec.source.targetRevision": tag, "spec.destination.namespace": "there",
 		"spec.syncPolicy.automated.prune": true, "spec.syncPolicy.automated.selfHeal": true,
 		"spec.syncPolicy.retry.limit": 26.0, "metadata.finalizers.0": argoproj.Finalizer, "spec.source.kustomize": nil,
 	} {
@@ -97,25 +102,27 @@ func TestALayerGoesFromConfigMapToProbeInOrder(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(recorder.At(object["metadata"], "annotations").(map[string]any)["pulumi.com/waitFor"].(string)), &waits))
 	assert.Equal(t, []string{
 		"jsonpath={.status.sync.status}=Synced",
-		"jsonpath={.status.sync.comparedTo.source.targetRevision}=layer/first/abc123",
+		"jsonpath={.status.sync.comparedTo.source.targetRevision}=" + tag,
 		"jsonpath={.status.operationState.phase}=Succeeded",
 		"jsonpath={.status.health.status}=Healthy",
 	}, waits)
-	assert.Equal(t, "YXJjaGl2ZQ==", chain[3].Object()["binaryData"].(map[string]any)["tree.tgz"])
+	archive, err := rendered.Archive()
+	require.NoError(t, err)
+	assert.Equal(t, base64.StdEncoding.EncodeToString(archive), chain[3].Object()["binaryData"].(map[string]any)["tree.tgz"])
 }
 
 func TestALaterLayerIsPushedAtOnceAndSyncedWhenTheEarlierIsReady(t *testing.T) {
-	first := args("first")
+	first := args(t, "first")
 	first.Probe = []Probe{probe("good", Admit, "")}
-	r := deliver(t, first, args("second"))
-	probe := r.Get(t, "Job", "probe-first-abc123")
+	r := deliver(t, first, args(t, "second"))
+	probe := r.Get(t, "Job", "probe-first-*")
 	assert.True(t, r.Waits(r.Get(t, "Application", "second"), probe))
-	assert.False(t, r.Waits(r.Get(t, "Job", "layer-second-abc123"), r.Get(t, "Application", "first")))
+	assert.False(t, r.Waits(r.Get(t, "Job", "layer-second-*"), r.Get(t, "Application", "first")))
 }
 
 func TestTheProbesRightsComeAfterTheNamespaceOfItsProbes(t *testing.T) {
 	r := recorder.Component(t, func(ctx *pulumi.Context, on pulumi.ResourceOption) error {
-		d, err := NewDelivery(ctx, "delivery", deliveryArgs(), on)
+		d, err := NewDelivery(ctx, "delivery", deliveryArgs(t), on)
 		if err != nil {
 			return err
 		}
@@ -123,7 +130,7 @@ func TestTheProbesRightsComeAfterTheNamespaceOfItsProbes(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		a := args("first")
+		a := args(t, "first")
 		a.Delivery, a.DependsOn = d, []pulumi.Resource{here}
 		a.Probe = []Probe{probe("good", Admit, "")}
 		_, err = New(ctx, a, on)
@@ -133,7 +140,7 @@ func TestTheProbesRightsComeAfterTheNamespaceOfItsProbes(t *testing.T) {
 }
 
 func TestTheProbeMayCreateItsProbesAndNothingElse(t *testing.T) {
-	a := args("first")
+	a := args(t, "first")
 	a.Probe = []Probe{probe("good", Admit, ""), probe("bad", Deny, "check.example.com"), probe("better", Admit, "")}
 	a.Probe[1].Object["metadata"] = map[string]any{"name": "bad", "namespace": "elsewhere"}
 	r := deliver(t, a)
@@ -154,21 +161,24 @@ func TestTheProbeMayCreateItsProbesAndNothingElse(t *testing.T) {
 }
 
 func TestPatchesOfApplyTimeGoIntoTheApplicationOnly(t *testing.T) {
-	a := args("first")
-	a.Patches = []Patch{{Group: "g", Version: "v1", Kind: "K", Name: "n", Operations: pulumi.String("[]").ToStringOutput()}}
+	a := args(t, "first")
+	a.Patches = func(objects []map[string]any) []Patch {
+		return []Patch{{Group: "g", Version: "v1", Kind: "K", Name: recorder.At(objects[0], "metadata.name").(string),
+			Operations: pulumi.String("[]").ToStringOutput()}}
+	}
 	a.Ignore = []IgnoredDifference{{Group: "g", Kind: "K", JQPaths: []string{".rules"}}}
 	r := deliver(t, a)
 	spec := r.Get(t, "Application", "first").Object()["spec"]
 	assert.Equal(t, []any{map[string]any{
-		"target": map[string]any{"group": "g", "version": "v1", "kind": "K", "name": "n"}, "patch": "[]",
+		"target": map[string]any{"group": "g", "version": "v1", "kind": "K", "name": "small"}, "patch": "[]",
 	}}, recorder.At(spec, "source.kustomize.patches"))
 	assert.Equal(t, []any{map[string]any{"group": "g", "kind": "K", "jqPathExpressions": []any{".rules"}}},
 		recorder.At(spec, "ignoreDifferences"))
 }
 
 func TestDefinitionsAreThereFirstAndGoLast(t *testing.T) {
-	a := args("first")
-	a.Tree = tree{hash: "abc123", objects: []map[string]any{{
+	a := args(t, "first")
+	a.Tree = tree(t, map[string]any{
 		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
 		"metadata": map[string]any{"name": "things.example.com"},
 		"spec": map[string]any{
@@ -178,7 +188,7 @@ func TestDefinitionsAreThereFirstAndGoLast(t *testing.T) {
 				"schema": map[string]any{"openAPIV3Schema": map[string]any{"type": "object", "properties": map[string]any{"long": "story"}}},
 			}},
 		},
-	}}}
+	})
 	r := deliver(t, a)
 	definition := r.Get(t, "CustomResourceDefinition", "things.example.com")
 	assert.True(t, r.Waits(r.Get(t, "Application", "first"), definition), "it would be deleted while its objects are in use")
@@ -191,7 +201,7 @@ func TestDefinitionsAreThereFirstAndGoLast(t *testing.T) {
 }
 
 func TestJobsAreConfined(t *testing.T) {
-	a := args("first")
+	a := args(t, "first")
 	a.Probe = []Probe{probe("good", Admit, "")}
 	r := deliver(t, a)
 	jobs := r.Kind("Job")
@@ -213,7 +223,7 @@ func TestJobsAreConfined(t *testing.T) {
 }
 
 func TestWhatLivesInTheNamespaceGoesWithIt(t *testing.T) {
-	r := deliver(t, args("first"))
+	r := deliver(t, args(t, "first"))
 	ns := r.Get(t, "Namespace", Namespace)
 	for _, g := range []*recorder.Registration{r.Get(t, "ConfigMap", "layer-first-*"), r.Get(t, "Job", "layer-first-*"), r.Get(t, "Secret", "platform-writer")} {
 		assert.Equal(t, ns.URN, g.DeletedWith, g.URN)
@@ -221,10 +231,21 @@ func TestWhatLivesInTheNamespaceGoesWithIt(t *testing.T) {
 	assert.Empty(t, r.Get(t, "Application", "first").DeletedWith, "its objects would stay")
 }
 
+// incompressible is an object of two megabytes.
+func incompressible() map[string]any {
+	noise := make([]byte, 2<<20)
+	random := rand.New(rand.NewSource(1))
+	for i := range noise {
+		noise[i] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"[random.Intn(64)]
+	}
+	return map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "big"},
+		"data": map[string]any{"noise": string(noise)}}
+}
+
 func TestBadArgsOfALayer(t *testing.T) {
-	delivery := &Delivery{args: deliveryArgs()}
+	delivery := &Delivery{args: deliveryArgs(t)}
 	good := func() *Args {
-		a := args("first")
+		a := args(t, "first")
 		a.Delivery = delivery
 		return a
 	}
@@ -232,21 +253,26 @@ func TestBadArgsOfALayer(t *testing.T) {
 		change func(*Args)
 		want   string
 	}{
-		"no name":      {func(a *Args) { a.Name = "" }, "layer : Args.Name is empty"},
-		"no tree":      {func(a *Args) { a.Tree = nil }, "layer first: Args.Tree is empty"},
-		"empty hash":   {func(a *Args) { a.Tree = tree{} }, "layer first: Args.Tree is empty"},
+		"no name":      {func(a *Args) { a.Name = "" }, "layer : Name is empty"},
+		"no tree":      {func(a *Args) { a.Tree = nil }, "layer first: Tree is missing"},
 		"no delivery":  {func(a *Args) { a.Delivery = nil }, "layer first: Args.Delivery is missing"},
-		"no namespace": {func(a *Args) { a.Namespace = "" }, "layer first: Args.Namespace is empty"},
-		"no target":    {func(a *Args) { a.Patches = []Patch{{Kind: "K"}} }, "layer first: Args.Patches[0] needs a Kind, a Name and Operations"},
-		"broken tree":  {func(a *Args) { a.Tree = tree{hash: "h", err: errors.New("no")} }, "layer first: archive: no"},
-		"big tree": {func(a *Args) { a.Tree = tree{hash: "h", archive: bytes.Repeat([]byte("x"), maxArchive+1)} },
-			"layer first: its archive has 1048577 bytes, a ConfigMap holds 1048576: split the layer"},
+		"no namespace": {func(a *Args) { a.Namespaces = nil }, "layer first: Namespaces and Shared are empty"},
+		"no target": {func(a *Args) { a.Patches = func([]map[string]any) []Patch { return []Patch{{Kind: "K"}} } },
+			"layer first: Args.Patches: number 0 needs a Kind, a Name and Operations"},
+		"nobody before": {func(a *Args) { a.After = []string{"zeroth"} }, `layer first: After: no layer "zeroth" has been delivered yet`},
+		"half a forward": {func(a *Args) { a.Forwards = []Forward{{Name: "page"}} },
+			"layer first: Forwards[0] needs a Name, a Namespace, a Service, a Port and a LocalPort"},
+		"broken tree": {func(a *Args) {
+			a.Tree = func(context.Context, Source) (*render.Tree, error) { return nil, errors.New("no") }
+		}, "layer first: no"},
+		"big tree": {func(a *Args) { a.Tree = tree(t, incompressible()) },
+			"layer first: its archive has 1579812 bytes, a ConfigMap holds 1048576: split the layer"},
 		"anonymous denial": {func(a *Args) { a.Probe = []Probe{probe("bad", Deny, "")} },
-			"layer first: Args.Probe[0]: By is empty, a denial needs the name of its webhook or policy"},
+			"layer first: Probe[0]: By is empty, a denial needs the name of its webhook or policy"},
 		"no expectation": {func(a *Args) { a.Probe = []Probe{probe("bad", "", "")} },
-			`layer first: Args.Probe[0]: Expect is "": admit or deny`},
+			`layer first: Probe[0]: Expect is "": admit or deny`},
 		"nameless probe": {func(a *Args) { a.Probe = []Probe{probe("", Admit, "")} },
-			"layer first: Args.Probe[0]: Object has no metadata.name"},
+			"layer first: Probe[0]: Object has no metadata.name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := good()
@@ -272,7 +298,7 @@ func TestBadArgsOfTheDelivery(t *testing.T) {
 		"delivery: Args.Project is empty":                    func(a *DeliveryArgs) { a.Project = "" },
 		"delivery: Args.ApplicationNamespace is empty":       func(a *DeliveryArgs) { a.ApplicationNamespace = "" },
 	} {
-		a := deliveryArgs()
+		a := deliveryArgs(t)
 		change(a)
 		assert.Equal(t, want, recorder.Refusal(t, func(ctx *pulumi.Context) error {
 			_, err := NewDelivery(ctx, "delivery", a)

@@ -78,11 +78,11 @@ func layerPush(l *Layer, d *DeliveryArgs) manifest.Object {
 	})
 }
 
-func applicationObject(l *Layer, args *Args) manifest.Object {
+func applicationObject(l *Layer, args *Args, patches []Patch) manifest.Object {
 	d := args.Delivery.args
 	return argoproj.Application{
 		Name: l.Name, Namespace: d.ApplicationNamespace, Labels: l.labels(), Project: d.Project,
-		Repository: d.Repository.URL, Revision: l.Tag, Destination: args.Namespace,
-		Patches: args.Patches, Ignore: args.Ignore,
+		Repository: d.Repository.URL, Revision: l.Tag, Destination: args.Namespace(),
+		Patches: patches, Ignore: args.Ignore,
 	}.Object()
 }

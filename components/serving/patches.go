@@ -8,17 +8,6 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
 
-// renders it without the component; nil for any other layer.
-func Patches(layer string, s config.Serving) []render.Patch {
-	switch layer {
-	case KnativeLayer:
-		return knativePatches(s)
-	case KServeLayer:
-		return kservePatches(s)
-	}
-	return nil
-}
-
 func knativePatches(s config.Serving) []render.Patch {
 	return []render.Patch{
 		configMap(knativeNamespace, "config-domain", domains(s.Domain)),
@@ -29,7 +18,7 @@ func knativePatches(s config.Serving) []render.Patch {
 			"scale-to-zero-grace-period": s.ScaleToZeroGracePeriod.String(),
 			"stable-window":              s.StableWindow.String(),
 		}),
-		{Kind: "Service", Namespace: gatewayNamespace, Name: GatewayService, Merge: map[string]any{
+		{Kind: "Service", Namespace: gatewayNamespace, Name: gatewayService, Merge: map[string]any{
 			"spec": map[string]any{
 				"type":  "NodePort",
 				"ports": []any{map[string]any{"name": "http2", "nodePort": s.Gateway.NodePort}},

@@ -10,31 +10,10 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
-	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
 
 // Token is the component's type.
 const Token = "neuroscale:platform:Serving"
-
-// The layers, in the order in which they have to be ready.
-const (
-	KnativeLayer  = "knative"
-	KServeLayer   = "kserve"
-	RuntimesLayer = "kserve-runtimes"
-)
-
-const (
-	knativeNamespace = "knative-serving"
-	gatewayNamespace = "kourier-system"
-	kserveNamespace  = "kserve"
-)
-
-// Gateway is the Service through which predictions come in.
-const (
-	GatewayNamespace = gatewayNamespace
-	GatewayService   = "kourier"
-	GatewayPort      = 80
-)
 
 // Args of serving.
 type Args struct {
@@ -42,8 +21,7 @@ type Args struct {
 	Settings config.Serving
 	// Address is the host name or IP address of the gateway's node port.
 	Address string
-	// Renderer of the three layers, Delivery to Git.
-	Renderer layer.Renderer
+	// Delivery takes the layers to Git.
 	Delivery *layer.Delivery
 }
 
@@ -61,9 +39,6 @@ func (a *Args) validate() error {
 	if a.Address == "" {
 		errs = append(errs, errors.New("serving: Args.Address is empty"))
 	}
-	if a.Renderer == nil {
-		errs = append(errs, errors.New("serving: Args.Renderer is missing"))
-	}
 	if a.Delivery == nil {
 		errs = append(errs, errors.New("serving: Args.Delivery is missing"))
 	}
@@ -79,8 +54,6 @@ type Serving struct {
 	Domain string
 	// Layers in their order.
 	Layers []*layer.Layer
-	// Ready is done when an InferenceService is admitted by KServe.
-	Ready []pulumi.Resource
 }
 
 // New delivers the three layers. KServe's admission webhooks come last, when
@@ -89,22 +62,6 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err := args.validate(); err != nil {
 		return nil, err
 	}
-	trees := map[string]*render.Tree{}
-	for _, each := range []struct {
-		layer   string
-		patches []render.Patch
-	}{
-		{KnativeLayer, knativePatches(args.Settings)},
-		{KServeLayer, kservePatches(args.Settings)},
-		{RuntimesLayer, nil},
-	} {
-		tree, err := args.Renderer.Layer(ctx.Context(), each.layer, each.patches...)
-		if err != nil {
-			return nil, fmt.Errorf("serving: render layer %s: %w", each.layer, err)
-		}
-		trees[each.layer] = tree
-	}
-
 	s := &Serving{
 		GatewayURL: fmt.Sprintf("http://%s:%d", args.Address, args.Settings.Gateway.NodePort),
 		Domain:     args.Settings.Domain,
@@ -127,31 +84,20 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		return nil, err
 	}
 
-	knative, err := layer.New(ctx, &layer.Args{
-		Name: KnativeLayer, Tree: trees[KnativeLayer], Delivery: args.Delivery,
-		Namespace: knativeNamespace, Ignore: knativeDifferences(), Probe: knativeProbes(),
-	}, parent)
-	if err != nil {
-		return nil, err
+	for _, definition := range Layers(args.Settings) {
+		la := &layer.Args{Definition: definition, Delivery: args.Delivery}
+		switch definition.Name {
+		case KServeLayer:
+			la.DependsOn = []pulumi.Resource{secret}
+		case RuntimesLayer:
+			la.Patches = func(objects []map[string]any) []layer.Patch { return trustPatches(objects, cert.authority) }
+		}
+		l, err := layer.New(ctx, la, parent)
+		if err != nil {
+			return nil, err
+		}
+		s.Layers = append(s.Layers, l)
 	}
-	kserve, err := layer.New(ctx, &layer.Args{
-		Name: KServeLayer, Tree: trees[KServeLayer], Delivery: args.Delivery,
-		Namespace: kserveNamespace, After: []*layer.Layer{knative},
-		DependsOn: []pulumi.Resource{secret},
-	}, parent)
-	if err != nil {
-		return nil, err
-	}
-	runtimes, err := layer.New(ctx, &layer.Args{
-		Name: RuntimesLayer, Tree: trees[RuntimesLayer], Delivery: args.Delivery,
-		Namespace: kserveNamespace, After: []*layer.Layer{kserve},
-		Patches: trustPatches(trees[RuntimesLayer].Objects(), cert.authority), Probe: kserveProbes(),
-	}, parent)
-	if err != nil {
-		return nil, err
-	}
-	s.Layers = []*layer.Layer{knative, kserve, runtimes}
-	s.Ready = runtimes.Ready
 	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{
 		"gatewayUrl": pulumi.String(s.GatewayURL),
 		"domain":     pulumi.String(s.Domain),

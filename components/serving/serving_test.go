@@ -26,12 +26,13 @@ func build(t *testing.T, settings config.Serving) (*recorder.Recording, *Serving
 				Writer: forge.Account{Username: "writer", Password: pulumi.String("p").ToStringOutput()},
 			},
 			GitImage: "git:1", ProbeImage: "python:1", Project: "platform", ApplicationNamespace: "argocd",
+			Source: layer.Source{Renderer: recorder.Renderer(t)},
 		}, on)
 		if err != nil {
 			return err
 		}
 		s, err = New(ctx, "serving", &Args{
-			Settings: settings, Address: "10.0.0.7", Renderer: recorder.Renderer(t), Delivery: d,
+			Settings: settings, Address: "10.0.0.7", Delivery: d,
 		}, on)
 		return err
 	})
@@ -116,13 +117,13 @@ func TestSettingsReachTheRenderedLayers(t *testing.T) {
 	s.ScaleToZeroGracePeriod, s.StableWindow = config.Duration(10*time.Second), config.Duration(time.Minute)
 
 	objects := map[string]map[string]any{}
-	renderer := recorder.Renderer(t)
-	knative, err := renderer.Layer(t.Context(), KnativeLayer, knativePatches(s)...)
-	require.NoError(t, err)
-	kserve, err := renderer.Layer(t.Context(), KServeLayer, kservePatches(s)...)
-	require.NoError(t, err)
-	for _, object := range append(knative.Objects(), kserve.Objects()...) {
-		objects[recorder.At(object, "metadata.name").(string)] = object
+	source := layer.Source{Renderer: recorder.Renderer(t)}
+	for _, d := range Layers(s) {
+		tree, err := d.Tree(t.Context(), source)
+		require.NoError(t, err)
+		for _, object := range tree.Objects() {
+			objects[recorder.At(object, "metadata.name").(string)] = object
+		}
 	}
 	assert.Equal(t, map[string]any{"models.example": ""}, objects["config-domain"]["data"], "the default domain is left")
 	assert.Equal(t, "docker.io,quay.io", recorder.At(objects["config-deployment"], "data.registries-skipping-tag-resolving"))
@@ -141,14 +142,13 @@ func TestSettingsReachTheRenderedLayers(t *testing.T) {
 func TestBadArgs(t *testing.T) {
 	good := func() *Args {
 		return &Args{
-			Settings: config.Default().Serving, Address: "a", Renderer: recorder.Renderer(t), Delivery: &layer.Delivery{},
+			Settings: config.Default().Serving, Address: "a", Delivery: &layer.Delivery{},
 		}
 	}
 	for want, change := range map[string]func(*Args){
 		"serving: Args.Settings.Domain is empty":       func(a *Args) { a.Settings.Domain = "" },
 		"serving: Args.Settings.Gateway.NodePort is 0": func(a *Args) { a.Settings.Gateway.NodePort = 0 },
 		"serving: Args.Address is empty":               func(a *Args) { a.Address = "" },
-		"serving: Args.Renderer is missing":            func(a *Args) { a.Renderer = nil },
 		"serving: Args.Delivery is missing":            func(a *Args) { a.Delivery = nil },
 	} {
 		a := good()

@@ -3,6 +3,7 @@
 package tenancy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -89,8 +90,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err := args.validate(); err != nil {
 		return nil, err
 	}
-	tree, err := Tree(args.Tenants)
-	if err != nil {
+	if _, err := tree(args.Tenants); err != nil {
 		return nil, err
 	}
 	t := &Tenancy{}
@@ -120,9 +120,9 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err := set.Err(); err != nil {
 		return nil, fmt.Errorf("tenancy: %w", err)
 	}
+	var err error
 	t.Layer, err = layer.New(ctx, &layer.Args{
-		Name: Layer, Tree: tree, Delivery: args.Delivery,
-		Namespace: args.Tenants[0].Namespace, DependsOn: namespaces,
+		Definition: Layers(args.Tenants)[0], Delivery: args.Delivery, DependsOn: namespaces,
 	}, pulumi.Parent(t))
 	if err != nil {
 		return nil, err
@@ -131,9 +131,16 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	return t, ctx.RegisterResourceOutputs(t, pulumi.Map{"namespaces": pulumi.ToStringArray(names(args.Tenants))})
 }
 
-// Tree is the rendered layer: quota, limits and rights of each tenant. Its version
-// is their names.
-func Tree(tenants []config.Tenant) (*render.Tree, error) {
+// Layers of tenants: one, of the quota, limits and rights of each. Its version is
+// their names.
+func Layers(tenants []config.Tenant) layer.List {
+	return layer.List{{
+		Name: Layer, Shared: names(tenants),
+		Tree: func(context.Context, layer.Source) (*render.Tree, error) { return tree(tenants) },
+	}}
+}
+
+func tree(tenants []config.Tenant) (*render.Tree, error) {
 	var objects []map[string]any
 	for _, tenant := range tenants {
 		quota, err := quota(tenant)

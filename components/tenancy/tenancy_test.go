@@ -56,7 +56,7 @@ func build(t *testing.T, a *Args) (*recorder.Recording, *Tenancy) {
 		a.ProjectsReady = []pulumi.Resource{ready}
 		if a.Delivery, err = layer.NewDelivery(ctx, "delivery", &layer.DeliveryArgs{
 			Repository: repository("platform"), GitImage: "git:1", ProbeImage: "python:1",
-			Project: "platform", ApplicationNamespace: "argocd",
+			Project: "platform", ApplicationNamespace: "argocd", Source: layer.Source{Renderer: recorder.Renderer(t)},
 		}, on); err != nil {
 			return err
 		}
@@ -152,7 +152,7 @@ func TestARepositoryIsKnownToItsTenantsProjectOnly(t *testing.T) {
 // rendered are the objects of the layer by kind/name.
 func rendered(t *testing.T, list []config.Tenant) map[string]map[string]any {
 	t.Helper()
-	tree, err := Tree(list)
+	tree, err := tree(list)
 	require.NoError(t, err)
 	out := map[string]map[string]any{}
 	for _, object := range tree.Objects() {

@@ -16,8 +16,9 @@ import (
 // Load turns raw configuration values (Pulumi's map: "neuroscale:forge" to JSON)
 // into a complete, valid Config. Keys of other namespaces are not looked at. The
 // error joins every problem there is, one line each: unknown keys with the
-// nearest known one, values of the wrong kind, values that cannot work.
-func Load(raw map[string]string) (*Config, error) {
+// nearest known one, values of the wrong kind, values that cannot work. No tenant
+// may have one of the reserved namespaces.
+func Load(raw map[string]string, reserved ...string) (*Config, error) {
 	c := Default()
 	d := decoder{}
 	sections := fields(reflect.ValueOf(c).Elem())
@@ -40,7 +41,7 @@ func Load(raw map[string]string) (*Config, error) {
 		}
 		d.set(section, value, key)
 	}
-	d.problems = append(d.problems, validate(c, d.wrong)...)
+	d.problems = append(d.problems, validate(c, d.wrong, reserved)...)
 	if len(d.problems) > 0 {
 		return nil, errors.Join(d.problems...)
 	}

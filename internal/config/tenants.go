@@ -22,11 +22,9 @@ var (
 	InitializerLimit = Amounts{CPU: "1", Memory: "512Mi"}
 )
 
-// Namespaces that are no tenant's: the cluster's own and the platform's.
-var (
-	reservedNamespaces        = []string{"argocd", "forge", "knative-serving", "kourier-system", "kserve", "kyverno"}
-	reservedNamespacePrefixes = []string{"kube-", "neuroscale-"}
-)
+// reservedPrefixes are of namespaces that are no tenant's: the cluster's own and
+// what the platform makes for itself beside its layers.
+var reservedPrefixes = []string{"kube-", "neuroscale-"}
 
 func (v *checker) tenants(tenants []Tenant) {
 	if len(tenants) == 0 {
@@ -56,7 +54,7 @@ func (v *checker) tenantNamespace(field, value string, taken map[string]string) 
 	if !v.label(field, value) {
 		return
 	}
-	reserved := slices.Contains(reservedNamespaces, value) || slices.ContainsFunc(reservedNamespacePrefixes,
+	reserved := slices.Contains(v.reserved, value) || slices.ContainsFunc(reservedPrefixes,
 		func(prefix string) bool { return strings.HasPrefix(value, prefix) })
 	if reserved {
 		v.refuse(field, value, "another name, this one is the platform's or the cluster's own")

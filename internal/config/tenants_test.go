@@ -24,7 +24,7 @@ func second(keys string) string {
 }
 
 func loadTenants(tenants string) ([]Tenant, error) {
-	c, err := Load(map[string]string{"neuroscale:tenants": tenants})
+	c, err := Load(map[string]string{"neuroscale:tenants": tenants}, "kyverno")
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +157,7 @@ func TestEveryProblemOfATenantNamesItsField(t *testing.T) {
 }
 
 func TestAllProblemsOfAllTenantsComeAtOnce(t *testing.T) {
-	_, err := loadTenants(`[{"namespace":"argocd","owner":1,"costCenter":"","repositories":[],"quota":{"pods":-1}},{"repositories":["platform"],"limits":[]}]`)
+	_, err := loadTenants(`[{"namespace":"kyverno","owner":1,"costCenter":"","repositories":[],"quota":{"pods":-1}},{"repositories":["platform"],"limits":[]}]`)
 	require.Error(t, err)
 	var fields []string
 	for _, line := range strings.Split(err.Error(), "\n") {

@@ -23,13 +23,14 @@ var registryHost = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]+)?
 // checker collects problems of fields that could be read, the first of each.
 type checker struct {
 	skip     map[string]bool
+	reserved []string // namespaces that are no tenant's
 	problems []error
 }
 
 // validate looks at every field and returns one error a problem. Fields in skip
 // were already refused.
-func validate(c *Config, skip map[string]bool) []error {
-	v := &checker{skip: map[string]bool{}}
+func validate(c *Config, skip map[string]bool, reserved []string) []error {
+	v := &checker{skip: map[string]bool{}, reserved: reserved}
 	maps.Copy(v.skip, skip)
 	v.cluster(c.Cluster)
 	v.nodePorts([]namedPort{

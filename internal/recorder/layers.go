@@ -1,11 +1,13 @@
 package recorder
 
 import (
+	"io/fs"
 	"testing"
 	"testing/fstest"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
 
@@ -124,15 +126,31 @@ apiVersion: apps/v1
 kind: Deployment
 metadata: {name: kyverno-admission-controller, namespace: kyverno}
 spec: {template: {spec: {containers: [{name: kyverno, image: example.com/kyverno:v4}]}}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: kyverno, namespace: kyverno}
+data: {resourceFilters: "[*/*,kube-system,*]", webhooks: "{}"}
 `,
 	}
 	out := fstest.MapFS{}
 	for name, content := range files {
 		out[name] = &fstest.MapFile{Data: []byte(content)}
 	}
-	for _, layer := range []string{"argocd", "knative", "kserve", "kserve-runtimes", "kyverno"} {
-		out["platform/"+layer+"/kustomization.yaml"] = &fstest.MapFile{Data: []byte(
+	folders, err := fs.ReadDir(gitops.FS, "platform")
+	if err != nil {
+		panic(err) // embedded
+	}
+	for _, folder := range folders {
+		layer := "platform/" + folder.Name()
+		out[layer+"/kustomization.yaml"] = &fstest.MapFile{Data: []byte(
 			"apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [objects.yaml]\n")}
+		if out[layer+"/objects.yaml"] == nil {
+			// A layer nobody looks into.
+			out[layer+"/layer.yaml"] = &fstest.MapFile{Data: []byte("version: []\n")}
+			out[layer+"/objects.yaml"] = &fstest.MapFile{Data: []byte(
+				"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: content, namespace: " + folder.Name() + "}\n")}
+		}
 	}
 	return out
 }

@@ -1,7 +1,6 @@
 package render
 
 import (
-	"encoding/json"
 	"io/fs"
 	"slices"
 	"strings"
@@ -13,12 +12,6 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/gitops"
 )
-
-// platformNamespaces are those in which no policy may ever stop anything.
-var platformNamespaces = []string{
-	"argocd", "forge", "knative-serving", "kourier-system", "kserve",
-	"kube-node-lease", "kube-public", "kube-system", "kyverno", "neuroscale-system",
-}
 
 func TestKyvernoIsNoMoreThanTwoControllers(t *testing.T) {
 	tree := rendered(t, "kyverno")
@@ -61,31 +54,6 @@ func TestKyvernoIsNoMoreThanTwoControllers(t *testing.T) {
 	assert.Equal(t, []string{"kyverno:admission-controller", "kyverno:reports-controller"}, bound,
 		"upstream also lets both read most of the cluster")
 	assert.Len(t, tree.Images(), 2)
-}
-
-func TestKyvernosWebhooksNeverSeeThePlatformItself(t *testing.T) {
-	data := object(t, rendered(t, "kyverno"), "ConfigMap", "kyverno")["data"].(map[string]any)
-	var webhooks struct {
-		NamespaceSelector struct {
-			MatchExpressions []struct {
-				Key, Operator string
-				Values        []string
-			}
-		}
-	}
-	require.NoError(t, json.Unmarshal([]byte(data["webhooks"].(string)), &webhooks))
-	require.Len(t, webhooks.NamespaceSelector.MatchExpressions, 1)
-	selector := webhooks.NamespaceSelector.MatchExpressions[0]
-	assert.Equal(t, "kubernetes.io/metadata.name", selector.Key)
-	assert.Equal(t, "NotIn", selector.Operator)
-	assert.Equal(t, platformNamespaces, selector.Values)
-
-	var filters []string
-	for _, ns := range platformNamespaces {
-		filters = append(filters, "[*/*,"+ns+",*]")
-	}
-	assert.Equal(t, filters, strings.Fields(data["resourceFilters"].(string)),
-		"a filter more is a kind less that is judged: upstream's leave out ReplicaSets")
 }
 
 func TestKyvernoBlocksNobodyAndMakesNoPolicies(t *testing.T) {

@@ -63,8 +63,14 @@ func object(t *testing.T, tree *Tree, kind, name string) map[string]any {
 	return nil
 }
 
-func TestLayersAreTheOnesThePlatformIsMadeOf(t *testing.T) {
-	assert.Equal(t, []string{"argocd", "knative", "kserve", "kserve-runtimes", "kyverno"}, platform(t).Layers())
+func TestLayersAreTheFoldersOfThePlatform(t *testing.T) {
+	folders, err := fs.ReadDir(gitops.FS, platformFolder)
+	require.NoError(t, err)
+	var names []string
+	for _, f := range folders {
+		names = append(names, f.Name())
+	}
+	assert.Equal(t, names, platform(t).Layers())
 }
 
 // Every field one of our patches sets is in the rendered object with that value.

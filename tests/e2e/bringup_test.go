@@ -6,7 +6,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/stacks"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
@@ -93,13 +94,13 @@ func (s *suite) previewOfNothing(t *testing.T) {
 			decode(t, r.Stdout, &report)
 			assert.True(t, report.Changed)
 			assert.Positive(t, report.Changes["create"])
-			for _, layer := range layerNames {
+			for _, layer := range layers(t).Names() {
 				assert.Contains(t, r.Stdout, layer, "the layer is not named")
 			}
 		})
 	}
 	r := succeed(ctx, t, with(s.command("preview"), "KUBECONFIG="+kubeconfig, "PULUMI_BACKEND_URL=file://"+state))
-	for _, layer := range layerNames {
+	for _, layer := range layers(t).Names() {
 		assert.Contains(t, r.Stdout, layer, "the layer is not named to people")
 	}
 	left, err := os.ReadDir(state)
@@ -226,12 +227,12 @@ func decode(t *testing.T, text string, into any) {
 	require.False(t, d.More(), "something follows the JSON: %s", text)
 }
 
-// layerNames are the layers of the platform; argocd is applied by Pulumi, the
-// others are Applications.
-var layerNames = []string{"argocd", "knative", "kserve", "kserve-runtimes", "admission", "kyverno", "policies", "tenancy"}
-
-func applicationLayers() []string {
-	return slices.DeleteFunc(slices.Clone(layerNames), func(n string) bool { return n == "argocd" })
+// layers of the platform as the stack's settings make them.
+func layers(t *testing.T) layer.List {
+	t.Helper()
+	all, err := stacks.Layers(config.Default())
+	require.NoError(t, err)
+	return all
 }
 
 func requirePrediction(t *testing.T, body string) {

@@ -28,8 +28,8 @@ func (s *suite) layersAtTheirTags(t *testing.T) {
 	ctx := within(t, 2*time.Minute)
 	apps, err := s.cluster.List(ctx, rig.Applications, argocd)
 	require.NoError(t, err)
-	require.GreaterOrEqual(t, len(apps), len(applicationLayers())+s.folders(t), "Applications are missing")
-	for _, name := range applicationLayers() {
+	require.GreaterOrEqual(t, len(apps), len(layers(t).FromGit())+s.folders(t), "Applications are missing")
+	for _, name := range layers(t).FromGit().Names() {
 		s.requireLayer(ctx, t, name)
 	}
 	for i := range apps {
@@ -170,7 +170,7 @@ func (s *suite) layerHeals(t *testing.T) {
 		assert.Equal(t, before, s.servingDefaults(ctx, t))
 	})
 	ctx := within(t, 2*time.Minute)
-	for _, name := range applicationLayers() {
+	for _, name := range layers(t).FromGit().Names() {
 		s.requireLayer(ctx, t, name)
 	}
 }

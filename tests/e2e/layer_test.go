@@ -88,7 +88,7 @@ func (s *suite) layerChangeAndRollback(t *testing.T) {
 func (s *suite) revisions(ctx context.Context, t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, name := range applicationLayers() {
+	for _, name := range layers(t).FromGit().Names() {
 		app, err := s.cluster.Get(ctx, rig.Applications, argocd, name)
 		require.NoError(t, err)
 		require.NotNil(t, app, "application %s is not there", name)

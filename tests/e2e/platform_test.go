@@ -28,6 +28,7 @@ func TestPlatform(t *testing.T) {
 		{"an up that was killed can be done again", (*suite).upSurvivesKills, true},
 		{"the outputs say where everything is", (*suite).outputsAreComplete, true},
 		{"every layer is synced and healthy at the tag of the outputs", (*suite).layersAtTheirTags, false},
+		{"a layer has one hash from its definition to the cluster", (*suite).layersAreTheSameEverywhere, false},
 		{"a platform left alone stays as it is", (*suite).nothingMoves, false},
 		{"an endpoint predicts through the gateway", (*suite).endpointPredicts, false},
 		{"what is wrong is said in one sentence and changes nothing", (*suite).badInput, false},

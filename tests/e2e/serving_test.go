@@ -25,7 +25,7 @@ func (s *suite) outputsAreComplete(t *testing.T) {
 	for _, name := range []string{example, "sklearn-iris"} {
 		assert.Contains(t, s.outputs.Endpoints, name)
 	}
-	for _, name := range layerNames {
+	for _, name := range layers(t).Names() {
 		assert.Contains(t, s.outputs.Layers, name)
 	}
 }

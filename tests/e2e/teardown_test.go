@@ -23,7 +23,7 @@ func (s *suite) destroyLeavesNothing(t *testing.T) {
 	r := succeed(ctx, t, s.command("destroy", "--yes"))
 	t.Logf("it said:\n%s", r.Stderr)
 	assert.Contains(t, r.Stdout, "destroyed")
-	for _, namespace := range []string{"argocd", "forge", "knative-serving", "kourier-system", "kserve", "neuroscale-system"} {
+	for _, namespace := range append(layers(t).Namespaces(), "forge", "neuroscale-system") {
 		o, err := s.cluster.Get(ctx, rig.Namespaces, "", namespace)
 		require.NoError(t, err)
 		assert.Nil(t, o, "namespace %s is left", namespace)

@@ -1,0 +1,117 @@
+package guardrails
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/components/serving"
+	"github.com/neuroscale-platform/neuroscale/internal/policy"
+	"github.com/neuroscale-platform/neuroscale/internal/render"
+)
+
+// Names of the layers.
+const (
+	// AdmissionLayer are the API server's policies. They need no Kyverno: what a
+	// tenant runs has to wait for this layer only.
+	AdmissionLayer = "admission"
+	// KyvernoLayer is Kyverno without policies.
+	KyvernoLayer = "kyverno"
+	// PoliciesLayer are Kyverno's policies.
+	PoliciesLayer = "policies"
+)
+
+const (
+	kyvernoNamespace = "kyverno"
+	// ProbeNamespace is a tenant's in which nothing ever runs: objects are only
+	// offered to the API server there, to see whether it takes them.
+	ProbeNamespace = "neuroscale-probe"
+)
+
+// Layers of the guardrails. The policies' objects are made here, not by Kyverno:
+// those it generates leave a hole while they come into being. Kyverno comes after
+// all kinds the policies match, because it does not report on one that is defined
+// later, and so that it does not compete with what people wait for.
+func Layers(policies []*policy.Policy) (layer.List, error) {
+	probes, err := nativeProbes(policies)
+	if err != nil {
+		return nil, err
+	}
+	native, kyvernos, err := trees(policies)
+	if err != nil {
+		return nil, err
+	}
+	return layer.List{
+		{
+			Name: AdmissionLayer, Shared: []string{ProbeNamespace},
+			ClusterKinds: []schema.GroupKind{
+				{Group: "admissionregistration.k8s.io", Kind: "ValidatingAdmissionPolicy"},
+				{Group: "admissionregistration.k8s.io", Kind: "ValidatingAdmissionPolicyBinding"},
+			},
+			Tree: made(native), Probe: probes,
+		},
+		{
+			Name: KyvernoLayer, Namespaces: []string{kyvernoNamespace},
+			ClusterKinds: []schema.GroupKind{
+				{Kind: "Namespace"},
+				{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"},
+				{Group: "rbac.authorization.k8s.io", Kind: "ClusterRole"},
+				{Group: "rbac.authorization.k8s.io", Kind: "ClusterRoleBinding"},
+			},
+			Tree: kyverno, After: []string{serving.RuntimesLayer},
+		},
+		{
+			Name: PoliciesLayer, Namespaces: []string{kyvernoNamespace}, Shared: []string{ProbeNamespace},
+			ClusterKinds: []schema.GroupKind{{Group: "policies.kyverno.io", Kind: "ValidatingPolicy"}},
+			Tree:         made(kyvernos), After: []string{serving.RuntimesLayer, KyvernoLayer}, Probe: kyvernoProbes(),
+		},
+	}, nil
+}
+
+func made(tree *render.Tree) func(context.Context, layer.Source) (*render.Tree, error) {
+	return func(context.Context, layer.Source) (*render.Tree, error) { return tree, nil }
+}
+
+// kyverno renders Kyverno blind to the exempt namespaces: it neither judges what
+// is in them nor can it, when it is broken, stop anything there.
+func kyverno(ctx context.Context, s layer.Source) (*render.Tree, error) {
+	webhooks, err := json.MarshalIndent(map[string]any{"namespaceSelector": map[string]any{
+		"matchExpressions": []any{map[string]any{
+			"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": s.Exempt,
+		}},
+	}}, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("namespaces without Kyverno: %w", err)
+	}
+	var filters []string
+	for _, namespace := range s.Exempt {
+		filters = append(filters, "[*/*,"+namespace+",*]")
+	}
+	return s.Renderer.Layer(ctx, KyvernoLayer, render.Patch{
+		Kind: "ConfigMap", Namespace: kyvernoNamespace, Name: "kyverno",
+		Merge: map[string]any{"data": map[string]any{
+			"webhooks": string(webhooks), "resourceFilters": strings.Join(filters, " "),
+		}},
+	})
+}
+
+// trees are the policies as the API server and as Kyverno enforce them.
+func trees(policies []*policy.Policy) (native, kyvernos *render.Tree, err error) {
+	version := fmt.Sprintf("%d policies", len(policies))
+	natives, theirs := []map[string]any{}, []map[string]any{kyvernoAnswers()}
+	for _, p := range policies {
+		natives = append(natives, p.NativeObjects()...)
+		theirs = append(theirs, impatient(p.Kyverno))
+	}
+	if native, err = render.FromObjects(AdmissionLayer, version, natives); err != nil {
+		return nil, nil, fmt.Errorf("guardrails: %w", err)
+	}
+	if kyvernos, err = render.FromObjects(PoliciesLayer, version, theirs); err != nil {
+		return nil, nil, fmt.Errorf("guardrails: %w", err)
+	}
+	return native, kyvernos, nil
+}

@@ -1,0 +1,74 @@
+package serving
+
+import (
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
+)
+
+// Names of the layers.
+const (
+	KnativeLayer = "knative"
+	KServeLayer  = "kserve"
+	// RuntimesLayer are KServe's admission webhooks and the model servers. Once it
+	// is ready, an InferenceService is admitted.
+	RuntimesLayer = "kserve-runtimes"
+)
+
+const (
+	knativeNamespace = "knative-serving"
+	gatewayNamespace = "kourier-system"
+	kserveNamespace  = "kserve"
+)
+
+// The Service through which predictions come in.
+const (
+	gatewayService = "kourier"
+	gatewayPort    = 80
+)
+
+// Layers of model serving as settings make them. KServe's admission webhooks come
+// last, when their server runs, and on the way out go first.
+func Layers(s config.Serving) layer.List {
+	return layer.List{
+		{
+			Name: KnativeLayer, Namespaces: []string{knativeNamespace, gatewayNamespace},
+			ClusterKinds: []schema.GroupKind{
+				{Kind: "Namespace"},
+				{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"},
+				{Group: "rbac.authorization.k8s.io", Kind: "ClusterRole"},
+				{Group: "rbac.authorization.k8s.io", Kind: "ClusterRoleBinding"},
+				{Group: "admissionregistration.k8s.io", Kind: "MutatingWebhookConfiguration"},
+				{Group: "admissionregistration.k8s.io", Kind: "ValidatingWebhookConfiguration"},
+			},
+			Tree:     layer.Rendered(KnativeLayer, knativePatches(s)...),
+			Probe:    knativeProbes(),
+			Ignore:   knativeDifferences(),
+			Forwards: []layer.Forward{{Name: "gateway", Namespace: gatewayNamespace, Service: gatewayService, Port: gatewayPort, LocalPort: 8082}},
+		},
+		{
+			Name: KServeLayer, Namespaces: []string{kserveNamespace},
+			ClusterKinds: []schema.GroupKind{
+				{Kind: "Namespace"},
+				{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"},
+				{Group: "rbac.authorization.k8s.io", Kind: "ClusterRole"},
+				{Group: "rbac.authorization.k8s.io", Kind: "ClusterRoleBinding"},
+			},
+			Tree:  layer.Rendered(KServeLayer, kservePatches(s)...),
+			After: []string{KnativeLayer},
+		},
+		{
+			Name: RuntimesLayer, Namespaces: []string{kserveNamespace},
+			ClusterKinds: []schema.GroupKind{
+				{Group: "admissionregistration.k8s.io", Kind: "MutatingWebhookConfiguration"},
+				{Group: "admissionregistration.k8s.io", Kind: "ValidatingWebhookConfiguration"},
+				{Group: "serving.kserve.io", Kind: "ClusterServingRuntime"},
+				{Group: "serving.kserve.io", Kind: "ClusterStorageContainer"},
+			},
+			Tree:  layer.Rendered(RuntimesLayer),
+			After: []string{KServeLayer},
+			Probe: kserveProbes(),
+		},
+	}
+}

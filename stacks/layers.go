@@ -1,0 +1,59 @@
+package stacks
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/neuroscale-platform/neuroscale/components/forge"
+	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
+)
+
+// Layers of the platform as a configuration makes them, in their order. The error
+// names every definition that cannot be delivered.
+func Layers(cfg *config.Config) (layer.List, error) {
+	var all layer.List
+	for _, p := range platform {
+		if p.layers == nil {
+			continue
+		}
+		layers, err := p.layers(cfg)
+		if err != nil {
+			return nil, fmt.Errorf("layers of %s: %w", p.name, err)
+		}
+		all = append(all, layers...)
+	}
+	return all, all.Validate()
+}
+
+// Source is what layers are rendered from.
+func Source(renderer layer.Renderer, layers layer.List) layer.Source {
+	return layer.Source{Renderer: renderer, Exempt: ownNamespaces(layers)}
+}
+
+// clusterNamespaces every cluster has, and no tenant.
+var clusterNamespaces = []string{"kube-node-lease", "kube-public", "kube-system"}
+
+// ownNamespaces are the cluster's and the platform's, sorted.
+func ownNamespaces(layers layer.List) []string {
+	all := slices.Concat(clusterNamespaces, layers.Namespaces(), []string{forge.Namespace, layer.Namespace})
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// forwards are the services worth a port-forward.
+func forwards(layers layer.List) []layer.Forward {
+	return append(layers.Forwards(), layer.Forward{
+		Name: "forge", Namespace: forge.Namespace, Service: forge.Service, Port: forge.Port, LocalPort: 8083,
+	})
+}
+
+// Config is a complete, valid configuration; see config.Load. No tenant may have
+// a namespace of the platform's.
+func Config(raw map[string]string) (*config.Config, error) {
+	layers, err := Layers(config.Default())
+	if err != nil {
+		return nil, err
+	}
+	return config.Load(raw, ownNamespaces(layers)...)
+}

@@ -1,0 +1,127 @@
+package stacks
+
+import (
+	"io/fs"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/neuroscale-platform/neuroscale/components/argocd"
+	"github.com/neuroscale-platform/neuroscale/components/cluster"
+	"github.com/neuroscale-platform/neuroscale/components/endpoints"
+	"github.com/neuroscale-platform/neuroscale/components/forge"
+	"github.com/neuroscale-platform/neuroscale/components/guardrails"
+	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/components/serving"
+	"github.com/neuroscale-platform/neuroscale/components/tenancy"
+	"github.com/neuroscale-platform/neuroscale/gitops"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/policy"
+)
+
+// part of the platform: the layers it is made of, if any, and how it comes up. One
+// without up is nothing but its layers.
+type part struct {
+	name   string
+	layers func(*config.Config) (layer.List, error)
+	up     func(*site) error
+}
+
+// platform is its parts in their order, and so the only list of layers. What a
+// part waits for is what earlier ones hand over here, and what the definitions of
+// its layers name.
+var platform = []part{
+	{"cluster", nil, func(s *site) (err error) {
+		s.cluster, err = cluster.Existing(s.ctx, "cluster", s.clusterArgs)
+		return err
+	}},
+	{"forge", nil, func(s *site) (err error) {
+		s.forge, err = forge.New(s.ctx, "forge", &forge.Args{
+			Image: s.images.gitea, Storage: s.cfg.Forge.Storage,
+			Organization: s.cfg.Forge.Organization, Repositories: s.cfg.Repositories(),
+			Address: s.cluster.Address, NodePort: s.cfg.Forge.NodePort, WebhookURL: argocd.WebhookURL,
+		}, s.onCluster())
+		return err
+	}},
+	{"argocd", argocdLayers, func(s *site) (err error) {
+		s.argocd, err = argocd.New(s.ctx, "argocd", &argocd.Args{
+			Settings: s.cfg.GitOps, Address: s.cluster.Address, Source: s.source, Layers: s.layers,
+			Platform: s.forge.Platform, WebhookSecret: s.forge.WebhookSecret,
+		}, s.onCluster())
+		return err
+	}},
+	{"delivery", nil, func(s *site) (err error) {
+		s.delivery, err = layer.NewDelivery(s.ctx, "delivery", &layer.DeliveryArgs{
+			Repository: s.forge.Platform, RepositoryReady: s.forge.Ready, Source: s.source,
+			Project: argocd.PlatformProject, ApplicationNamespace: argocd.Namespace, ControllerReady: s.argocd.Ready,
+			GitImage: s.images.argocd, ProbeImage: s.images.storageInitializer,
+		}, s.onCluster())
+		return err
+	}},
+	{"serving", servingLayers, func(s *site) (err error) {
+		s.serving, err = serving.New(s.ctx, "serving", &serving.Args{
+			Settings: s.cfg.Serving, Address: s.cluster.Address, Delivery: s.delivery,
+		}, s.onCluster())
+		return err
+	}},
+	{"guardrails", guardrailsLayers, func(s *site) error {
+		policies, err := policy.Load(gitops.FS)
+		if err != nil {
+			return err
+		}
+		_, err = guardrails.New(s.ctx, "guardrails", &guardrails.Args{
+			Policies: policies, Delivery: s.delivery,
+		}, s.onCluster())
+		return err
+	}},
+	{"tenancy", tenancyLayers, func(s *site) (err error) {
+		s.tenancy, err = tenancy.New(s.ctx, "tenancy", &tenancy.Args{
+			Tenants: s.cfg.Tenants, Repositories: s.forge.Repositories, Delivery: s.delivery,
+			ProjectsReady: s.argocd.ProjectsReady,
+		}, s.onCluster())
+		return err
+	}},
+	{"endpoints", nil, func(s *site) error {
+		apps, err := fs.Sub(gitops.FS, endpoints.Folder)
+		if err != nil {
+			return err
+		}
+		admitted, err := s.delivery.Ready(serving.RuntimesLayer, guardrails.AdmissionLayer)
+		if err != nil {
+			return err
+		}
+		s.endpoints, err = endpoints.New(s.ctx, "endpoints", &endpoints.Args{
+			Apps: apps, Tenants: s.tenancy.Tenants, Repositories: s.forge.Repositories, Delivery: s.delivery,
+			RequeueSeconds: s.cfg.Endpoints.RequeueSeconds, Domain: s.cfg.Serving.Domain,
+			ApplicationNamespace: argocd.Namespace, Reserved: s.layers.Names(),
+			After: append(admitted, s.tenancy.Ready...),
+		}, s.onCluster())
+		return err
+	}},
+}
+
+func argocdLayers(c *config.Config) (layer.List, error)  { return argocd.Layers(c.GitOps), nil }
+func servingLayers(c *config.Config) (layer.List, error) { return serving.Layers(c.Serving), nil }
+func tenancyLayers(c *config.Config) (layer.List, error) { return tenancy.Layers(c.Tenants), nil }
+
+func guardrailsLayers(*config.Config) (layer.List, error) {
+	policies, err := policy.Load(gitops.FS)
+	if err != nil {
+		return nil, err
+	}
+	return guardrails.Layers(policies)
+}
+
+func (p part) bringUp(s *site) error {
+	if p.up != nil {
+		return p.up(s)
+	}
+	layers, err := p.layers(s.cfg)
+	if err != nil {
+		return err
+	}
+	_, err = layer.NewGroup(s.ctx, p.name, &layer.GroupArgs{Layers: layers, Delivery: s.delivery}, s.onCluster())
+	return err
+}
+
+// onCluster makes a component's objects the cluster's.
+func (s *site) onCluster() pulumi.ResourceOption { return pulumi.Providers(s.cluster.Provider) }

@@ -1,0 +1,64 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/neuroscale-platform/neuroscale/stacks"
+	"github.com/neuroscale-platform/neuroscale/tests/rig"
+)
+
+// layersAreTheSameEverywhere follows every definition all the way: what `render`
+// prints is what the stack says it delivered, what Git has under the tag of that
+// name and what Argo CD synced.
+func (s *suite) layersAreTheSameEverywhere(t *testing.T) {
+	ctx := within(t, 2*time.Minute)
+	outputs := s.readOutputs(ctx, t)
+	for _, d := range layers(t) {
+		t.Run(d.Name, func(t *testing.T) {
+			var rendered struct {
+				Hash    string `json:"hash"`
+				Version string `json:"version"`
+			}
+			decode(t, succeed(ctx, t, s.command("render", d.Name, "-o", "json")).Stdout, &rendered)
+			require.NotEmpty(t, rendered.Hash)
+			assert.Equal(t, rendered.Hash, outputs.Layers[d.Name].Hash, "the stack delivered another tree")
+			assert.Equal(t, rendered.Version, outputs.Layers[d.Name].Version)
+			if d.ByProgram {
+				return
+			}
+			tag := "layer/" + d.Name + "/" + rendered.Hash
+			app, err := s.cluster.Get(ctx, rig.Applications, argocd, d.Name)
+			require.NoError(t, err)
+			require.NotNil(t, app, "there is no Application")
+			assert.Equal(t, tag, rig.Text(app, "spec", "source", "targetRevision"))
+			assert.Equal(t, taggedCommit(ctx, t, outputs, tag), rig.Text(app, "status", "sync", "revision"),
+				"Argo CD synced another commit than the tag's")
+		})
+	}
+}
+
+// taggedCommit is the commit that a tag of the platform's repository names.
+func taggedCommit(ctx context.Context, t *testing.T, o *stacks.Outputs, tag string) string {
+	t.Helper()
+	query := url.Values{"sha": {tag}, "limit": {"1"}, "stat": {"false"}, "files": {"false"}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet,
+		o.ForgeURL+"/api/v1/repos/neuroscale/platform/commits?"+query.Encode(), nil)
+	require.NoError(t, err)
+	request.SetBasicAuth(o.ForgeUser, o.ForgePassword)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	require.Equal(t, http.StatusOK, response.StatusCode, "%s is not in Git", tag)
+	var commits []struct{ SHA string }
+	require.NoError(t, json.NewDecoder(response.Body).Decode(&commits))
+	require.Len(t, commits, 1, "%s is not in Git", tag)
+	return commits[0].SHA
+}
