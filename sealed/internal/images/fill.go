@@ -25,7 +25,7 @@ func (b *builder) fetch(ctx context.Context, j *job) error {
 		}
 	}
 	if j.Module != "" {
-		mod, err := b.module(ctx, j.Recipe)
+		mod, err := b.module(ctx, j.Recipe, j.Module, j.Version, j.Sum)
 		if err != nil {
 			return err
 		}

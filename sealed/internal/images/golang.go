@@ -44,20 +44,20 @@ func memory() uint64 {
 	return info.Totalram * uint64(info.Unit)
 }
 
-// module downloads the recipe's module, checks it against the pinned sum and
-// returns its folder, which is read-only.
-func (b *builder) module(ctx context.Context, r *Recipe) (string, error) {
+// module downloads a module, checks it against its pinned sum and returns its
+// folder, which is read-only.
+func (b *builder) module(ctx context.Context, r *Recipe, name, version, sum string) (string, error) {
 	c := command{dir: b.build, env: b.goEnv(r), log: b.log}
-	out, err := c.run(ctx, "go", "mod", "download", "-json", r.Module+"@"+r.Version)
+	out, err := c.run(ctx, "go", "mod", "download", "-json", name+"@"+version)
 	if err != nil {
 		return "", err
 	}
 	var m struct{ Dir, Sum, Error string }
 	if err := json.Unmarshal(out, &m); err != nil {
-		return "", fmt.Errorf("go mod download %s: %w", r.Module, err)
+		return "", fmt.Errorf("go mod download %s: %w", name, err)
 	}
-	if m.Sum != r.Sum {
-		return "", fmt.Errorf("%s@%s has checksum %s, expected %s", r.Module, r.Version, m.Sum, r.Sum)
+	if m.Sum != sum {
+		return "", fmt.Errorf("%s@%s has checksum %s, expected %s", name, version, m.Sum, sum)
 	}
 	return m.Dir, nil
 }
@@ -86,6 +86,11 @@ func (b *builder) fetchGo(ctx context.Context, r *Recipe, src, mod string) error
 			return fmt.Errorf("source %s: %w", from, err)
 		}
 	}
+	for module, o := range r.Go.Overlays {
+		if err := b.overlay(ctx, r, src, module, o); err != nil {
+			return err
+		}
+	}
 	c := command{dir: src, env: b.goEnv(r), log: b.log}
 	args := []string{"list", "-deps", "-tags", strings.Join(r.Go.Tags, ","), "-f", "{{with .Error}}{{.}}{{end}}"}
 	if len(r.Go.Generate) > 0 {
@@ -98,6 +103,25 @@ func (b *builder) fetchGo(ctx context.Context, r *Recipe, src, mod string) error
 		return b.fetchWeb(ctx, r.Go.PNPM, src)
 	}
 	return nil
+}
+
+// overlay makes the module in src import a copy of another one with files of the
+// recipe over it.
+func (b *builder) overlay(ctx context.Context, r *Recipe, src, module string, o Overlay) error {
+	mod, err := b.module(ctx, r, module, o.Version, o.Sum)
+	if err != nil {
+		return err
+	}
+	to := filepath.Join("overlays", module)
+	if err := copyTree(os.DirFS(mod), ".", filepath.Join(src, to)); err != nil {
+		return err
+	}
+	if err := copyTree(recipeFiles, path.Join("_recipes", o.Files), filepath.Join(src, to)); err != nil {
+		return err
+	}
+	c := command{dir: src, env: b.goEnv(r), log: b.log}
+	_, err = c.run(ctx, "go", "mod", "edit", "-replace", module+"=./"+to)
+	return err
 }
 
 // writeModule writes a module whose build list is upstream's own: upstream's

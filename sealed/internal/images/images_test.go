@@ -111,6 +111,8 @@ func TestBadTableIsRefusedWithEveryMistakeNamed(t *testing.T) {
 		"sources, no module":   {"entries: [{name: a, tool: [], go: {main: pause, packages: {a: .}, sources: {f: f}}}]", "it needs both"},
 		"source out of folder": {"entries: [{name: a, module: m, version: v1, sum: 'h1:x', tool: [], go: {main: pause, packages: {a: .}, sources: {f: ../f}}}]", `source "f" from "../f"`},
 		"source over others":   {"entries: [{name: a, module: m, version: v1, sum: 'h1:x', tool: [], go: {main: pause, packages: {a: .}, sources: {../f: f}}}]", `source "../f" from "f"`},
+		"overlay without sum":  {"entries: [{name: a, module: m, version: v1, sum: 'h1:x', tool: [], go: {packages: {a: a}, overlays: {o: {version: v1, files: pause}}}}]", "module o needs version and sum"},
+		"missing overlay":      {"entries: [{name: a, module: m, version: v1, sum: 'h1:x', tool: [], go: {packages: {a: a}, overlays: {o: {version: v1, sum: 'h1:y', files: no/such}}}}]", "_recipes/no/such"},
 		"bad owner":            {"layers: [{name: a, dirs: {/x: {owner: root}}}]", "uid:gid"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -149,6 +151,7 @@ func TestKeyChangesWithEveryInput(t *testing.T) {
 		"tool inside":    {func(x *Table) { find(x, "kustomize").Version = "v9" }, "argocd", "redis"},
 		"model script":   {func(x *Table) { find(x, "kserve-sklearnserver").Venv.Train.Script = "python/tarfile_filter.py" }, "kserve-sklearnserver", "redis"},
 		"source":         {func(x *Table) { find(x, "pulumi-kubernetes").Go.Sources["schema.json"] = "x" }, "pulumi-kubernetes", "pulumi"},
+		"overlay":        {func(x *Table) { find(x, "pulumi-kubernetes").Go.Overlays["m"] = Overlay{Files: "pause"} }, "pulumi-kubernetes", "pulumi"},
 		"recipe file":    {func(x *Table) { find(x, "envoy").RecipeFiles["/docker-entrypoint.sh"] = "nginx/nginx.conf" }, "envoy", "redis"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -474,6 +477,25 @@ func TestSourcesOfAModuleLieBesideTheMainPackage(t *testing.T) {
 	r.Go.Sources = map[string]string{"words.txt": "data/none.txt"}
 	_, err = build(t, b)
 	require.ErrorContains(t, err, "source data/none.txt")
+}
+
+func TestOverlaysFilesAreInPlaceOfTheModulesOwn(t *testing.T) {
+	sum := serveModule(t, map[string]string{"go.mod": "module example.com/m\n\ngo 1.26\n", "main.go": "package main\n\nimport \"none\"\n", "rest.go": "package main\n"})
+	b, _ := small(t, "pause")
+	r := b.table.entry("helper")
+	r.Go = &Go{Packages: r.Go.Packages, Main: "pause", Overlays: map[string]Overlay{"example.com/m": {Version: "v1.0.0", Sum: sum, Files: "pause"}}}
+	src := t.TempDir()
+	require.NoError(t, b.fetchGo(t.Context(), r, src, ""))
+	overlaid := filepath.Join(src, "overlays", "example.com/m")
+	require.FileExists(t, filepath.Join(overlaid, "rest.go"))
+	out, err := exec.Command("go", "build", "-C", overlaid, "-o", filepath.Join(t.TempDir(), "main"), ".").CombinedOutput()
+	require.NoError(t, err, string(out))
+	edited, err := os.ReadFile(filepath.Join(src, "go.mod"))
+	require.NoError(t, err)
+	require.Contains(t, string(edited), "replace example.com/m => ./overlays/example.com/m")
+
+	r.Go.Overlays["example.com/m"] = Overlay{Version: "v1.0.0", Sum: "h1:pinned", Files: "pause"}
+	require.ErrorContains(t, b.fetchGo(t.Context(), r, t.TempDir(), ""), "expected h1:pinned")
 }
 
 func TestSecondBuilderWaitsAndSaysSo(t *testing.T) {

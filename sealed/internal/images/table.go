@@ -92,17 +92,25 @@ type Debian struct {
 
 // Go compiles main packages.
 type Go struct {
-	Packages map[string]string `json:"packages"`           // path: package, relative to the module
-	Main     string            `json:"main,omitempty"`     // folder in _recipes that holds the main package
-	Sources  map[string]string `json:"sources,omitempty"`  // file beside the main package: path in the module; needs Main
-	Staging  bool              `json:"staging,omitempty"`  // Kubernetes: modules replaced by folders are v0.x.y of its v1.x.y
-	InPlace  bool              `json:"in-place,omitempty"` // build in a writable copy of the module
-	CGO      bool              `json:"cgo,omitempty"`      // with a C compiler, linked statically
-	CFlags   string            `json:"cflags,omitempty"`
-	Tags     []string          `json:"tags,omitempty"`
-	Define   map[string]string `json:"define,omitempty"`   // linker's -X
-	Generate []string          `json:"generate,omitempty"` // go generate before the build; needs InPlace
-	PNPM     *PNPM             `json:"pnpm,omitempty"`     // web interface made before the build; needs InPlace
+	Packages map[string]string  `json:"packages"`           // path: package, relative to the module
+	Main     string             `json:"main,omitempty"`     // folder in _recipes that holds the main package
+	Sources  map[string]string  `json:"sources,omitempty"`  // file beside the main package: path in the module; needs Main
+	Overlays map[string]Overlay `json:"overlays,omitempty"` // by a module that is imported
+	Staging  bool               `json:"staging,omitempty"`  // Kubernetes: modules replaced by folders are v0.x.y of its v1.x.y
+	InPlace  bool               `json:"in-place,omitempty"` // build in a writable copy of the module
+	CGO      bool               `json:"cgo,omitempty"`      // with a C compiler, linked statically
+	CFlags   string             `json:"cflags,omitempty"`
+	Tags     []string           `json:"tags,omitempty"`
+	Define   map[string]string  `json:"define,omitempty"`   // linker's -X
+	Generate []string           `json:"generate,omitempty"` // go generate before the build; needs InPlace
+	PNPM     *PNPM              `json:"pnpm,omitempty"`     // web interface made before the build; needs InPlace
+}
+
+// Overlay is a module with files of ours in place of its own.
+type Overlay struct {
+	Version string `json:"version"`
+	Sum     string `json:"sum"`
+	Files   string `json:"files"` // folder in _recipes, laid over the module's
 }
 
 // PNPM builds a web interface from the lock file in the module.
@@ -305,6 +313,11 @@ func (t *Table) validateFiles(r *Recipe) error {
 				bad("source %q from %q: both must be clean and relative", to, from)
 			}
 		}
+		for module, o := range r.Go.Overlays {
+			if o.Version == "" || !strings.HasPrefix(o.Sum, "h1:") {
+				bad("module %s needs version and sum", module)
+			}
+		}
 	}
 	for p, d := range r.Dirs {
 		if _, _, _, err := d.owner(); err != nil {
@@ -322,6 +335,11 @@ func (r *Recipe) recipeFiles() []string {
 	}
 	if r.Go != nil && r.Go.Main != "" {
 		files = append(files, r.Go.Main)
+	}
+	if g := r.Go; g != nil {
+		for _, o := range g.Overlays {
+			files = append(files, o.Files)
+		}
 	}
 	if v := r.Venv; v != nil && v.Startup != "" {
 		files = append(files, v.Startup)
