@@ -305,6 +305,37 @@ func TestUpAgainSaysNothingToChange(t *testing.T) {
 	assert.Equal(t, "prediction", report.Phases[len(report.Phases)-1].Name)
 }
 
+// The engine also counts the stack, components and providers.
+func TestAllCommandsCountTheSameResources(t *testing.T) {
+	engine := func(op apitype.OpType) fakepulumi.Script {
+		list := events(op, "a", "b")
+		list[len(list)-1].SummaryEvent.ResourceChanges[op] += 3
+		return fakepulumi.Script{Events: list}
+	}
+	for _, test := range []struct {
+		op   apitype.OpType
+		args string
+		want string
+	}{
+		{apitype.OpCreate, "preview", "stack ci: 2 to create ("},
+		{apitype.OpCreate, "up --skip-predict", "stack ci is up: 2 resources in"},
+		{apitype.OpSame, "preview", "nothing to change: the 2 resources of stack ci"},
+		{apitype.OpSame, "up --skip-predict", "nothing to change: the 2 resources of stack ci"},
+		{apitype.OpDelete, "destroy --yes", "stack ci is destroyed: 2 resources deleted"},
+	} {
+		m := newMachine(t)
+		script := engine(test.op)
+		script.Outputs = m.outputs("http://10.88.0.2:30080")
+		fakepulumi.Install(t, script)
+		if test.op == apitype.OpDelete {
+			m.up()
+		}
+		code, out, errout := m.run(strings.Fields(test.args)...)
+		require.Equal(t, 0, code, errout)
+		assert.Contains(t, out, test.want, test.args)
+	}
+}
+
 func TestUpFailsWhenTheEndpointDoesNotAnswer(t *testing.T) {
 	m := newMachine(t)
 	m.services["demo-iris-2"] = `{"conditions":[{"type":"PredictorReady","status":"False","reason":"RevisionFailed","message":"image not found"}]}`

@@ -87,7 +87,7 @@ func (a *app) preview(ctx context.Context) (*previewReport, error) {
 		return nil, err
 	}
 	return &previewReport{
-		Stack: a.stack, Changed: result.Changes.Any(), Changes: result.Changes, Layers: plan.Phases(),
+		Stack: a.stack, Changed: result.Changed, Changes: result.Changes, Layers: plan.Phases(),
 		Trees: wanted.trees, Resources: wanted.list(), Seconds: result.Seconds,
 	}, nil
 }

@@ -128,7 +128,7 @@ func (a *app) up(ctx context.Context, f upFlags) (*upReport, error) {
 		return nil, err
 	}
 	report := &upReport{
-		Stack: a.stack, Changed: result.Changes.Any(), Resources: snapshot.Done, Changes: result.Changes, URLs: urls(out),
+		Stack: a.stack, Changed: result.Changed, Resources: result.Changes.Resources(), Changes: result.Changes, URLs: urls(out),
 	}
 	report.addPhases(snapshot)
 	if !f.skipPredict {

@@ -3,6 +3,7 @@ package automation
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -209,9 +210,7 @@ func TestACopyCutShortByAKillDoesNotStopTheNextRun(t *testing.T) {
 }
 
 func TestPreviewOfAStackThatNeverWasLeavesNothingBehind(t *testing.T) {
-	calls := fakepulumi.Install(t, fakepulumi.Script{Events: []apitype.EngineEvent{
-		{SummaryEvent: &apitype.SummaryEvent{ResourceChanges: map[apitype.OpType]int{"create": 7}}},
-	}})
+	calls := fakepulumi.Install(t, fakepulumi.Script{Events: stepEvents(7)})
 	root, state := checkout(t)
 	r, err := open(t, root, state, nil).Preview(context.Background(), nil)
 	require.NoError(t, err)
@@ -220,6 +219,52 @@ func TestPreviewOfAStackThatNeverWasLeavesNothingBehind(t *testing.T) {
 	scratch := strings.TrimPrefix(calls.Environment(t, "PULUMI_BACKEND_URL"), "file://")
 	assert.NotEqual(t, state, scratch)
 	assert.NoDirExists(t, scratch)
+}
+
+// stepEvents are those of an operation that makes as many resources, in one
+// component, with one provider. The engine's summary counts these two as well.
+func stepEvents(resources int) []apitype.EngineEvent {
+	const urn = "urn:pulumi:ci::neuroscale::"
+	var list []apitype.EngineEvent
+	begin := func(token, name string, custom bool) {
+		list = append(list, apitype.EngineEvent{ResourcePreEvent: &apitype.ResourcePreEvent{Metadata: apitype.StepEventMetadata{
+			Op: apitype.OpCreate, URN: urn + token + "::" + name, Type: token, New: &apitype.StepEventStateMetadata{Custom: custom},
+		}}})
+	}
+	begin("neuroscale:platform:Cluster", "cluster", false)
+	begin("pulumi:providers:kubernetes", "cluster", true)
+	for i := range resources {
+		begin("kubernetes:core/v1:ConfigMap", fmt.Sprint(i), true)
+	}
+	return append(list, apitype.EngineEvent{SummaryEvent: &apitype.SummaryEvent{
+		ResourceChanges: map[apitype.OpType]int{apitype.OpCreate: resources + 2},
+	}})
+}
+
+func TestEveryOperationCountsTheSameResources(t *testing.T) {
+	fakepulumi.Install(t, fakepulumi.Script{Events: stepEvents(3)})
+	root, state := checkout(t)
+	stack := open(t, root, state, nil)
+	before, err := stack.Preview(t.Context(), nil)
+	require.NoError(t, err)
+	after, err := stack.Up(t.Context(), nil)
+	require.NoError(t, err)
+	assert.Equal(t, Changes{"create": 3}, before.Changes)
+	assert.Equal(t, before.Changes, after.Changes)
+	assert.True(t, before.Changed && after.Changed)
+}
+
+func TestOnlyAProviderThatChangesIsAChange(t *testing.T) {
+	fakepulumi.Install(t, fakepulumi.Script{Events: stepEvents(0)})
+	root, state := checkout(t)
+	r, err := open(t, root, state, nil).Up(t.Context(), nil)
+	require.NoError(t, err)
+	assert.Empty(t, r.Changes)
+	assert.True(t, r.Changed)
+}
+
+func TestWhatIsDeletedIsNoResourceAnyMore(t *testing.T) {
+	assert.Equal(t, 171, Changes{"same": 169, "create": 1, "replace": 1, "delete": 5}.Resources())
 }
 
 func TestChangesOfOnlySameAreNone(t *testing.T) {

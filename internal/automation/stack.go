@@ -20,6 +20,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/neuroscale-platform/neuroscale/internal/progress"
 )
 
 // parallel is how many steps the engine runs at once. Most of them only wait
@@ -50,8 +52,21 @@ type Stack struct {
 // Observer sees every event of the engine, in order, from one goroutine.
 type Observer func(apitype.EngineEvent)
 
-// Changes counts the steps of an operation by kind (create, update, same, ...).
+// Changes counts the resources of an operation by what is done to them (create,
+// update, same, ...). Components and providers, which the engine counts too, are
+// nothing people would find in their cluster.
 type Changes map[string]int
+
+// Resources is how many there are when it is done.
+func (c Changes) Resources() int {
+	n := 0
+	for op, of := range c {
+		if op != "delete" {
+			n += of
+		}
+	}
+	return n
+}
 
 // Any is whether anything but "same" and reads happened.
 func (c Changes) Any() bool {
@@ -66,6 +81,8 @@ func (c Changes) Any() bool {
 // Result of an operation that succeeded.
 type Result struct {
 	Changes Changes
+	// Changed is whether anything at all was, a component or a provider too.
+	Changed bool
 	// Outputs are the stack's, secrets in plain text; nil after Destroy and Preview.
 	Outputs auto.OutputMap
 	// Seconds is the wall time.
@@ -206,7 +223,9 @@ func (s *Stack) change(ctx context.Context, what string, observe Observer,
 	if err != nil {
 		return Result{}, s.explain(what, err, follow)
 	}
-	return Result{Changes: follow.changes, Outputs: outputs, Seconds: time.Since(start).Seconds()}, nil
+	result := follow.result(start)
+	result.Outputs = outputs
+	return result, nil
 }
 
 // Preview computes what Up would do. A stack that was never up is previewed
@@ -238,7 +257,7 @@ func (s *Stack) Preview(ctx context.Context, observe Observer) (Result, error) {
 	if err != nil {
 		return Result{}, s.explain("preview", err, follow)
 	}
-	return Result{Changes: follow.changes, Seconds: time.Since(start).Seconds()}, nil
+	return follow.result(start), nil
 }
 
 // inside is the same home with its state and files moved below dir.
@@ -275,26 +294,28 @@ func (s *Stack) Outputs(ctx context.Context) (auto.OutputMap, error) {
 
 // follower hands the engine's events on and remembers what explains the outcome.
 type follower struct {
-	events  chan events.EngineEvent
-	done    chan struct{}
-	changes Changes
-	errors  []diagnostic
+	events chan events.EngineEvent
+	done   chan struct{}
+	plan   *progress.Plan
+	steps  Changes // the engine's own count
+	errors []diagnostic
 }
 
 type diagnostic struct{ urn, message string }
 
 func newFollower(observe Observer) *follower {
-	f := &follower{events: make(chan events.EngineEvent, 64), done: make(chan struct{}), changes: Changes{}}
+	f := &follower{events: make(chan events.EngineEvent, 64), done: make(chan struct{}), plan: progress.NewPlan(), steps: Changes{}}
 	go func() {
 		defer close(f.done)
 		for e := range f.events {
 			if e.Error != nil {
 				continue // an event of a newer engine that this SDK cannot read
 			}
+			f.plan.Observe(e.EngineEvent)
 			if e.SummaryEvent != nil {
-				clear(f.changes)
+				clear(f.steps)
 				for op, n := range e.SummaryEvent.ResourceChanges {
-					f.changes[string(op)] = n
+					f.steps[string(op)] = n
 				}
 			}
 			if d := e.DiagnosticEvent; d != nil && d.Severity == "error" {
@@ -315,6 +336,10 @@ func (f *follower) wait() {
 	case <-f.done:
 	case <-time.After(5 * time.Second):
 	}
+}
+
+func (f *follower) result(start time.Time) Result {
+	return Result{Changes: f.plan.Changes(), Changed: f.steps.Any(), Seconds: time.Since(start).Seconds()}
 }
 
 // run calls pulumi on the stack outside the Automation API.

@@ -79,6 +79,19 @@ func (p *Plan) phase(name string) *PhaseChange {
 	return c
 }
 
+// Changes counts the steps of all phases by kind.
+func (p *Plan) Changes() map[string]int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := map[string]int{}
+	for _, c := range p.phases {
+		for op, n := range c.Changes {
+			all[op] += n
+		}
+	}
+	return all
+}
+
 // Phases are in the order they were first met, resources sorted by kind and name.
 func (p *Plan) Phases() []PhaseChange {
 	p.mu.Lock()
