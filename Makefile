@@ -12,11 +12,11 @@ NICE := nice -n 5
 PLUGINS = $(NICE) $(GO) build -C sealed -o ../bin/pulumi-resource-standin ./cmd/pulumi-resource-standin && bin/sealed plugins
 SEALED_ENV = eval "$$(bin/sealed env --name $(NAME))"
 
-.PHONY: help up up-dev up-ci down test test-unit test-sealed test-e2e bench preview lint need-go need-sealed \
+.PHONY: help up up-dev up-ci down test test-unit test-sealed test-kyverno test-e2e bench preview lint all-images need-go need-sealed \
         bin/neuroscale bin/sealed plugins
 
 help: ## show this
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
 
 up: up-$(STACK) ## bring the platform up and ask it for a prediction
 
@@ -44,7 +44,7 @@ down: need-sealed bin/sealed ## end the sealed node and everything on it
 bench: need-sealed bin/neuroscale plugins ## measure the platform (takes the node down and up again)
 	@$(SEALED_ENV); bin/neuroscale bench -s ci --sealed bin/sealed --sealed-name $(NAME)
 
-test: lint test-unit test-sealed test-e2e ## everything that is tested
+test: lint test-unit test-sealed test-kyverno test-e2e ## everything that is tested
 
 lint: need-go ## formatting, vet, staticcheck and tracked files of both modules
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
@@ -59,15 +59,19 @@ test-unit: need-go ## unit tests of both modules
 	@$(NICE) $(GO) test -timeout 10m $$($(GO) list ./... | grep -v '/tests\(/\|$$\)')
 	@$(NICE) $(GO) test -C sealed -timeout 10m ./...
 
-# The first `up` gets packages and images, with progress and outside the test's
-# deadline. Nothing may skip here for want of a node or an image.
-test-sealed: need-sealed bin/sealed ## the node, for real
-	@bin/sealed up --name e2e --all-images && bin/sealed down --name e2e
+test-sealed: all-images ## the node, for real
 	@NEUROSCALE_E2E=1 $(GO) test -C sealed -count 1 -timeout 10m ./internal/node
 
-test-e2e: need-sealed bin/neuroscale plugins ## end to end on a sealed node of its own
-	@bin/sealed up --name e2e --all-images && bin/sealed down --name e2e
+test-kyverno: all-images ## what the unit tests ask Kyverno's real command line
+	@NEUROSCALE_E2E=1 $(GO) test -count 1 -timeout 10m ./cmd/neuroscale ./internal/guard
+
+test-e2e: all-images bin/neuroscale plugins ## end to end on a sealed node of its own
 	@NEUROSCALE_E2E=1 $(GO) test -count 1 -timeout 40m ./tests/...
+
+# Gets packages and images with progress and outside the tests' deadlines: nothing
+# may skip there for want of a node, a program or an image.
+all-images: need-sealed bin/sealed
+	@bin/sealed up --name e2e --all-images && bin/sealed down --name e2e
 
 bin/neuroscale: need-go
 	@$(NICE) $(GO) build -o $@ ./cmd/neuroscale

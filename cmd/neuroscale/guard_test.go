@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -10,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/neuroscale-platform/neuroscale/internal/guard"
+	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
 func TestGuardRefusesWhatItCannotDo(t *testing.T) {
@@ -50,11 +50,8 @@ func TestGuardWritesItsReportAlsoWhenItFails(t *testing.T) {
 }
 
 func TestGuardPassesTheFirstEndpoints(t *testing.T) {
+	program := rig.Kyverno(t)
 	m := newMachine(t)
-	program, err := exec.LookPath(guard.KyvernoProgram)
-	if err != nil {
-		t.Skip("Kyverno's command line is not on PATH")
-	}
 	m.env["NEUROSCALE_KYVERNO"] = program
 	code, out, errout := m.run("guard", filepath.Join("..", "..", "gitops", "apps"), "-o", "json")
 	require.Equal(t, 0, code, errout)

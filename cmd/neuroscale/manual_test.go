@@ -20,6 +20,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/guard"
 	"github.com/neuroscale-platform/neuroscale/internal/manual"
+	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
 // repository is the checkout these tests are part of.
@@ -146,6 +147,18 @@ func TestEverySettingOfTheManualIsTaken(t *testing.T) {
 }
 
 func TestEveryManifestOfTheManualIsJudgedAsItSays(t *testing.T) {
+	// What the other engine says is for the test below.
+	judge(t, "nothing", guard.RuleKyverno)
+}
+
+func TestRealKyvernoJudgesTheManualAsItSays(t *testing.T) {
+	judge(t, rig.Kyverno(t), "")
+}
+
+// judge has the guard check every manifest of the manual. Findings of the rule
+// apart are left out.
+func judge(t *testing.T, kyverno, apart string) {
+	t.Helper()
 	seen := map[string]bool{}
 	for _, b := range readManual(t).Blocks {
 		if b.Kind != manual.Admitted && b.Kind != manual.Refused {
@@ -153,15 +166,14 @@ func TestEveryManifestOfTheManualIsJudgedAsItSays(t *testing.T) {
 		}
 		seen[b.Kind] = true
 		m := newMachine(t)
-		m.env["NEUROSCALE_KYVERNO"] = filepath.Join(m.root, "nothing")
+		m.env["NEUROSCALE_KYVERNO"] = kyverno
 		m.write("x.yaml", b.Text)
 		_, out, errout := m.run("guard", filepath.Join(m.root, "x.yaml"), "-o", "json")
 		var report guard.Report
 		require.NoError(t, json.Unmarshal([]byte(out), &report), errout)
 		refused := map[string]bool{}
 		for _, f := range report.Findings {
-			// What the other engine says is for the tests that have it.
-			if f.Level == guard.Error && f.Rule != guard.RuleKyverno {
+			if f.Level == guard.Error && f.Rule != apart {
 				refused[f.Rule] = true
 			}
 		}

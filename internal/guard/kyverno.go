@@ -22,8 +22,8 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/policy"
 )
 
-// KyvernoProgram is the name of Kyverno's command line.
-const KyvernoProgram = "kubectl-kyverno"
+// kyvernoProgram is the name of Kyverno's command line.
+const kyvernoProgram = "kubectl-kyverno"
 
 // answer is what a run of a program left.
 type answer struct {
@@ -58,11 +58,11 @@ func program(path string) command {
 // findKyverno is where Kyverno's command line is: the given path, else the first
 // one on PATH.
 func findKyverno(given, version string) (string, error) {
-	path, err := exec.LookPath(cmpOr(given, KyvernoProgram))
+	path, err := exec.LookPath(cmpOr(given, kyvernoProgram))
 	if err != nil {
 		return "", fmt.Errorf("Kyverno's command line is not there (%s): put %s %s on PATH or name it in NEUROSCALE_KYVERNO "+
 			"(https://github.com/kyverno/kyverno/releases; on a sealed machine: eval \"$(bin/sealed env)\")",
-			reasonOf(err), KyvernoProgram, version)
+			reasonOf(err), kyvernoProgram, version)
 	}
 	return path, nil
 }

@@ -3,7 +3,6 @@ package guard
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -12,20 +11,18 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
-// real are options with the program and the schemas people use, or skips.
+// real are options with the program and the schemas people use.
 func real(t testing.TB, paths ...string) Options {
 	t.Helper()
-	program, err := findKyverno(os.Getenv("NEUROSCALE_KYVERNO"), "")
-	if err != nil {
-		t.Skip("Kyverno's command line is not on PATH")
-	}
-	cache, err := os.UserCacheDir()
+	program := rig.Kyverno(t)
+	cache, err := rig.Cache()
 	require.NoError(t, err)
 	return Options{
 		Paths: paths, Tenants: config.Default().Tenants, GitOps: gitops.FS, Kyverno: program,
-		RenderCache: filepath.Join(cache, "neuroscale", "render"), SchemaCache: filepath.Join(cache, "neuroscale", "schemas"),
+		RenderCache: filepath.Join(cache, "render"), SchemaCache: filepath.Join(cache, "schemas"),
 	}
 }
 

@@ -3,7 +3,6 @@ package guardrails
 import (
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,24 +17,6 @@ import (
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
-// kyverno is the path of Kyverno's command line. Where a sealed machine was
-// promised it has to be there.
-func kyverno(t *testing.T) string {
-	t.Helper()
-	const program = "kubectl-kyverno"
-	if path, err := exec.LookPath(program); err == nil {
-		return path
-	}
-	path := filepath.Join(cache(t), "tools", "bin", program)
-	if _, err := os.Stat(path); err != nil {
-		if os.Getenv("NEUROSCALE_E2E") == "1" {
-			t.Fatalf("%s is neither on PATH nor built: run `bin/sealed up`", program)
-		}
-		t.Skipf("%s is neither on PATH nor built: `bin/sealed up` builds it", program)
-	}
-	return path
-}
-
 func cache(t *testing.T) string {
 	t.Helper()
 	dir, err := rig.Cache()
@@ -45,7 +26,7 @@ func cache(t *testing.T) string {
 
 // TestGuardSaysWhatItHasToSay gives the whole corpus to one run.
 func TestGuardSaysWhatItHasToSay(t *testing.T) {
-	program := kyverno(t)
+	program := rig.Kyverno(t)
 	all, dir := corpus(t), t.TempDir()
 	for _, c := range all {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, c.File), c.Text, 0o600))
