@@ -173,7 +173,7 @@ func TestBadInputIsOneSentenceAndExitCodeOne(t *testing.T) {
 		"missing argument": {args: []string{"predict"}, want: "neuroscale: predict takes 1 argument(s) (NAME), got 0: see `neuroscale predict --help`"},
 		"unknown format":   {args: []string{"preview", "-o", "xml"}, want: "neuroscale: -o xml is unknown: use text or json or markdown"},
 		"unknown stack":    {args: []string{"up", "-s", "devv"}, want: `neuroscale: no stack "devv" (did you mean "dev"?): the stacks here are ci, dev; create Pulumi.devv.yaml for another one`},
-		"unknown layer":    {args: []string{"render", "knativ"}, want: `knative`},
+		"unknown layer":    {args: []string{"render", "knativ"}, want: `neuroscale: unknown layer "knativ" (did you mean "knative"?): there are admission, argocd, knative, kserve, kserve-runtimes, kyverno, policies, tenancy`},
 		"unknown target":   {args: []string{"bench", "--only", "drifd"}, want: `neuroscale: --only drifd is unknown (did you mean "drift"?): there are`},
 		"unknown key": {
 			args:  []string{"up"},
@@ -522,28 +522,49 @@ func TestRenderPrintsTheLayerWithTheStacksSettings(t *testing.T) {
 		t.Skip("downloads upstream modules")
 	}
 	m := newMachine(t)
-	hash := func(layer string) string {
-		code, out, errout := m.run("render", layer, "-o", "json")
-		require.Equal(t, 0, code, errout)
-		var tree struct {
-			Hash    string           `json:"hash"`
-			Objects []map[string]any `json:"objects"`
+	hashes := func() map[string]string {
+		all := map[string]string{}
+		for _, layer := range []string{"admission", "argocd", "knative", "kserve", "kserve-runtimes", "kyverno", "policies", "tenancy"} {
+			code, out, errout := m.run("render", layer, "-o", "json")
+			require.Equal(t, 0, code, errout)
+			var tree struct {
+				Layer   string           `json:"layer"`
+				Hash    string           `json:"hash"`
+				Objects []map[string]any `json:"objects"`
+			}
+			require.NoError(t, json.Unmarshal([]byte(out), &tree))
+			assert.Equal(t, layer, tree.Layer)
+			assert.NotEmpty(t, tree.Objects, layer)
+			all[layer] = tree.Hash
 		}
-		require.NoError(t, json.Unmarshal([]byte(out), &tree))
-		require.NotEmpty(t, tree.Objects)
-		return tree.Hash
+		return all
 	}
-	for _, layer := range []string{"admission", "kyverno", "policies", "tenancy"} {
-		hash(layer)
+	before := hashes()
+	for setting, want := range map[string][]string{
+		"gitops: {nodePort: 31081}":               {"argocd"},
+		"serving: {domain: models.example.org}":   {"knative", "kserve"},
+		"serving: {gateway: {nodePort: 31080}}":   {"knative"},
+		"serving: {defaultResources: {cpu: 75m}}": {"kserve"},
+		"tenants: [{quota: {pods: 21}}]":          {"tenancy"},
+		"endpoints: {requeueSeconds: 9}":          nil,
+		"forge: {nodePort: 31082, storage: 2Gi}":  nil,
+	} {
+		m.write("Pulumi.ci.yaml", "config:\n  neuroscale:"+setting+"\n")
+		var changed []string
+		for layer, hash := range hashes() {
+			if hash != before[layer] {
+				changed = append(changed, layer)
+			}
+		}
+		assert.ElementsMatch(t, want, changed, setting)
 	}
-	knative, runtimes := hash("knative"), hash("kserve-runtimes")
 	m.write("Pulumi.ci.yaml", "config:\n  neuroscale:serving:\n    domain: models.example.org\n")
-	assert.NotEqual(t, knative, hash("knative"), "the domain is Knative's")
-	assert.Equal(t, runtimes, hash("kserve-runtimes"), "and no setting of the runtimes")
-	code, out, _ := m.run("render", "knative")
-	require.Equal(t, 0, code)
-	assert.Regexp(t, `^# layer knative, knative-serving v`, out)
-	assert.Contains(t, out, "models.example.org")
+	for layer, version := range map[string]string{"knative": "knative-serving", "kserve": "kserve"} {
+		code, out, _ := m.run("render", layer)
+		require.Equal(t, 0, code)
+		assert.Regexp(t, `^# layer `+layer+`, `+version+` v\d`, out)
+		assert.Contains(t, out, "models.example.org")
+	}
 }
 
 var irisChoice = predict.Choice{Examples: []string{"demo-iris-2"}, Namespace: "default"}

@@ -50,7 +50,7 @@ func (s *suite) layerChangeAndRollback(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, restore()) })
 	preview := succeed(ctx, t, s.command("preview"))
-	assert.Contains(t, preview.Stdout, moved)
+	assert.Regexp(t, `(?m)^`+moved+`: \d+ to `, preview.Stdout)
 	report := s.up(ctx, t)
 	assert.True(t, report.Changed)
 	after := s.readOutputs(ctx, t).Layers
