@@ -10,7 +10,7 @@ import (
 
 func knativePatches(s config.Serving) []render.Patch {
 	return []render.Patch{
-		configMap(knativeNamespace, "config-domain", domains(s.Domain)),
+		configMap(knativeNamespace, "config-domain", map[string]any{s.Domain: ""}),
 		configMap(knativeNamespace, "config-deployment", map[string]any{
 			"registries-skipping-tag-resolving": strings.Join(s.RegistriesSkippingTagResolving, ","),
 		}),
@@ -51,13 +51,6 @@ func configMap(namespace, name string, data map[string]any) render.Patch {
 		Kind: "ConfigMap", Namespace: namespace, Name: name,
 		Merge: map[string]any{"data": data},
 	}
-}
-
-// domains leaves only domain in config-domain: with two, Knative takes the first.
-func domains(domain string) map[string]any {
-	data := map[string]any{config.Default().Serving.Domain: nil}
-	data[domain] = ""
-	return data
 }
 
 // knativeDifferences are what Knative's webhook writes into its own

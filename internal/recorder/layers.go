@@ -77,7 +77,6 @@ spec: {template: {spec: {containers: [{name: controller, image: example.com/argo
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: config-domain, namespace: knative-serving}
-data: {neuroscale.test: ""}
 ---
 apiVersion: v1
 kind: ConfigMap
@@ -100,7 +99,7 @@ apiVersion: v1
 kind: ConfigMap
 metadata: {name: inferenceservice-config, namespace: kserve}
 data:
-  ingress: '{"ingressDomain": "neuroscale.test", "urlScheme": "http"}'
+  ingress: '{"urlScheme": "http"}'
   inferenceService: '{"resource": {"cpuRequest": "1"}}'
 ---
 apiVersion: apps/v1
