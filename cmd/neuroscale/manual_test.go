@@ -134,16 +134,19 @@ func flagOf(cmd *cobra.Command, name string) *pflag.Flag {
 }
 
 func TestEverySettingOfTheManualIsTaken(t *testing.T) {
+	seen := 0
 	for _, b := range readManual(t).Blocks {
 		if b.Kind != manual.Settings {
 			continue
 		}
+		seen++
 		values, err := settings([]byte(b.Text))
 		require.NoError(t, err, b.At)
 		require.NotEmpty(t, values, b.At)
 		_, err = config.Load(values)
 		assert.NoError(t, err, b.At)
 	}
+	assert.NotZero(t, seen, "the manual shows no settings")
 }
 
 func TestEveryManifestOfTheManualIsJudgedAsItSays(t *testing.T) {

@@ -137,12 +137,15 @@ func TestEachRepositoryOfATenantHasAnApplicationSetInItsProjectAndNamespace(t *t
 func TestANewTenantChangesNothingOfTheFirstButItsExclusions(t *testing.T) {
 	before, _ := build(t, args())
 	after, _ := build(t, two())
+	require.NotEmpty(t, before.Kind("ApplicationSet"))
 	for _, g := range before.Registrations {
+		was, is := g.Object(), after.Type(t, g.Type, g.Name).Object()
 		if g.Kind() == "ApplicationSet" {
-			continue
+			for _, object := range []any{was, is} {
+				delete(recorder.At(object, "spec.generators.0.git").(map[string]any), "directories")
+			}
 		}
-		again := after.Type(t, g.Type, g.Name)
-		assert.Equal(t, g.Object(), again.Object(), g.URN)
+		assert.Equal(t, was, is, g.URN)
 	}
 }
 
@@ -217,6 +220,7 @@ func TestJobsOfLongNamesAreStillLabels(t *testing.T) {
 	a.Tenants[1].Namespace, a.Tenants[1].Repositories = long, []string{long}
 	a.Repositories[long] = repository(long)
 	r, _ := build(t, a)
+	require.Greater(t, len(r.Kind("Job")), 1, "one repository has a name so long")
 	for _, job := range r.Kind("Job") {
 		assert.LessOrEqual(t, len(job.ObjectName()), 63, job.ObjectName())
 	}

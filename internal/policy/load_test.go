@@ -56,16 +56,20 @@ func TestTheNativeObjectsAreAsReviewed(t *testing.T) {
 func TestThePoliciesShareTheirMatchConditions(t *testing.T) {
 	policies, err := Load(gitops.FS)
 	require.NoError(t, err)
+	require.NotEmpty(t, policies[0].Native.Spec.MatchConditions)
+	shared := 0
 	for _, p := range policies[1:] {
 		assert.Equal(t, policies[0].Native.Spec.MatchConditions, p.Native.Spec.MatchConditions, p.Name)
 		for _, v := range policies[0].Native.Spec.Variables {
 			for _, other := range p.Native.Spec.Variables {
 				if v.Name == "pods" && other.Name == "pods" {
 					assert.Equal(t, v, other, p.Name)
+					shared++
 				}
 			}
 		}
 	}
+	assert.Equal(t, 2, shared, "the three policies about containers find them in one way")
 }
 
 func TestWhatIsWrittenIsNotSharedWithWhatIsRendered(t *testing.T) {
