@@ -173,7 +173,7 @@ func TestBadInputIsOneSentenceAndExitCodeOne(t *testing.T) {
 		"missing argument": {args: []string{"predict"}, want: "neuroscale: predict takes 1 argument(s) (NAME), got 0: see `neuroscale predict --help`"},
 		"unknown format":   {args: []string{"preview", "-o", "xml"}, want: "neuroscale: -o xml is unknown: use text or json or markdown"},
 		"unknown stack":    {args: []string{"up", "-s", "devv"}, want: `neuroscale: no stack "devv" (did you mean "dev"?): the stacks here are ci, dev; create Pulumi.devv.yaml for another one`},
-		"unknown layer":    {args: []string{"render", "knativ"}, want: `neuroscale: unknown layer "knativ" (did you mean "knative"?): there are admission, argocd, knative, kserve, kserve-runtimes, kyverno, policies, tenancy`},
+		"unknown layer":    {args: []string{"render", "knativ"}, want: `neuroscale: unknown layer "knativ" (did you mean "knative"?): there are argocd, knative, kserve, kserve-runtimes, admission, kyverno, policies, tenancy`},
 		"unknown target":   {args: []string{"bench", "--only", "drifd"}, want: `neuroscale: --only drifd is unknown (did you mean "drift"?): there are`},
 		"unknown key": {
 			args:  []string{"up"},
