@@ -239,7 +239,7 @@ func TestPreviewNeedsNoCluster(t *testing.T) {
 	assert.Len(t, r.Registrations, len(full.Registrations), "the preview shows another stack")
 
 	_, err := recorder.Run(New(o), recorder.Options{})
-	require.ErrorContains(t, err, "no kubeconfig at ")
+	require.ErrorContains(t, err, "does not exist: set neuroscale:cluster.kubeconfig or KUBECONFIG")
 
 	unreachable := Options{Config: raw, Renderer: recorder.Renderer(t), Cluster: func(args *cluster.Args) {
 		args.Kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
@@ -248,7 +248,7 @@ func TestPreviewNeedsNoCluster(t *testing.T) {
 	}}
 	recorder.MustRun(t, New(unreachable), recorder.Options{DryRun: true})
 	_, err = recorder.Run(New(unreachable), recorder.Options{})
-	require.ErrorContains(t, err, "the cluster https://10.0.0.7:6443 of ")
+	require.ErrorContains(t, err, "the cluster at https://10.0.0.7:6443 of ")
 }
 
 func TestDecodeOutputs(t *testing.T) {

@@ -12,9 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/neuroscale-platform/neuroscale/internal/bench"
-	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
-	"github.com/neuroscale-platform/neuroscale/stacks"
 )
 
 type benchFlags struct {
@@ -73,21 +71,13 @@ func (a *app) platform(ctx context.Context, f benchFlags) (*bench.Platform, erro
 	if err != nil {
 		return nil, err
 	}
-	stack, err := a.open(ctx, a.program)
+	project, err := a.project()
 	if err != nil {
 		return nil, err
 	}
-	raw, err := stack.Outputs(ctx)
+	out, cluster, err := a.deployed(ctx)
 	if err != nil {
 		return nil, err
-	}
-	out, err := stacks.DecodeOutputs(raw)
-	if err != nil {
-		return nil, err
-	}
-	cluster, err := kube.FromBytes([]byte(out.Kubeconfig), "")
-	if err != nil {
-		return nil, fmt.Errorf("the kubeconfig in the outputs of stack %s: %w", a.stack, err)
 	}
 	if err := cluster.Reachable(ctx); err != nil {
 		return nil, err
@@ -101,7 +91,7 @@ func (a *app) platform(ctx context.Context, f benchFlags) (*bench.Platform, erro
 		Gateway: out.GatewayURL, Domain: cfg.Serving.Domain, Namespace: cfg.Tenants[0].Namespace,
 		Repository: out.Repository, ForgeUser: out.ForgeUser, ForgePassword: out.ForgePassword,
 		Self: func(ctx context.Context, args ...string) ([]byte, error) {
-			return execute(ctx, self, append(args, "-s", a.stack, "-C", stack.Project.Root)...)
+			return execute(ctx, self, append(args, "-s", a.stack, "-C", project.Root)...)
 		},
 	}
 	if f.sealed != "" {

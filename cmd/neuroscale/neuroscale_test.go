@@ -200,12 +200,12 @@ func TestBadInputIsOneSentenceAndExitCodeOne(t *testing.T) {
 			setup: func(m *machine) {
 				require.NoError(m.t, os.WriteFile(m.env["KUBECONFIG"], []byte(`{"apiVersion":"v1","kind":"Config"}`), 0o600))
 			},
-			want: "names no usable cluster",
+			want: "names no cluster: point KUBECONFIG or neuroscale:cluster.kubeconfig at one that does",
 		},
 		"unreachable cluster": {
 			args:  []string{"up"},
 			setup: func(m *machine) { m.api.Close() },
-			want:  "does not answer (connect: connection refused): start it, or correct the kubeconfig",
+			want:  "does not answer (connect: connection refused): start it, or point KUBECONFIG or neuroscale:cluster.kubeconfig at one that runs",
 		},
 		"a stack that needs Docker": {
 			args: []string{"up", "-s", "dev"},
@@ -396,6 +396,18 @@ func TestUpAsksAnEndpointThatIsThere(t *testing.T) {
 	}
 }
 
+func TestUpChecksTheClusterThatKubectlWouldTake(t *testing.T) {
+	m := newMachine(t)
+	first, second := filepath.Join(m.root, "first"), m.env["KUBECONFIG"]
+	require.NoError(t, os.WriteFile(first, []byte(`{"apiVersion":"v1","kind":"Config",
+"clusters":[{"name":"gone","cluster":{"server":"http://127.0.0.1:1"}}],"users":[{"name":"u","user":{}}],
+"contexts":[{"name":"gone","context":{"cluster":"gone","user":"u"}}]}`), 0o600))
+	m.env["KUBECONFIG"] = strings.Join([]string{filepath.Join(m.root, "none"), first, second}, string(filepath.ListSeparator))
+	fakepulumi.Install(t, fakepulumi.Script{Outputs: m.outputs("http://gateway")})
+	code, _, errout := m.run("up", "--skip-predict")
+	assert.Equal(t, 0, code, errout)
+}
+
 func TestPreviewListsLayersAndCounts(t *testing.T) {
 	m := newMachine(t)
 	m.api.Close() // no cluster is needed
@@ -572,7 +584,7 @@ var irisChoice = predict.Choice{Examples: []string{"demo-iris-2"}, Namespace: "d
 func TestUpShowsTheFirstPredictionBeforeTheWholePlatformIsThere(t *testing.T) {
 	m := newMachine(t)
 	m.services["demo-iris-2"] = readyStatus("demo-iris-2-predictor.default.neuroscale.test")
-	cluster, err := kube.FromBytes([]byte(m.kubeconfig()), "")
+	cluster, err := kube.Connect(kube.Source{Text: m.kubeconfig()})
 	require.NoError(t, err)
 	tracker := progress.NewTracker(nil)
 	end := (&app{}).predictEarly(t.Context(), tracker, cluster, irisChoice, iris(t))
@@ -589,7 +601,7 @@ func TestUpShowsTheFirstPredictionBeforeTheWholePlatformIsThere(t *testing.T) {
 
 func TestUpThatEndsBeforeTheFirstPredictionShowsNone(t *testing.T) {
 	m := newMachine(t)
-	cluster, err := kube.FromBytes([]byte(m.kubeconfig()), "")
+	cluster, err := kube.Connect(kube.Source{Text: m.kubeconfig()})
 	require.NoError(t, err)
 	tracker := progress.NewTracker(nil)
 	(&app{}).predictEarly(t.Context(), tracker, cluster, irisChoice, iris(t))()
@@ -598,7 +610,7 @@ func TestUpThatEndsBeforeTheFirstPredictionShowsNone(t *testing.T) {
 
 func TestTheGatewayIsAtTheClustersAddressUnlessToldOtherwise(t *testing.T) {
 	cfg := config.Default()
-	cluster := &kube.Cluster{Server: "https://10.88.0.2:6443"}
+	cluster := &kube.Cluster{Kubeconfig: &kube.Kubeconfig{Host: "10.88.0.2"}}
 	assert.Equal(t, "http://10.88.0.2:30080", gateway(cfg, cluster))
 	cfg.Cluster.Address = "fd00::2"
 	assert.Equal(t, "http://[fd00::2]:30080", gateway(cfg, cluster))

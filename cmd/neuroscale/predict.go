@@ -12,9 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/neuroscale-platform/neuroscale/internal/config"
-	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
-	"github.com/neuroscale-platform/neuroscale/stacks"
 )
 
 type predictFlags struct {
@@ -71,15 +69,7 @@ func (a *app) locate(ctx context.Context, name string, f *predictFlags) error {
 	if f.gateway != "" && f.host != "" {
 		return nil
 	}
-	stack, err := a.open(ctx, a.program)
-	if err != nil {
-		return err
-	}
-	raw, err := stack.Outputs(ctx)
-	if err != nil {
-		return err
-	}
-	out, err := stacks.DecodeOutputs(raw)
+	out, cluster, err := a.deployed(ctx)
 	if err != nil {
 		return err
 	}
@@ -88,10 +78,6 @@ func (a *app) locate(ctx context.Context, name string, f *predictFlags) error {
 	}
 	if f.host != "" {
 		return nil
-	}
-	cluster, err := kube.FromBytes([]byte(out.Kubeconfig), "")
-	if err != nil {
-		return fmt.Errorf("the kubeconfig in the outputs of stack %s: %w", a.stack, err)
 	}
 	if f.host, err = predict.Endpoint(ctx, cluster.Dynamic, f.namespace, name); err == nil {
 		return nil

@@ -16,7 +16,6 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/internal/automation"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
-	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/nearest"
 	"github.com/neuroscale-platform/neuroscale/stacks"
 )
@@ -165,15 +164,6 @@ func settings(raw []byte) (map[string]string, error) {
 		values[key] = string(text)
 	}
 	return values, nil
-}
-
-// cluster connects to the cluster of the stack's settings.
-func (a *app) cluster(c *config.Config) (*kube.Cluster, error) {
-	if c.Cluster.Provider == config.ProviderK3d {
-		return nil, fmt.Errorf("stack %s makes its cluster with Docker, which this version cannot do yet: "+
-			"use -s ci with the kubeconfig of a cluster, or `make up STACK=ci` as root on Debian for a sealed node", a.stack)
-	}
-	return kube.FromFile(kube.Path(c.Cluster.Kubeconfig, a.getenv), c.Cluster.Context)
 }
 
 // outputFlag adds -o with the given formats; the first is the default.

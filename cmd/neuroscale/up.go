@@ -1,13 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net"
-	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -151,10 +151,7 @@ func (r *upReport) addPhases(s progress.Snapshot) {
 // gateway is the address predictions will be asked at, before the stack's outputs
 // say it.
 func gateway(cfg *config.Config, cluster *kube.Cluster) string {
-	host := cfg.Cluster.Address
-	if server, err := url.Parse(cluster.Server); host == "" && err == nil {
-		host = server.Hostname()
-	}
+	host := cmp.Or(cfg.Cluster.Address, cluster.Kubeconfig.Host)
 	return "http://" + net.JoinHostPort(host, strconv.Itoa(cfg.Serving.Gateway.NodePort))
 }
 

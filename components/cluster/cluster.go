@@ -7,18 +7,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
-	"net"
-	"net/url"
-	"os"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/pulumi/pulumi-kubernetes/sdk/v4/go/kubernetes"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 )
 
 // Token is the component's type.
@@ -34,8 +27,8 @@ type Args struct {
 	Address string
 	// DeleteUnreachable lets resources of a dead cluster be forgotten.
 	DeleteUnreachable bool
-	// Reach tells whether the API server answers; nil means a TCP connection
-	// within two seconds.
+	// Reach tells whether the API server answers; nil means to ask it for its
+	// version.
 	Reach func(ctx context.Context, server string) error
 }
 
@@ -57,9 +50,9 @@ func Existing(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Resou
 	if args == nil {
 		return nil, errors.New("cluster: no Args")
 	}
-	target, err := load(args)
+	target, err := kube.Load(kube.Source{Path: args.Kubeconfig, Context: args.Context})
 	if err == nil {
-		err = target.reachable(ctx.Context(), args.Reach)
+		err = reach(ctx.Context(), target, args)
 	}
 	if err != nil && !ctx.DryRun() {
 		return nil, err
@@ -78,9 +71,9 @@ func Existing(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Resou
 		DeleteUnreachable:      pulumi.Bool(args.DeleteUnreachable),
 	}
 	if target != nil {
-		providerArgs.ClusterIdentifier = pulumi.String(target.identifier)
+		providerArgs.ClusterIdentifier = pulumi.String(identifier(target))
 		if c.Address == "" {
-			c.Address = target.host
+			c.Address = target.Host
 		}
 	}
 	if err != nil {
@@ -89,7 +82,7 @@ func Existing(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Resou
 		}
 		c.Kubeconfig = pulumi.UnsafeUnknownOutput(nil).ApplyT(func(any) string { return "" }).(pulumi.StringOutput)
 	} else {
-		c.Kubeconfig = pulumi.ToSecret(pulumi.String(target.kubeconfig)).(pulumi.StringOutput)
+		c.Kubeconfig = pulumi.ToSecret(pulumi.String(target.Text)).(pulumi.StringOutput)
 	}
 	if c.Address == "" {
 		c.Address = "localhost"
@@ -105,98 +98,26 @@ func Existing(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Resou
 	})
 }
 
-// target is one context of a kubeconfig.
-type target struct {
-	source     string // where it was read, for messages
-	server     string
-	host       string
-	proxied    bool
-	kubeconfig string // self-contained, only this context
-	// identifier stays the same for as long as the cluster does, whoever the
-	// user and however the token.
-	identifier string
-}
-
-func load(args *Args) (*target, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = args.Kubeconfig
-	rules.WarnIfAllMissing = false
-	source := args.Kubeconfig
-	if source == "" {
-		source = strings.Join(rules.Precedence, ", ")
-	}
-	config, err := rules.Load()
-	if errors.Is(err, os.ErrNotExist) || err == nil && len(config.Clusters) == 0 {
-		return nil, fmt.Errorf("no kubeconfig at %s: start a cluster (`sealed up` makes one) and point KUBECONFIG or neuroscale:cluster.kubeconfig at its file", source)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("the kubeconfig %s cannot be read (%w): point KUBECONFIG or neuroscale:cluster.kubeconfig at a good one", source, err)
-	}
-	if args.Context != "" {
-		config.CurrentContext = args.Context
-	}
-	current, ok := config.Contexts[config.CurrentContext]
-	if !ok {
-		return nil, fmt.Errorf("the kubeconfig %s has no context %q: set neuroscale:cluster.context to one of %s", source, config.CurrentContext, contexts(config))
-	}
-	if err := clientcmdapi.MinifyConfig(config); err != nil {
-		return nil, fmt.Errorf("the kubeconfig %s is incomplete (%w): write it anew", source, err)
-	}
-	if err := clientcmdapi.FlattenConfig(config); err != nil {
-		return nil, fmt.Errorf("the kubeconfig %s names a file that cannot be read (%w): write it anew", source, err)
-	}
-	cluster := config.Clusters[current.Cluster]
-	server, err := url.Parse(cluster.Server)
-	if err != nil || server.Hostname() == "" {
-		return nil, fmt.Errorf("the kubeconfig %s has the server %q: write a URL such as https://host:6443", source, cluster.Server)
-	}
-	content, err := clientcmd.Write(*config)
-	if err != nil {
-		return nil, fmt.Errorf("the kubeconfig %s cannot be written again: %w", source, err)
-	}
+// identifier stays the same for as long as the cluster does, whoever the user and
+// however the token.
+func identifier(k *kube.Kubeconfig) string {
 	sum := sha256.New()
-	sum.Write([]byte(cluster.Server + "\x00"))
-	sum.Write(cluster.CertificateAuthorityData)
-	return &target{
-		source: source, server: cluster.Server, host: server.Hostname(), proxied: cluster.ProxyURL != "",
-		kubeconfig: string(content), identifier: hex.EncodeToString(sum.Sum(nil))[:32],
-	}, nil
+	sum.Write([]byte(k.Server + "\x00"))
+	sum.Write(k.Authority)
+	return hex.EncodeToString(sum.Sum(nil))[:32]
 }
 
-func contexts(config *clientcmdapi.Config) string {
-	names := slices.Sorted(maps.Keys(config.Contexts))
-	if len(names) == 0 {
-		return "none, it has no context at all"
-	}
-	return strings.Join(names, ", ")
-}
-
-func (t *target) reachable(ctx context.Context, reach func(context.Context, string) error) error {
-	if t.proxied {
+// reach asks the cluster, by the way args say.
+func reach(ctx context.Context, k *kube.Kubeconfig, args *Args) error {
+	if args.Reach != nil {
+		if err := args.Reach(ctx, k.Server); err != nil {
+			return k.Unreachable(err)
+		}
 		return nil
 	}
-	if reach == nil {
-		reach = dial
-	}
-	if err := reach(ctx, t.server); err != nil {
-		return fmt.Errorf("the cluster %s of %s does not answer (%w): start it, or point KUBECONFIG or neuroscale:cluster.kubeconfig at one that runs", t.server, t.source, err)
-	}
-	return nil
-}
-
-func dial(ctx context.Context, server string) error {
-	u, err := url.Parse(server)
+	c, err := k.Connect()
 	if err != nil {
 		return err
 	}
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
-	dialer := net.Dialer{Timeout: 2 * time.Second}
-	connection, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
-	if err != nil {
-		return err
-	}
-	return connection.Close()
+	return c.Reachable(ctx)
 }

@@ -96,45 +96,44 @@ func TestTheClusterStaysTheSameForAnotherUserAndChangesWithItsAuthority(t *testi
 	assert.NotEqual(t, first, identifier(strings.ReplaceAll(kubeconfig, "10.0.0.7", "10.0.0.8")))
 }
 
-func TestKubeconfigFromTheEnvironment(t *testing.T) {
-	t.Setenv("KUBECONFIG", write(t, kubeconfig))
-	_, address := adopt(t, &Args{Reach: answers}, recorder.Options{})
-	assert.Equal(t, "10.0.0.7", address)
+func TestTheProviderGetsTheClusterThatKubectlWouldTake(t *testing.T) {
+	first := write(t, strings.Replace(kubeconfig, "current-context: lab", "current-context: ''", 1))
+	second := write(t, strings.NewReplacer("lab", "own", "10.0.0.7", "10.0.0.8").Replace(kubeconfig))
+	t.Setenv("KUBECONFIG", first+string(filepath.ListSeparator)+second)
+	provider, address := adopt(t, &Args{Reach: answers}, recorder.Options{})
+	assert.Equal(t, "10.0.0.8", address)
+	assert.Contains(t, provider.Object()["kubeconfig"], "https://10.0.0.8:6443")
 }
 
-func TestWhatIsWrongWithAKubeconfigIsOneSentence(t *testing.T) {
+func TestWhatIsWrongWithAClusterIsOneSentence(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	closed := "https://" + listener.Addr().String()
+	require.NoError(t, listener.Close())
 	for name, test := range map[string]struct {
-		content, context string
-		reach            func(context.Context, string) error
-		want             string // FILE stands for the path
+		args *Args
+		want string
 	}{
-		"empty":        {content: "", want: "no kubeconfig at FILE: start a cluster"},
-		"not YAML":     {content: "{", want: "the kubeconfig FILE cannot be read ("},
-		"no context":   {content: kubeconfig, context: "lba", want: `the kubeconfig FILE has no context "lba": set neuroscale:cluster.context to one of lab, other`},
-		"no such file": {content: strings.ReplaceAll(kubeconfig, "certificate-authority-data: Y2E=", "certificate-authority: /missing/ca.crt"), want: "the kubeconfig FILE names a file that cannot be read ("},
-		"no server":    {content: strings.ReplaceAll(kubeconfig, "https://10.0.0.7:6443", "nonsense"), want: `the kubeconfig FILE has the server "nonsense": write a URL such as https://host:6443`},
+		"no Args": {nil, "cluster: no Args"},
+		"missing": {&Args{Kubeconfig: "/missing/kubeconfig"}, "the kubeconfig /missing/kubeconfig does not exist: "},
+		"told to be unreachable": {
+			&Args{Kubeconfig: write(t, kubeconfig), Reach: func(context.Context, string) error { return errors.New("connection refused") }},
+			"the cluster at https://10.0.0.7:6443 of the kubeconfig ",
+		},
 		"unreachable": {
-			content: kubeconfig, reach: func(context.Context, string) error { return errors.New("connection refused") },
-			want: "the cluster https://10.0.0.7:6443 of FILE does not answer (connection refused): start it, or point KUBECONFIG or neuroscale:cluster.kubeconfig at one that runs",
+			&Args{Kubeconfig: write(t, strings.NewReplacer("https://10.0.0.7:6443", closed, ", certificate-authority-data: Y2E=", "").Replace(kubeconfig))},
+			"does not answer (connect: connection refused): start it",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			file := write(t, test.content)
-			if test.reach == nil {
-				test.reach = answers
-			}
 			message := recorder.Refusal(t, func(ctx *pulumi.Context) error {
-				_, err := Existing(ctx, "cluster", &Args{Kubeconfig: file, Context: test.context, Reach: test.reach})
+				_, err := Existing(ctx, "cluster", test.args)
 				return err
 			})
-			assert.Contains(t, message, strings.ReplaceAll(test.want, "FILE", file))
+			assert.Contains(t, message, test.want)
 			assert.NotContains(t, message, "\n")
 		})
 	}
-	assert.Equal(t, "cluster: no Args", recorder.Refusal(t, func(ctx *pulumi.Context) error {
-		_, err := Existing(ctx, "cluster", nil)
-		return err
-	}))
 }
 
 func TestAPreviewGoesOnWithoutACluster(t *testing.T) {
@@ -142,13 +141,4 @@ func TestAPreviewGoesOnWithoutACluster(t *testing.T) {
 	provider, address := adopt(t, &Args{Kubeconfig: missing}, recorder.Options{DryRun: true})
 	assert.Equal(t, "localhost", address)
 	assert.NotContains(t, provider.Object(), "kubeconfig", "of an unknown cluster nothing is known")
-}
-
-func TestDialTellsWhetherSomebodyListens(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	server := "https://" + listener.Addr().String()
-	require.NoError(t, dial(t.Context(), server))
-	require.NoError(t, listener.Close())
-	require.Error(t, dial(t.Context(), server))
 }

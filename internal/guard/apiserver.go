@@ -29,11 +29,11 @@ type apiServer struct {
 func newAPIServer(cluster *kube.Cluster) (*apiServer, error) {
 	client, err := discovery.NewDiscoveryClientForConfig(cluster.Config)
 	if err != nil {
-		return nil, fmt.Errorf("make a client of %s: %w", cluster.Server, err)
+		return nil, fmt.Errorf("make a client of %s: %w", cluster.Kubeconfig.Server, err)
 	}
 	groups, err := restmapper.GetAPIGroupResources(client)
 	if err != nil {
-		return nil, fmt.Errorf("ask %s which kinds it has: %w", cluster.Server, err)
+		return nil, fmt.Errorf("ask %s which kinds it has: %w", cluster.Kubeconfig.Server, err)
 	}
 	return &apiServer{cluster.Dynamic, restmapper.NewDiscoveryRESTMapper(groups)}, nil
 }

@@ -132,8 +132,8 @@ func apiServerStub(t *testing.T, asked *[]string) *kube.Cluster {
 		}
 	}))
 	t.Cleanup(s.Close)
-	cluster, err := kube.FromBytes(fmt.Appendf(nil, `{"apiVersion":"v1","kind":"Config","current-context":"c","clusters":[{"name":"c","cluster":{"server":%q}}],
-"users":[{"name":"u","user":{}}],"contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}]}`, s.URL), "")
+	cluster, err := kube.Connect(kube.Source{Text: fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","current-context":"c","clusters":[{"name":"c","cluster":{"server":%q}}],
+"users":[{"name":"u","user":{}}],"contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}]}`, s.URL)})
 	require.NoError(t, err)
 	return cluster
 }

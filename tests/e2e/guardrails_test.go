@@ -16,7 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/tools/clientcmd"
 
 	guards "github.com/neuroscale-platform/neuroscale/components/guardrails"
 	"github.com/neuroscale-platform/neuroscale/tests/guardrails"
@@ -52,7 +51,7 @@ type gate struct {
 
 func (s *suite) gate(t *testing.T) *gate {
 	t.Helper()
-	config, err := clientcmd.BuildConfigFromFlags("", rig.Lookup(s.env, "KUBECONFIG"))
+	config, err := rig.RESTConfig(rig.Lookup(s.env, "KUBECONFIG"))
 	require.NoError(t, err)
 	config.Timeout = 20 * time.Second
 	cluster, err := guardrails.NewCluster(config)

@@ -2,6 +2,7 @@ package rig
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -14,7 +15,8 @@ import (
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 )
 
 // The resources the tests look at.
@@ -40,11 +42,24 @@ type Cluster struct {
 	server    string
 }
 
+// RESTConfig is how a client reaches the cluster of a kubeconfig file. Without one
+// it is an error: the caller's own cluster is not for tests.
+func RESTConfig(kubeconfig string) (*rest.Config, error) {
+	if kubeconfig == "" {
+		return nil, errors.New("no kubeconfig was given")
+	}
+	k, err := kube.Load(kube.Source{Path: kubeconfig})
+	if err != nil {
+		return nil, err
+	}
+	return k.REST()
+}
+
 // Connect makes a client from a kubeconfig file.
 func Connect(kubeconfig string) (*Cluster, error) {
-	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	config, err := RESTConfig(kubeconfig)
 	if err != nil {
-		return nil, fmt.Errorf("kubeconfig %s: %w", kubeconfig, err)
+		return nil, err
 	}
 	config.QPS, config.Burst, config.Timeout = 100, 200, 20*time.Second
 	config.WarningHandler = rest.NoWarnings{}
