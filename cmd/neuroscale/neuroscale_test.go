@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -24,6 +25,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/fakepulumi"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
+	"github.com/neuroscale-platform/neuroscale/internal/preview"
 	"github.com/neuroscale-platform/neuroscale/internal/progress"
 )
 
@@ -83,7 +85,7 @@ func (m *machine) serveAPI(w http.ResponseWriter, r *http.Request) {
 	}
 	list := func(namespace string) {
 		var found []string
-		for _, at := range sortedKeys(items) {
+		for _, at := range slices.Sorted(maps.Keys(items)) {
 			if strings.HasPrefix(at, namespace) {
 				found = append(found, items[at])
 			}
@@ -419,7 +421,7 @@ func TestPreviewListsLayersAndCounts(t *testing.T) {
 
 	code, out, _ = m.run("preview", "-o", "json")
 	require.Equal(t, 0, code)
-	var report previewReport
+	var report preview.Report
 	require.NoError(t, json.Unmarshal([]byte(out), &report))
 	assert.True(t, report.Changed)
 	assert.Equal(t, "knative", report.Layers[0].Name)
@@ -427,6 +429,36 @@ func TestPreviewListsLayersAndCounts(t *testing.T) {
 	entries, err := os.ReadDir(m.env["HOME"])
 	require.NoError(t, err)
 	assert.Len(t, entries, 1, "a preview leaves no state behind, only the kubeconfig was there")
+}
+
+func TestPreviewComparesWithTheOneItIsGiven(t *testing.T) {
+	m := newMachine(t)
+	fakepulumi.Install(t, fakepulumi.Script{Events: events(apitype.OpCreate, "layer-a")})
+	code, base, errout := m.run("preview", "-o", "json")
+	require.Equal(t, 0, code, errout)
+	file := filepath.Join(m.root, "base.json")
+	m.write("base.json", base)
+
+	fakepulumi.Install(t, fakepulumi.Script{Events: events(apitype.OpCreate, "layer-b", "layer-a")})
+	code, out, errout := m.run("preview", "--base", file, "-o", "markdown")
+	require.Equal(t, 0, code, errout)
+	assert.True(t, strings.HasPrefix(out, "<!-- neuroscale-preview -->\n"), "the comment is found by its first line")
+	assert.Contains(t, out, "**1 to create, 1 unchanged**, compared with the base.")
+
+	m.write("none.json", "{}")
+	for given, want := range map[string]string{
+		"/nowhere.json":                      "neuroscale: read the preview to compare with (--base): ",
+		filepath.Join(m.root, "none.json"):   "none.json: it names no resources: make it with ",
+		filepath.Join(m.root, "Pulumi.yaml"): "Pulumi.yaml: it is not the -o json of a preview: ",
+	} {
+		code, out, errout := m.run("preview", "--base", given)
+		assert.Equal(t, 1, code)
+		assert.Empty(t, out)
+		assert.Contains(t, errout, want)
+	}
+	m.write("base.json", strings.Replace(base, `"stack": "ci"`, `"stack": "dev"`, 1))
+	_, _, errout = m.run("preview", "--base", file)
+	assert.Contains(t, errout, "neuroscale: --base "+file+": it is a preview of stack dev, not of ci: make it with -s ci")
 }
 
 func TestPredictPrintsExactlyTheBody(t *testing.T) {
@@ -444,7 +476,7 @@ func TestPredictPrintsExactlyTheBody(t *testing.T) {
 	require.Equal(t, 0, code)
 	var answer map[string]any
 	require.NoError(t, json.Unmarshal([]byte(out), &answer))
-	assert.ElementsMatch(t, []string{"body", "status", "latencyMs", "url", "host"}, sortedKeys(answer))
+	assert.ElementsMatch(t, []string{"body", "status", "latencyMs", "url", "host"}, slices.Collect(maps.Keys(answer)))
 
 	for name, want := range map[string]string{
 		"demo-iris-3": `neuroscale: no endpoint "demo-iris-3" in namespace default (did you mean "demo-iris-2"?): there are demo-iris-2, slow`,

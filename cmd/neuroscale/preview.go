@@ -3,34 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"maps"
-	"slices"
-	"strings"
-	"text/tabwriter"
+	"os"
 
-	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/spf13/cobra"
 
-	"github.com/neuroscale-platform/neuroscale/internal/automation"
-	"github.com/neuroscale-platform/neuroscale/internal/progress"
+	"github.com/neuroscale-platform/neuroscale/internal/preview"
+	"github.com/neuroscale-platform/neuroscale/stacks"
 )
-
-// previewReport is the -o json of preview.
-type previewReport struct {
-	Stack   string                 `json:"stack"`
-	Changed bool                   `json:"changed"`
-	Changes automation.Changes     `json:"changes"`
-	Layers  []progress.PhaseChange `json:"layers"`
-	// Trees are the layers' contents by layer.
-	Trees map[string]treeMove `json:"trees"`
-	// Resources are all that are wanted, changed or not.
-	Resources []wantedResource `json:"resources"`
-	// Base is set if the changes are those since another preview, not since the
-	// last up.
-	Base    bool    `json:"base,omitempty"`
-	Seconds float64 `json:"seconds"`
-}
 
 func (a *app) previewCommand() *cobra.Command {
 	var format, base string
@@ -39,30 +18,17 @@ func (a *app) previewCommand() *cobra.Command {
 		Short: "Show what `up` would change, layer by layer; needs neither state nor a cluster",
 		Args:  exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var before *previewReport
-			if base != "" {
-				var err error
-				if before, err = readPreview(base); err != nil {
-					return err
-				}
-			}
-			report, err := a.preview(cmd.Context())
+			report, err := a.preview(cmd.Context(), base)
 			if err != nil {
 				return err
-			}
-			if before != nil {
-				if err := report.since(before); err != nil {
-					return fmt.Errorf("--base %s: %w", base, err)
-				}
 			}
 			switch format {
 			case "json":
 				return writeJSON(a.out, report)
 			case "markdown":
-				_, err := io.WriteString(a.out, report.markdown())
-				return err
+				return report.Markdown(a.out)
 			}
-			return report.print(a.out)
+			return report.Text(a.out)
 		},
 	}
 	cmd.Flags().StringVar(&base, "base", "", "file with the -o json of another preview: show the changes since that one, not since the last up")
@@ -70,7 +36,17 @@ func (a *app) previewCommand() *cobra.Command {
 	return cmd
 }
 
-func (a *app) preview(ctx context.Context) (*previewReport, error) {
+func (a *app) preview(ctx context.Context, base string) (*preview.Report, error) {
+	var before *preview.Report
+	if base != "" {
+		raw, err := os.ReadFile(base)
+		if err != nil {
+			return nil, fmt.Errorf("read the preview to compare with (--base): %w", err)
+		}
+		if before, err = preview.Read(raw); err != nil {
+			return nil, fmt.Errorf("--base %s: %w", base, err)
+		}
+	}
 	if _, err := a.config(); err != nil {
 		return nil, err
 	}
@@ -78,64 +54,16 @@ func (a *app) preview(ctx context.Context) (*previewReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan, wanted := progress.NewPlan(), newInventory()
-	result, err := stack.Preview(ctx, func(e apitype.EngineEvent) {
-		plan.Observe(e)
-		wanted.observe(e)
-	})
+	recording := preview.Record(stacks.OutputLayers)
+	result, err := stack.Preview(ctx, recording.Observe)
 	if err != nil {
 		return nil, err
 	}
-	return &previewReport{
-		Stack: a.stack, Changed: result.Changed, Changes: result.Changes, Layers: plan.Phases(),
-		Trees: wanted.trees, Resources: wanted.list(), Seconds: result.Seconds,
-	}, nil
+	report := recording.Report(a.stack, result)
+	if before != nil {
+		if err := report.Since(before); err != nil {
+			return nil, fmt.Errorf("--base %s: %w", base, err)
+		}
+	}
+	return report, nil
 }
-
-func (r *previewReport) print(w io.Writer) error {
-	if !r.Changed {
-		fmt.Fprintf(w, "nothing to change: the %d resources of stack %s are as wanted (%.1fs)\n", r.Changes["same"], r.Stack, r.Seconds)
-		return nil
-	}
-	for _, l := range r.Layers {
-		if len(l.Resources) == 0 {
-			continue
-		}
-		fmt.Fprintf(w, "%s: %s\n", l.Name, counts(l.Changes))
-		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-		for _, res := range l.Resources {
-			diffs := ""
-			if len(res.Diffs) > 0 {
-				diffs = "\t" + strings.Join(res.Diffs, ", ")
-			}
-			fmt.Fprintf(t, "  %s\t%s\t%s%s\n", res.Op, res.Kind, res.Name, diffs)
-		}
-		if err := t.Flush(); err != nil {
-			return err
-		}
-	}
-	fmt.Fprintf(w, "\nstack %s: %s (%.1fs)\n", r.Stack, counts(r.Changes), r.Seconds)
-	return nil
-}
-
-// operations are the kinds of change, in the order people read them.
-var operations = []string{"create", "update", "replace", "delete"}
-
-// counts reads like "3 to create, 1 to update, 40 unchanged".
-func counts(c map[string]int) string {
-	var parts []string
-	for _, op := range operations {
-		if n := c[op]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d to %s", n, op))
-		}
-	}
-	if n := c["same"]; n > 0 {
-		parts = append(parts, fmt.Sprintf("%d unchanged", n))
-	}
-	if len(parts) == 0 {
-		return "nothing"
-	}
-	return strings.Join(parts, ", ")
-}
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -261,7 +262,7 @@ func urls(o *stacks.Outputs) []namedURL {
 		{"forge", o.ForgeURL, "user " + o.ForgeUser + ", password: output forgePassword"},
 		{"repository", o.Repository, "push a folder apps/NAME for a new endpoint"},
 	}
-	for _, name := range sortedKeys(o.Endpoints) {
+	for _, name := range slices.Sorted(maps.Keys(o.Endpoints)) {
 		list = append(list, namedURL{"endpoint " + name, o.Endpoints[name], ""})
 	}
 	return list

@@ -1,6 +1,7 @@
-package main
+package preview
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"maps"
@@ -13,10 +14,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/neuroscale-platform/neuroscale/internal/fakepulumi"
+	"github.com/neuroscale-platform/neuroscale/internal/automation"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
+
+const urn = "urn:pulumi:ci::neuroscale::"
 
 // step is one resource of a preview, in the layer knative.
 type step struct {
@@ -73,13 +76,45 @@ func golden(t *testing.T, name, got string) {
 	assert.Equal(t, string(want), got)
 }
 
-// preview runs the command over events and returns what it printed.
-func preview(t *testing.T, events []apitype.EngineEvent, args ...string) string {
+// preview is the report of stack ci on events.
+func preview(events []apitype.EngineEvent) *Report { return previewOf("ci", events) }
+
+func previewOf(stack string, events []apitype.EngineEvent) *Report {
+	recording := Record("layers")
+	changes := automation.Changes{}
+	for _, e := range events {
+		recording.Observe(e)
+		if e.SummaryEvent != nil {
+			for op, n := range e.SummaryEvent.ResourceChanges {
+				changes[string(op)] = n
+			}
+		}
+	}
+	return recording.Report(stack, automation.Result{Changed: changes.Any(), Changes: changes})
+}
+
+func encode(t *testing.T, r *Report) []byte {
 	t.Helper()
-	fakepulumi.Install(t, fakepulumi.Script{Events: events})
-	code, out, errout := newMachine(t).run(append([]string{"preview"}, args...)...)
-	require.Equal(t, 0, code, errout)
-	return out
+	raw, err := json.Marshal(r)
+	require.NoError(t, err)
+	return raw
+}
+
+func markdown(t *testing.T, r *Report) string {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, r.Markdown(&b))
+	return b.String()
+}
+
+// since is the report on events compared with base, as it was printed.
+func since(t *testing.T, base []byte, events []apitype.EngineEvent) *Report {
+	t.Helper()
+	before, err := Read(base)
+	require.NoError(t, err)
+	r := preview(events)
+	require.NoError(t, r.Since(before))
+	return r
 }
 
 var (
@@ -87,8 +122,8 @@ var (
 	plain     = map[string]any{"metadata": "b"}
 )
 
-func TestPreviewAsAComment(t *testing.T) {
-	out := preview(t, previewEvents(
+func TestACommentNamesWhatChangesAndNoValue(t *testing.T) {
+	out := markdown(t, preview(previewEvents(
 		map[string]string{"knative": "aaaaaaaaaaaa", "kserve": "cccccccccccc", "old": "dddddddddddd"},
 		map[string]string{"knative": "bbbbbbbbbbbb", "kserve": "cccccccccccc", "kyverno": "eeeeeeeeeeee"},
 		step{op: apitype.OpCreate, name: "made", inputs: secretive},
@@ -96,26 +131,26 @@ func TestPreviewAsAComment(t *testing.T) {
 		step{op: apitype.OpReplace, name: "replaced", inputs: plain, diffs: []string{"spec"}},
 		step{op: apitype.OpDelete, name: "gone", inputs: secretive},
 		step{op: apitype.OpSame, name: "kept", inputs: plain},
-	), "-o", "markdown")
+	)))
 	assert.True(t, strings.HasPrefix(out, "<!-- neuroscale-preview -->\n"), "the comment is found by its first line")
 	assert.NotContains(t, out, "hunter2")
 	golden(t, "preview.md", out)
 }
 
-func TestPreviewAsACommentWithoutChanges(t *testing.T) {
+func TestACommentWithoutChangesSaysSo(t *testing.T) {
 	hashes := map[string]string{"knative": "aaaaaaaaaaaa"}
-	out := preview(t, previewEvents(hashes, hashes, step{op: apitype.OpSame, name: "kept", inputs: plain}), "-o", "markdown")
+	out := markdown(t, preview(previewEvents(hashes, hashes, step{op: apitype.OpSame, name: "kept", inputs: plain})))
 	assert.Equal(t, "<!-- neuroscale-preview -->\n### Preview of stack `ci`\n\nNothing to change: the 1 resources are as wanted.\n", out)
 }
 
-func TestPreviewAsACommentIsCutToWhatGitHubTakes(t *testing.T) {
+func TestACommentIsCutToWhatGitHubTakes(t *testing.T) {
 	var steps []step
 	for range 5 {
 		for _, c := range strings.Split("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789ABCDEFGHIJKLMN", "") {
 			steps = append(steps, step{op: apitype.OpCreate, name: strings.Repeat(c, 63), inputs: plain})
 		}
 	}
-	out := preview(t, previewEvents(nil, nil, steps...), "-o", "markdown")
+	out := markdown(t, preview(previewEvents(nil, nil, steps...)))
 	assert.Less(t, len(out), 65536)
 	assert.Contains(t, out, "80 more are not listed: see `neuroscale preview -s ci`.")
 	assert.Contains(t, out, "| `knative` | 380 |", "the counts are of all")
@@ -123,65 +158,50 @@ func TestPreviewAsACommentIsCutToWhatGitHubTakes(t *testing.T) {
 
 // Without a cluster and without state everything is to be created; against the
 // preview of another commit only what that one would not have made is.
-func TestPreviewSinceAnotherPreview(t *testing.T) {
+func TestSinceAnotherPreviewOnlyItsDifferencesAreChanges(t *testing.T) {
 	changed := maps.Clone(secretive)
 	changed["data"], changed["more"] = map[string]any{"password": "hunter3"}, true
-	base := preview(t, previewEvents(nil, map[string]string{"knative": "aaaaaaaaaaaa", "old": "dddddddddddd"},
+	base := encode(t, preview(previewEvents(nil, map[string]string{"knative": "aaaaaaaaaaaa", "old": "dddddddddddd"},
 		step{op: apitype.OpCreate, name: "changed", inputs: secretive},
 		step{op: apitype.OpCreate, name: "gone", inputs: plain},
 		step{op: apitype.OpCreate, name: "kept", inputs: plain},
-	), "-o", "json")
-	assert.NotContains(t, base, "hunter2")
-	file := filepath.Join(t.TempDir(), "base.json")
-	require.NoError(t, os.WriteFile(file, []byte(base), 0o600))
+	)))
+	assert.NotContains(t, string(base), "hunter2")
 
 	head := previewEvents(nil, map[string]string{"knative": "bbbbbbbbbbbb"},
 		step{op: apitype.OpCreate, name: "changed", inputs: changed},
 		step{op: apitype.OpCreate, name: "made", inputs: plain},
 		step{op: apitype.OpCreate, name: "kept", inputs: plain},
 	)
-	golden(t, "preview-base.md", preview(t, head, "-o", "markdown", "--base", file))
+	r := since(t, base, head)
+	golden(t, "base.md", markdown(t, r))
+	var text bytes.Buffer
+	require.NoError(t, r.Text(&text))
 	assert.Regexp(t, `(?s)^knative: 1 to create, 1 to update, 1 to delete, 1 unchanged
   update  ConfigMap  changed  data, more
   create  ConfigMap  made
   delete  ConfigMap  gone
 
-stack ci: 1 to create, 1 to update, 1 to delete, 1 unchanged \(`, preview(t, head, "--base", file))
-
-	var report previewReport
-	require.NoError(t, json.Unmarshal([]byte(preview(t, head, "-o", "json", "--base", file)), &report))
-	assert.True(t, report.Base && report.Changed)
-	assert.Equal(t, map[string]treeMove{
+stack ci: 1 to create, 1 to update, 1 to delete, 1 unchanged \(`, text.String())
+	assert.True(t, r.Base && r.Changed)
+	assert.Equal(t, map[string]Move{
 		"knative": {Version: "knative v1.0.0", From: "aaaaaaaaaaaa", To: "bbbbbbbbbbbb"},
 		"old":     {Version: "old v1.0.0", From: "dddddddddddd"},
-	}, report.Trees)
-
-	require.NoError(t, os.WriteFile(file, []byte(preview(t, head, "-o", "json")), 0o600))
-	assert.Contains(t, preview(t, head, "-o", "markdown", "--base", file), "Nothing to change, compared with the base: the 3 resources are as wanted.")
+	}, r.Trees)
+	assert.Contains(t, markdown(t, since(t, encode(t, preview(head)), head)),
+		"Nothing to change, compared with the base: the 3 resources are as wanted.")
 }
 
-func TestPreviewSinceSomethingElseIsAnError(t *testing.T) {
+func TestSinceSomethingElseIsAnError(t *testing.T) {
 	head := previewEvents(nil, nil, step{op: apitype.OpCreate, name: "made", inputs: plain})
-	other := preview(t, head, "-o", "json", "-s", "dev")
-	for name, c := range map[string]struct{ text, want string }{
-		"no JSON":       {"### Preview", "is not the -o json of a preview: "},
-		"empty":         {"", "is not the -o json of a preview: "},
-		"an older one":  {`{"stack":"ci","changes":{"create":3}}`, "names no resources: make it with `neuroscale preview -o json`"},
-		"another stack": {other, "it is a preview of stack dev, not of ci: make it with -s ci"},
+	for text, want := range map[string]string{
+		"### Preview":                           "it is not the -o json of a preview: ",
+		"":                                      "it is not the -o json of a preview: ",
+		`{"stack":"ci","changes":{"create":3}}`: "it names no resources: make it with `neuroscale preview -o json`",
 	} {
-		t.Run(name, func(t *testing.T) {
-			fakepulumi.Install(t, fakepulumi.Script{Events: head})
-			file := filepath.Join(t.TempDir(), "base.json")
-			require.NoError(t, os.WriteFile(file, []byte(c.text), 0o600))
-			code, out, errout := newMachine(t).run("preview", "-o", "markdown", "--base", file)
-			assert.Equal(t, 1, code)
-			assert.Empty(t, out)
-			assert.Contains(t, errout, "neuroscale: --base "+file)
-			assert.Contains(t, errout, c.want)
-		})
+		_, err := Read([]byte(text))
+		require.ErrorContains(t, err, want, text)
 	}
-	fakepulumi.Install(t, fakepulumi.Script{Events: head})
-	code, _, errout := newMachine(t).run("preview", "--base", "/nowhere.json")
-	assert.Equal(t, 1, code)
-	assert.Contains(t, errout, "read the preview to compare with (--base): ")
+	require.EqualError(t, preview(head).Since(previewOf("dev", head)), "it is a preview of stack dev, not of ci: make it with -s ci")
+	require.EqualError(t, preview(nil).Since(preview(head)), "the preview itself has no resources, so there is nothing to compare")
 }

@@ -1,22 +1,28 @@
-package main
+package preview
 
 import (
 	"fmt"
+	"io"
 	"strings"
 )
 
 const (
-	// previewMarker is how the comment with a preview is found again.
-	previewMarker = "<!-- neuroscale-preview -->"
+	// marker is how the comment with a preview is found again.
+	marker = "<!-- neuroscale-preview -->"
 	// maxListed resources fit into a comment of GitHub's, which is cut at 64 KiB.
 	maxListed = 300
 )
 
-// markdown is the report as a comment on a pull request: names of resources and
+// Markdown writes the report as a comment on a pull request: names of resources and
 // of their properties, never a value.
-func (r *previewReport) markdown() string {
+func (r *Report) Markdown(w io.Writer) error {
+	_, err := io.WriteString(w, r.comment())
+	return err
+}
+
+func (r *Report) comment() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n### Preview of stack %s\n\n", previewMarker, code(r.Stack))
+	fmt.Fprintf(&b, "%s\n### Preview of stack %s\n\n", marker, code(r.Stack))
 	since := ""
 	if r.Base {
 		since = ", compared with the base"
@@ -67,7 +73,7 @@ func (r *previewReport) markdown() string {
 }
 
 // writeTrees lists the layers whose content moves.
-func (r *previewReport) writeTrees(b *strings.Builder) {
+func (r *Report) writeTrees(b *strings.Builder) {
 	header := false
 	for _, name := range sortedKeys(r.Trees) {
 		tree := r.Trees[name]
