@@ -15,6 +15,7 @@ import (
 
 	"k8s.io/client-go/dynamic"
 
+	"github.com/neuroscale-platform/neuroscale/internal/git"
 	"github.com/neuroscale-platform/neuroscale/internal/nearest"
 )
 
@@ -72,8 +73,8 @@ type Platform struct {
 	HTTP *http.Client
 	// Gateway URL, the endpoints' domain and namespace.
 	Gateway, Domain, Namespace string
-	// Repository is the endpoints repository's clone URL.
-	Repository, ForgeUser, ForgePassword string
+	// Repository of the endpoints.
+	Repository git.Remote
 	// Self runs this program with arguments and returns its output.
 	Self func(ctx context.Context, args ...string) ([]byte, error)
 	// Sealed runs the sealed node's program; nil leaves out what needs it.

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -24,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic/fake"
 
+	"github.com/neuroscale-platform/neuroscale/internal/git"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
 )
 
@@ -189,15 +189,12 @@ func TestDriftCountsOnlyTheNewDeployment(t *testing.T) {
 	assert.Len(t, samples, 10)
 }
 
-func TestPushAddsWaitsAndCleansUpWithoutCredentialsInArguments(t *testing.T) {
+func TestPushAddsWaitsAndLeavesNothingBehind(t *testing.T) {
 	origin := filepath.Join(t.TempDir(), "endpoints.git")
 	seed := t.TempDir()
 	sh := func(dir string, args ...string) {
-		cmd := exec.Command("git", args...)
-		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null")
-		out, err := cmd.CombinedOutput()
-		require.NoError(t, err, string(out))
+		_, err := git.Run(t.Context(), dir, args...)
+		require.NoError(t, err)
 	}
 	sh("", "init", "-q", "--bare", "--initial-branch=main", origin)
 	sh(seed, "init", "-q", "--initial-branch=main")
@@ -211,44 +208,24 @@ func TestPushAddsWaitsAndCleansUpWithoutCredentialsInArguments(t *testing.T) {
 	var asked []string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := strings.TrimSuffix(r.Host, "-predictor.default.neuroscale.test")
-		out, err := exec.Command("git", "--git-dir", origin, "show", "main:apps/"+name+"/inference-service.yaml").Output()
-		if err != nil || string(out) != "name: "+name+"\n" {
+		out, err := git.Run(t.Context(), origin, "show", "main:apps/"+name+"/inference-service.yaml")
+		if err != nil || out != "name: "+name {
 			w.WriteHeader(http.StatusNotFound)
 			return
 		}
 		asked = append(asked, name)
 	}))
 	defer server.Close()
-	repo := &repository{dir: t.TempDir()}
-	require.NoError(t, repo.run(context.Background(), repo.dir, "clone", "-q", origin, "repo"))
+	checkout, err := git.Clone(t.Context(), git.Remote{URL: "file://" + origin}, git.Author{Name: "t", Email: "t@t"}, t.TempDir())
+	require.NoError(t, err)
+	repo := repository{checkout}
 	p := &Platform{Dynamic: cluster(), HTTP: server.Client(), Gateway: server.URL, Domain: "neuroscale.test", Namespace: "default"}
 	took, err := repo.addEndpoint(context.Background(), p, "bench-iris-1")
 	require.NoError(t, err)
 	assert.Positive(t, took)
 	require.NoError(t, repo.removeEndpoint(context.Background(), p, "bench-iris-1"))
 	assert.Equal(t, []string{"bench-iris-1"}, asked)
-	out, err := exec.Command("git", "--git-dir", origin, "ls-tree", "--name-only", "main", "apps/").Output()
+	out, err := git.Run(t.Context(), origin, "ls-tree", "--name-only", "main", "apps/")
 	require.NoError(t, err)
-	assert.Equal(t, "apps/demo-iris-2\n", string(out), "the endpoint stayed behind")
-}
-
-func TestTheCloneKeepsCredentialsInAFileOfItsOwn(t *testing.T) {
-	bin := t.TempDir()
-	log := filepath.Join(bin, "log")
-	script := "#!/bin/sh\necho \"$@\" >> " + log + "\nstat -c '%a %n' ../*/credentials credentials 2>/dev/null >> " + log + "\n"
-	require.NoError(t, os.WriteFile(filepath.Join(bin, "git"), []byte(script), 0o755))
-	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
-	r, err := clone(context.Background(), &Platform{
-		Repository: "http://10.0.0.1:30082/neuroscale/endpoints.git", ForgeUser: "ops", ForgePassword: "p@ss word",
-	})
-	require.NoError(t, err)
-	defer os.RemoveAll(r.dir)
-	calls, err := os.ReadFile(log)
-	require.NoError(t, err)
-	assert.NotContains(t, string(calls), "p@ss")
-	assert.NotContains(t, string(calls), "p%40ss")
-	assert.Contains(t, string(calls), "600 ")
-	content, err := os.ReadFile(filepath.Join(r.dir, "credentials"))
-	require.NoError(t, err)
-	assert.Equal(t, "http://ops:p%40ss%20word@10.0.0.1:30082\n", string(content))
+	assert.Equal(t, "apps/demo-iris-2", out, "the endpoint stayed behind")
 }

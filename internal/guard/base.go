@@ -7,29 +7,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
-)
 
-// git runs git in a folder; the error says what git said.
-func git(ctx context.Context, folder string, stdin []byte, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", folder}, args...)...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0")
-	cmd.Stdin = bytes.NewReader(stdin)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
-	if errors.Is(err, exec.ErrNotFound) {
-		return nil, errors.New("there is no git on PATH: install git")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("git %s: %s", args[0], strings.Join(strings.Fields(cmpOr(stderr.String(), err.Error())), " "))
-	}
-	return stdout.Bytes(), nil
-}
+	"github.com/neuroscale-platform/neuroscale/internal/git"
+)
 
 // atBase lists what was at the paths at a Git reference. A path that was not
 // there then holds nothing.
@@ -63,7 +47,7 @@ func pathAtBase(ctx context.Context, ref, root string) ([]file, error) {
 	if info, err := os.Stat(absolute); err == nil && !info.IsDir() {
 		folder = filepath.Dir(absolute)
 	}
-	out, err := git(ctx, folder, nil, "rev-parse", "--show-toplevel")
+	out, err := git.Read(ctx, folder, nil, "rev-parse", "--show-toplevel")
 	if err != nil {
 		return nil, fmt.Errorf("%w: --base needs a Git checkout", err)
 	}
@@ -72,7 +56,7 @@ func pathAtBase(ctx context.Context, ref, root string) ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
-	commit, err := git(ctx, top, nil, "rev-parse", "--verify", "--quiet", "--end-of-options", ref+"^{commit}")
+	commit, err := git.Read(ctx, top, nil, "rev-parse", "--verify", "--quiet", "--end-of-options", ref+"^{commit}")
 	if err != nil {
 		return nil, fmt.Errorf("there is no such commit: fetch it first, as with git fetch origin %s", ref)
 	}
@@ -80,7 +64,7 @@ func pathAtBase(ctx context.Context, ref, root string) ([]file, error) {
 	if below != "." {
 		args = append(args, "--", filepath.ToSlash(below))
 	}
-	listing, err := git(ctx, top, nil, args...)
+	listing, err := git.Read(ctx, top, nil, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +98,7 @@ func blobs(ctx context.Context, top string, request []byte, files []file, wanted
 	if len(wanted) == 0 {
 		return nil
 	}
-	out, err := git(ctx, top, request, "cat-file", "--batch")
+	out, err := git.Read(ctx, top, request, "cat-file", "--batch")
 	if err != nil {
 		return err
 	}

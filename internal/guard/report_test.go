@@ -7,13 +7,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/neuroscale-platform/neuroscale/internal/git"
 )
 
 // story is a run with something of everything in it, compared with a base.
@@ -49,10 +50,8 @@ func repository(t *testing.T, dir string) {
 		{"init", "-q", "-b", "main"}, {"add", "-A"},
 		{"-c", "user.name=n", "-c", "user.email=e@example.org", "commit", "-q", "-m", "first"},
 	} {
-		cmd := exec.Command("git", append([]string{"-C", dir}, args...)...)
-		cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null")
-		out, err := cmd.CombinedOutput()
-		require.NoError(t, err, "%s", out)
+		_, err := git.Run(t.Context(), dir, args...)
+		require.NoError(t, err)
 	}
 }
 

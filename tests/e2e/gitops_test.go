@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/neuroscale-platform/neuroscale/internal/git"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
@@ -205,10 +206,9 @@ func (s *suite) awaitAnswer(ctx context.Context, t *testing.T, model, host strin
 
 func (s *suite) pushedEndpoint(t *testing.T) {
 	ctx := within(t, 4*time.Minute)
-	clone, err := rig.CloneRepository(ctx, s.outputs.Repository, s.outputs.ForgeUser, s.outputs.ForgePassword, t.TempDir())
-	require.NoError(t, err)
+	clone := s.clone(ctx, t, s.outputs.Repository)
 	writeEndpoint(t, filepath.Join(clone.Dir, "apps"), example, pushed)
-	require.NoError(t, clone.Publish(ctx, "Add "+pushed))
+	publish(ctx, t, clone, "Add "+pushed)
 	start := time.Now()
 
 	app := s.awaitFolder(ctx, t, "apps/"+pushed)
@@ -225,7 +225,7 @@ func (s *suite) pushedEndpoint(t *testing.T) {
 
 	_, err = clone.Git(ctx, "rm", "-r", "--quiet", "apps/"+pushed)
 	require.NoError(t, err)
-	require.NoError(t, clone.Publish(ctx, "Remove "+pushed))
+	publish(ctx, t, clone, "Remove "+pushed)
 	require.NoError(t, rig.Poll(ctx, time.Minute, often, func(ctx context.Context) (string, error) {
 		service, err := s.cluster.Get(ctx, rig.InferenceServices, tenants, pushed)
 		if err != nil || service != nil {
@@ -238,7 +238,23 @@ func (s *suite) pushedEndpoint(t *testing.T) {
 	}))
 }
 
-func (s *suite) upKeepsWhatPeopleMerged(ctx context.Context, t *testing.T, clone *rig.Clone) {
+// clone is a working copy of one of the forge's repositories.
+func (s *suite) clone(ctx context.Context, t *testing.T, url string) *git.Checkout {
+	t.Helper()
+	clone, err := git.Clone(ctx, git.Remote{URL: url, Username: s.outputs.ForgeUser, Password: s.outputs.ForgePassword},
+		git.Author{Name: "A Data Scientist", Email: "scientist@example.com"}, t.TempDir())
+	require.NoError(t, err)
+	return clone
+}
+
+// publish commits everything that changed and pushes it.
+func publish(ctx context.Context, t *testing.T, clone *git.Checkout, message string) {
+	t.Helper()
+	require.NoError(t, clone.Commit(ctx, message))
+	require.NoError(t, clone.Push(ctx))
+}
+
+func (s *suite) upKeepsWhatPeopleMerged(ctx context.Context, t *testing.T, clone *git.Checkout) {
 	t.Helper()
 	head, err := clone.Git(ctx, "ls-remote", "origin", "refs/heads/main")
 	require.NoError(t, err)

@@ -19,6 +19,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/endpoints"
 	"github.com/neuroscale-platform/neuroscale/components/tenancy"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/git"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
@@ -99,32 +100,30 @@ func (s *suite) contents(ctx context.Context, t *testing.T, namespace string) ma
 }
 
 // cloneOf clones one of the forge's repositories beside the first tenant's.
-func (s *suite) cloneOf(ctx context.Context, t *testing.T, repository string) *rig.Clone {
+func (s *suite) cloneOf(ctx context.Context, t *testing.T, repository string) *git.Checkout {
 	t.Helper()
 	base, found := strings.CutSuffix(s.outputs.Repository, "/"+config.Default().Tenants[0].Repositories[0]+".git")
 	require.True(t, found, "%s is not the first tenant's repository", s.outputs.Repository)
-	clone, err := rig.CloneRepository(ctx, base+"/"+repository+".git", s.outputs.ForgeUser, s.outputs.ForgePassword, t.TempDir())
-	require.NoError(t, err)
-	return clone
+	return s.clone(ctx, t, base+"/"+repository+".git")
 }
 
 // merge writes one manifest into a folder of a clone and pushes it.
-func merge(ctx context.Context, t *testing.T, clone *rig.Clone, folder, manifest string) {
+func merge(ctx context.Context, t *testing.T, clone *git.Checkout, folder, manifest string) {
 	t.Helper()
 	dir := filepath.Join(clone.Dir, endpoints.Folder, folder)
 	require.NoError(t, os.MkdirAll(dir, 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "manifest.yaml"), []byte(manifest), 0o644))
-	require.NoError(t, clone.Publish(ctx, "Add "+folder))
+	publish(ctx, t, clone, "Add "+folder)
 }
 
 // unmerge takes folders away again.
-func unmerge(ctx context.Context, t *testing.T, clone *rig.Clone, folders ...string) {
+func unmerge(ctx context.Context, t *testing.T, clone *git.Checkout, folders ...string) {
 	t.Helper()
 	for _, folder := range folders {
 		_, err := clone.Git(ctx, "rm", "-r", "--quiet", endpoints.Folder+"/"+folder)
 		require.NoError(t, err)
 	}
-	require.NoError(t, clone.Publish(ctx, "Remove "+strings.Join(folders, ", ")))
+	publish(ctx, t, clone, "Remove "+strings.Join(folders, ", "))
 }
 
 // otherEndpoint is the example as the second tenant writes it.
@@ -140,7 +139,7 @@ func (s *suite) otherEndpoint(t *testing.T, name string) string {
 	return text
 }
 
-func (s *suite) otherServes(ctx context.Context, t *testing.T, clone *rig.Clone) {
+func (s *suite) otherServes(ctx context.Context, t *testing.T, clone *git.Checkout) {
 	merge(ctx, t, clone, otherFolder, s.otherEndpoint(t, otherFolder))
 	start := time.Now()
 	host := strings.Replace(s.hostOf(t, example), example+"-predictor."+tenants+".", otherFolder+"-predictor."+other+".", 1)
@@ -250,7 +249,7 @@ func (s *suite) peopleSeeTheirOwn(ctx context.Context, t *testing.T) {
 }
 
 // mergesAreBounded merges what the second tenant's project does not permit.
-func (s *suite) mergesAreBounded(ctx context.Context, t *testing.T, clone *rig.Clone) {
+func (s *suite) mergesAreBounded(ctx context.Context, t *testing.T, clone *git.Checkout) {
 	quota := func() string {
 		o, err := s.cluster.Get(ctx, quotas, other, tenancy.QuotaName(other))
 		require.NoError(t, err)

@@ -1,0 +1,69 @@
+package git
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Remote is a repository and who may read and write it.
+type Remote struct{ URL, Username, Password string }
+
+// Author of commits.
+type Author struct{ Name, Email string }
+
+// Checkout is a clone of main.
+type Checkout struct {
+	// Dir is its folder.
+	Dir      string
+	settings []string
+}
+
+// Clone clones main of a repository into the folder clone of dir. The password is
+// in a file beside it that only this user can read, which git's credential helper
+// is told of: never in an argument, a URL or the clone's configuration.
+func Clone(ctx context.Context, r Remote, a Author, dir string) (*Checkout, error) {
+	u, err := url.Parse(r.URL)
+	if err != nil || u.Scheme == "" {
+		return nil, fmt.Errorf("clone %q: it is not a URL", r.URL)
+	}
+	file := filepath.Join(dir, "credentials")
+	line := (&url.URL{Scheme: u.Scheme, User: url.UserPassword(r.Username, r.Password), Host: u.Host}).String() + "\n"
+	if err := os.WriteFile(file, []byte(line), 0o600); err != nil {
+		return nil, fmt.Errorf("clone %s: keep the credentials: %w", r.URL, err)
+	}
+	c := &Checkout{Dir: filepath.Join(dir, "clone"), settings: []string{
+		// The first ends the list of helpers that the system may have.
+		"-c", "credential.helper=", "-c", "credential.helper=store --file=" + quoted(file),
+		"-c", "user.name=" + a.Name, "-c", "user.email=" + a.Email,
+	}}
+	_, err = Run(ctx, dir, slices.Concat(c.settings, []string{"clone", "--quiet", "--branch", "main", r.URL, c.Dir})...)
+	return c, err
+}
+
+// quoted is text as one word of the shell, which runs credential helpers.
+func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+
+// Git runs git in the checkout and returns its output.
+func (c *Checkout) Git(ctx context.Context, args ...string) (string, error) {
+	return Run(ctx, c.Dir, slices.Concat(c.settings, args)...)
+}
+
+// Commit commits everything that changed.
+func (c *Checkout) Commit(ctx context.Context, message string) error {
+	if _, err := c.Git(ctx, "add", "--all"); err != nil {
+		return err
+	}
+	_, err := c.Git(ctx, "commit", "--quiet", "--message", message)
+	return err
+}
+
+// Push pushes main. It returns when the push has ended.
+func (c *Checkout) Push(ctx context.Context) error {
+	_, err := c.Git(ctx, "push", "--quiet", "origin", "HEAD:main")
+	return err
+}

@@ -1,0 +1,162 @@
+package git
+
+import (
+	"context"
+	"net/http"
+	"net/http/cgi"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	user     = "ops"
+	password = "p@ss 'word"
+)
+
+// forge serves a repository with one commit to whoever knows the password.
+func forge(t *testing.T) (url, repository string) {
+	t.Helper()
+	root := t.TempDir()
+	repository = filepath.Join(root, "endpoints.git")
+	for _, args := range [][]string{
+		{"init", "--quiet", "--bare", "--initial-branch=main", repository},
+		{"-C", repository, "config", "http.receivepack", "true"},
+	} {
+		_, err := Run(t.Context(), root, args...)
+		require.NoError(t, err)
+	}
+	seed := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(seed, "README.md"), []byte("hello\n"), 0o644))
+	for _, args := range [][]string{
+		{"init", "--quiet", "--initial-branch=main"}, {"add", "--all"},
+		{"-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "--quiet", "--message", "Begin"},
+		{"push", "--quiet", repository, "main"},
+	} {
+		_, err := Run(t.Context(), seed, args...)
+		require.NoError(t, err)
+	}
+	programs, err := Run(t.Context(), root, "--exec-path")
+	require.NoError(t, err)
+	backend := &cgi.Handler{
+		Path: filepath.Join(programs, "git-http-backend"),
+		Env:  []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=" + user, "GIT_CONFIG_GLOBAL=/dev/null"},
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if u, p, _ := r.BasicAuth(); u != user || p != password {
+			w.Header().Set("WWW-Authenticate", `Basic realm="forge"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		backend.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL + "/endpoints.git", repository
+}
+
+// logged puts a git first in PATH that notes its arguments and its environment.
+func logged(t *testing.T) (calls func() string) {
+	t.Helper()
+	real, err := Run(t.Context(), "", "--exec-path")
+	require.NoError(t, err)
+	bin := t.TempDir()
+	log := filepath.Join(bin, "log")
+	script := "#!/bin/sh\nprintf '%s\\n' \"$*\" >> " + log + "\nenv >> " + log + "\nexec " + filepath.Join(real, "git") + " \"$@\"\n"
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "git"), []byte(script), 0o755))
+	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	return func() string {
+		raw, err := os.ReadFile(log)
+		require.NoError(t, err)
+		return string(raw)
+	}
+}
+
+func TestAPushReachesTheForgeAndThePasswordOnlyItsFile(t *testing.T) {
+	url, repository := forge(t)
+	calls := logged(t)
+	dir := filepath.Join(t.TempDir(), "it's here")
+	require.NoError(t, os.Mkdir(dir, 0o755))
+	c, err := Clone(t.Context(), Remote{url, user, password}, Author{"A Person", "person@example.com"}, dir)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(c.Dir, "new.yaml"), []byte("a: b\n"), 0o644))
+	require.NoError(t, c.Commit(t.Context(), "Add new"))
+	require.NoError(t, c.Push(t.Context()))
+
+	said, err := Run(t.Context(), repository, "log", "-1", "--format=%an <%ae> %s", "main")
+	require.NoError(t, err)
+	assert.Equal(t, "A Person <person@example.com> Add new", said)
+	files, err := Run(t.Context(), repository, "ls-tree", "--name-only", "main")
+	require.NoError(t, err)
+	assert.Equal(t, "README.md\nnew.yaml", files)
+
+	info, err := os.Stat(filepath.Join(dir, "credentials"))
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "others can read the password")
+	config, err := os.ReadFile(filepath.Join(c.Dir, ".git", "config"))
+	require.NoError(t, err)
+	for what, text := range map[string]string{"the calls": calls(), "the clone's configuration": string(config)} {
+		for _, secret := range []string{"p@ss", "p%40ss"} {
+			assert.NotContains(t, text, secret, "the password is in %s", what)
+		}
+	}
+}
+
+func TestNobodysSettingsReachTheForge(t *testing.T) {
+	url, _ := forge(t)
+	home := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(home, ".gitconfig"), []byte("[url \"http://127.0.0.1:1/\"]\n\tinsteadOf = http://\n"), 0o600))
+	for name, value := range map[string]string{
+		"HOME": home, "http_proxy": "http://127.0.0.1:1", "GIT_DIR": "/nowhere", "GIT_ASKPASS": "/bin/false",
+	} {
+		t.Setenv(name, value)
+	}
+	_, err := Clone(t.Context(), Remote{url, user, password}, Author{}, t.TempDir())
+	require.NoError(t, err)
+}
+
+func TestAFailureSaysWhatGitSaidAndNoPassword(t *testing.T) {
+	url, _ := forge(t)
+	_, err := Clone(t.Context(), Remote{url, user, "wrong-one"}, Author{}, t.TempDir())
+	require.ErrorContains(t, err, "git clone: ")
+	assert.NotContains(t, err.Error(), "wrong-one")
+	assert.NotContains(t, err.Error(), "\n")
+	_, err = Clone(t.Context(), Remote{URL: "endpoints"}, Author{}, t.TempDir())
+	require.EqualError(t, err, `clone "endpoints": it is not a URL`)
+	_, err = Run(t.Context(), t.TempDir(), "-c", "a.b=c", "rev-parse", "HEAD")
+	require.ErrorContains(t, err, "git rev-parse: fatal: ")
+	t.Setenv("PATH", t.TempDir())
+	_, err = Read(t.Context(), "", nil, "status")
+	require.EqualError(t, err, "there is no git on PATH: install git")
+}
+
+func TestACommandThatHangsEndsWithItsContext(t *testing.T) {
+	bin := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "git"), []byte("#!/bin/sh\nexec sleep 60\n"), 0o755))
+	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	_, err := Run(ctx, "", "fetch")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	assert.True(t, strings.HasPrefix(err.Error(), "git fetch: "), err)
+	assert.Less(t, time.Since(start), 20*time.Second)
+}
+
+func TestReadTakesThePersonsSettings(t *testing.T) {
+	home := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(home, ".gitconfig"), []byte("[some]\n\tvalue = theirs\n"), 0o600))
+	t.Setenv("HOME", home)
+	t.Setenv("GIT_CONFIG_GLOBAL", filepath.Join(home, ".gitconfig"))
+	out, err := Read(t.Context(), "", nil, "config", "some.value")
+	require.NoError(t, err)
+	assert.Equal(t, "theirs\n", string(out))
+	out, err = Read(t.Context(), "", []byte("content"), "hash-object", "--stdin")
+	require.NoError(t, err)
+	assert.Equal(t, "6b584e8ece562ebffc15d38808cd6b98fc3d97ea\n", string(out))
+}
