@@ -164,7 +164,11 @@ func TestMemoryOfNothingIsAnErrorNotZero(t *testing.T) {
 func TestDriftCountsOnlyTheNewDeployment(t *testing.T) {
 	deployment := func(uid string) *unstructured.Unstructured {
 		o := object("apps/v1", "Deployment", "default", driftDeployment, map[string]any{
-			"spec": map[string]any{"replicas": int64(1)}, "status": map[string]any{"readyReplicas": int64(1), "observedGeneration": int64(1)},
+			"spec": map[string]any{"replicas": int64(1)}, "status": map[string]any{
+				"replicas": int64(1), "updatedReplicas": int64(1), "readyReplicas": int64(1), "availableReplicas": int64(1),
+				"observedGeneration": int64(1),
+				"conditions":         []any{map[string]any{"type": "Available", "status": "True"}},
+			},
 		})
 		o.SetUID(types.UID("uid-" + uid))
 		o.SetGeneration(1)

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
 )
 
@@ -65,15 +66,10 @@ func drift(ctx context.Context, p *Platform) ([]float64, string, error) {
 	})
 }
 
-// ready is nil when every wanted replica of the present generation is.
+// ready is nil when a Deployment is.
 func ready(deployment *unstructured.Unstructured) error {
-	number := func(fields ...string) int64 {
-		n, _, _ := unstructured.NestedInt64(deployment.Object, fields...)
-		return n
-	}
-	want := number("spec", "replicas")
-	if number("status", "observedGeneration") < deployment.GetGeneration() || number("status", "readyReplicas") < max(want, 1) {
-		return fmt.Errorf("Deployment %s is not Ready: %w", deployment.GetName(), errStill)
+	if why := kube.NotReady(deployment); why != "" {
+		return fmt.Errorf("Deployment %s is not ready (%s): %w", deployment.GetName(), why, errStill)
 	}
 	return nil
 }

@@ -14,6 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
+
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 )
 
 var applications = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"}
@@ -104,7 +106,7 @@ func (c Choice) pick(ctx context.Context, cluster dynamic.Interface) (*unstructu
 		if !slices.Contains(c.Tenants, o.GetNamespace()) {
 			continue
 		}
-		why := NotReady(&o)
+		why := kube.NotReady(&o)
 		if why == "" {
 			return &o, nil
 		}

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/nearest"
 )
 
@@ -59,7 +60,7 @@ func Endpoint(ctx context.Context, c dynamic.Interface, namespace, name string) 
 
 // hostOf is the host name in the status of an InferenceService that is ready.
 func hostOf(o *unstructured.Unstructured) (string, error) {
-	if why := NotReady(o); why != "" {
+	if why := kube.NotReady(o); why != "" {
 		return "", &kindError{ErrNotReady, fmt.Sprintf("endpoint %s in namespace %s is not ready: %s", o.GetName(), o.GetNamespace(), why)}
 	}
 	raw, _, _ := unstructured.NestedString(o.Object, "status", "url")
@@ -91,42 +92,6 @@ func unknown(ctx context.Context, c dynamic.Interface, namespace, name string) e
 		hint = fmt.Sprintf(" (did you mean %q?)", n)
 	}
 	return &kindError{ErrUnknown, fmt.Sprintf("no endpoint %q in namespace %s%s: there are %s", name, namespace, hint, strings.Join(known, ", "))}
-}
-
-// NotReady says why an object with a Ready condition is not, in one line; "" if
-// it is.
-func NotReady(o *unstructured.Unstructured) string {
-	conditions, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
-	var why []string
-	ready := false
-	for _, c := range conditions {
-		m, ok := c.(map[string]any)
-		if !ok {
-			continue
-		}
-		kind, status := m["type"], m["status"]
-		if kind == "Ready" && status == "True" {
-			ready = true
-		}
-		if status == "True" || m["severity"] == "Info" {
-			continue
-		}
-		part := fmt.Sprint(kind)
-		if r, _ := m["reason"].(string); r != "" {
-			part += " " + r
-		}
-		if msg, _ := m["message"].(string); msg != "" {
-			part += ": " + msg
-		}
-		why = append(why, part)
-	}
-	switch {
-	case ready:
-		return ""
-	case len(why) == 0:
-		return "its controller has not reported yet"
-	}
-	return strings.Join(why, "; ")
 }
 
 // Poll calls try at once and then every interval until it succeeds or the

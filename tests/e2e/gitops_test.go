@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/neuroscale-platform/neuroscale/internal/git"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
@@ -63,21 +64,10 @@ func (s *suite) awaitSynced(ctx context.Context, name, revision string) error {
 		if err != nil {
 			return "", err
 		}
-		if app == nil {
-			return "there is no such Application", nil
-		}
-		want := rig.Text(app, "spec", "source", "targetRevision")
-		if revision != "" && want != revision {
+		if want := rig.Text(app, "spec", "source", "targetRevision"); app != nil && revision != "" && want != revision {
 			return fmt.Sprintf("it wants %s, not %s", want, revision), nil
 		}
-		if at := rig.Text(app, "status", "sync", "comparedTo", "source", "targetRevision"); at != want {
-			return fmt.Sprintf("it was compared to %s, not %s", at, want), nil
-		}
-		sync, health := rig.Text(app, "status", "sync", "status"), rig.Text(app, "status", "health", "status")
-		if sync != "Synced" || health != "Healthy" {
-			return sync + ", " + health, nil
-		}
-		return "", nil
+		return kube.NotReady(app), nil
 	})
 	if err != nil {
 		return fmt.Errorf("application %s: %w", name, err)
@@ -143,16 +133,15 @@ func (s *suite) awaitAvailable(ctx context.Context, t *testing.T, namespace, nam
 	require.NoError(t, rig.Poll(ctx, 30*time.Second, often, func(ctx context.Context) (string, error) {
 		d, err := s.cluster.Get(ctx, rig.Deployments, namespace, name)
 		if err != nil || d == nil {
-			return "the Deployment is not there", err
+			return kube.NotReady(d), err
 		}
 		if before != nil && d.GetUID() == before.GetUID() {
 			return "the Deployment is still the old one", nil
 		}
-		want, have := rig.Number(d, "spec", "replicas"), rig.Number(d, "status", "availableReplicas")
-		if want < 1 || have < want || rig.Number(d, "status", "observedGeneration") != d.GetGeneration() {
-			return fmt.Sprintf("%d of %d pods are available", have, want), nil
+		if rig.Number(d, "spec", "replicas") < 1 {
+			return "it has no pods to be ready with", nil
 		}
-		return "", nil
+		return kube.NotReady(d), nil
 	}), "Deployment %s/%s", namespace, name)
 }
 
@@ -219,7 +208,7 @@ func (s *suite) pushedEndpoint(t *testing.T) {
 	require.NoError(t, s.awaitSynced(ctx, app, ""))
 	service, err := s.cluster.Get(ctx, rig.InferenceServices, tenants, pushed)
 	require.NoError(t, err)
-	assert.Equal(t, "True", rig.Condition(service, "Ready"))
+	assert.Empty(t, kube.NotReady(service))
 
 	s.upKeepsWhatPeopleMerged(ctx, t, clone)
 

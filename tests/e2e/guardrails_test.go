@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	guards "github.com/neuroscale-platform/neuroscale/components/guardrails"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/tests/guardrails"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
@@ -229,11 +230,7 @@ func (s *suite) awaitPolicy(ctx context.Context, name, not string) error {
 		if string(p.GetUID()) == not {
 			return "it is still the old one", nil
 		}
-		if ready, _, _ := unstructured.NestedBool(p.Object, "status", "conditionStatus", "ready"); !ready {
-			conditions, _, _ := unstructured.NestedSlice(p.Object, "status", "conditionStatus", "conditions")
-			return fmt.Sprintf("it is not ready: %v", conditions), nil
-		}
-		return "", nil
+		return kube.NotReady(p), nil
 	})
 	if err != nil {
 		return fmt.Errorf("policy %s of Kyverno: %w", name, err)
@@ -286,14 +283,7 @@ func (s *suite) freshEndpointPasses(t *testing.T) {
 	succeed(ctx, t, rig.Command{Path: s.tool("kubectl"), Args: []string{"apply", "-n", tenants, "-f", file}, Env: s.env})
 	require.NoError(t, rig.Poll(ctx, 90*time.Second, often, func(ctx context.Context) (string, error) {
 		service, err := s.cluster.Get(ctx, rig.InferenceServices, tenants, fresh)
-		if err != nil || service == nil {
-			return "it is not there", err
-		}
-		if rig.Condition(service, "Ready") != "True" {
-			conditions, _, _ := unstructured.NestedSlice(service.Object, "status", "conditions")
-			return fmt.Sprintf("it is not ready: %v", conditions), nil
-		}
-		return "", nil
+		return kube.NotReady(service), err
 	}))
 	t.Logf("%s was ready after %s", fresh, time.Since(start).Round(time.Second))
 

@@ -137,18 +137,3 @@ func Number(o *unstructured.Unstructured, path ...string) int64 {
 	n, _, _ := unstructured.NestedInt64(o.Object, path...)
 	return n
 }
-
-// Condition is the status of a condition of an object, "" if it has none.
-func Condition(o *unstructured.Unstructured, kind string) string {
-	if o == nil {
-		return ""
-	}
-	all, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
-	for _, c := range all {
-		if m, ok := c.(map[string]any); ok && m["type"] == kind {
-			s, _ := m["status"].(string)
-			return s
-		}
-	}
-	return ""
-}

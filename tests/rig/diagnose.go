@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 )
 
 // Diagnose tells what a person would look at first when something is wrong: the
@@ -48,11 +50,11 @@ func (c *Cluster) diagnosePods(ctx context.Context, out io.Writer) {
 	logs := 0
 	for i := range pods {
 		p := &pods[i]
-		phase := Text(p, "status", "phase")
-		if phase == "Succeeded" || Condition(p, "Ready") == "True" {
+		why := kube.NotReady(p)
+		if why == "" {
 			continue
 		}
-		fmt.Fprintf(out, "  %s/%s: %s\n", p.GetNamespace(), p.GetName(), phase)
+		fmt.Fprintf(out, "  %s/%s: %s\n", p.GetNamespace(), p.GetName(), why)
 		for _, container := range containerStates(p) {
 			fmt.Fprintf(out, "    %s\n", container.text)
 			if container.ended && logs < 8 {

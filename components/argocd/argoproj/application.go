@@ -2,10 +2,12 @@ package argoproj
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 )
 
 // Application keeps the cluster as one revision of a repository says.
@@ -78,15 +80,13 @@ func (a Application) Object() manifest.Object {
 	}
 }
 
-// readyConditions are what a synced, healthy Application says about revision.
-// Without comparedTo the answer could still be about the revision before.
+// readyConditions are what Pulumi waits for.
 func readyConditions(revision string) string {
-	text, err := json.Marshal([]string{
-		"jsonpath={.status.sync.status}=Synced",
-		"jsonpath={.status.sync.comparedTo.source.targetRevision}=" + revision,
-		"jsonpath={.status.operationState.phase}=Succeeded",
-		"jsonpath={.status.health.status}=Healthy",
-	})
+	var conditions []string
+	for _, field := range kube.ApplicationReady(revision) {
+		conditions = append(conditions, fmt.Sprintf("jsonpath={.%s}=%s", field.Path, field.Value))
+	}
+	text, err := json.Marshal(conditions)
 	if err != nil {
 		panic(err) // a list of strings always has JSON
 	}
