@@ -28,6 +28,8 @@ func (a *app) benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure what the platform promises, on the running platform",
+		Example: "  neuroscale bench --only drift,latency-p50\n" +
+			"  neuroscale bench --sealed bin/sealed -o json",
 		Long: "Measure what the platform promises, on the running platform, and say which promises were kept.\n\n" +
 			"With --sealed the platform and its node are taken down and up again: what was pushed to its forge is lost.",
 		Args: exactArgs(),

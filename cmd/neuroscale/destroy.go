@@ -20,7 +20,10 @@ func (a *app) destroyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "destroy",
 		Short: "Delete everything the stack made; the cluster stays",
-		Args:  exactArgs(),
+		Example: "  neuroscale destroy\n" +
+			"  neuroscale destroy -s ci --yes --remove\n" +
+			"  neuroscale destroy --unreachable   # the cluster is gone for good",
+		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.destroy(cmd.Context(), o, yes)
 		},

@@ -33,6 +33,9 @@ func (a *app) guardCommand() *cobra.Command {
 			"the schemas of their kinds, and that no policy refuses them, by Kyverno's own command line and by the API\n" +
 			"server's library, which have to agree. With --base also say what the change does to resources, cost and quotas.\n\n" +
 			"A PATH is a file or a folder with all that is in it. What was not checked makes the command fail.",
+		Example: "  neuroscale guard apps\n" +
+			"  neuroscale guard apps/my-iris --namespace default\n" +
+			"  neuroscale guard apps --base origin/main -o markdown",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("guard needs at least one PATH: name the folder of the endpoints, such as apps")

@@ -104,6 +104,29 @@ func TestACommandThatDoesNotExistIsFound(t *testing.T) {
 	assert.Error(t, dry([]string{"predict", "a", "b"}, true))
 }
 
+// tree is a command with all below it.
+func tree(cmd *cobra.Command) []*cobra.Command {
+	all := []*cobra.Command{cmd}
+	for _, c := range cmd.Commands() {
+		all = append(all, tree(c)...)
+	}
+	return all
+}
+
+func TestEveryCommandHasAnExampleThatWorks(t *testing.T) {
+	root := (&app{getenv: func(string) string { return "" }}).root()
+	for _, cmd := range tree(root) {
+		calls, err := manual.Commands(cmd.CommandPath(), cmd.Example)
+		require.NoError(t, err)
+		assert.NotEmptyf(t, calls, "%s has no Example", cmd.CommandPath())
+		for _, c := range calls {
+			line := strings.Join(c.Args, " ")
+			assert.Truef(t, strings.HasPrefix(line+" ", cmd.CommandPath()+" "), "%s shows another command: %s", c.At, line)
+			assert.NoErrorf(t, dry(c.Args[1:], false), "%s: %s", c.At, line)
+		}
+	}
+}
+
 // The table's rows are how a command is called: [what may be left out], A|B.
 func TestTheTableOfCommandsIsThatOfTheProgram(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(repository, "README.md"))

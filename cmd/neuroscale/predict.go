@@ -26,7 +26,10 @@ func (a *app) predictCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "predict NAME",
 		Short: "Ask an endpoint for a prediction, through the gateway",
-		Args:  exactArgs("NAME"),
+		Example: "  neuroscale predict demo-iris-2\n" +
+			"  neuroscale predict demo-iris-2 --data '{\"instances\":[[5.1,3.5,1.4,0.2]]}' -o json\n" +
+			"  neuroscale predict my-model -n team-b --data @request.json",
+		Args: exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			answer, err := a.predict(cmd.Context(), args[0], f)
 			if err != nil {

@@ -16,7 +16,10 @@ func (a *app) previewCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "preview",
 		Short: "Show what `up` would change, layer by layer; needs neither state nor a cluster",
-		Args:  exactArgs(),
+		Example: "  neuroscale preview\n" +
+			"  neuroscale preview -o json >before.json\n" +
+			"  neuroscale preview --base before.json -o markdown",
+		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			report, err := a.preview(cmd.Context(), base)
 			if err != nil {

@@ -20,7 +20,9 @@ func (a *app) renderCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "render LAYER",
 		Short: "Print the objects of a layer as the stack's settings make them",
-		Args:  exactArgs("LAYER"),
+		Example: "  neuroscale render knative\n" +
+			"  neuroscale render kserve -o json",
+		Args: exactArgs("LAYER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			tree, err := a.renderLayer(cmd.Context(), args[0])
 			if err != nil {

@@ -34,8 +34,11 @@ type app struct {
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "neuroscale",
-		Short:         "A self-service AI inference platform on any Kubernetes cluster",
+		Use:   "neuroscale",
+		Short: "A self-service AI inference platform on any Kubernetes cluster",
+		Example: "  neuroscale up\n" +
+			"  neuroscale predict demo-iris-2\n" +
+			"  neuroscale preview -s ci -o json",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,

@@ -73,7 +73,9 @@ func (a *app) upCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Bring the platform up, or up to date, and ask it for a prediction",
-		Args:  exactArgs(),
+		Example: "  neuroscale up\n" +
+			"  neuroscale up -s ci --skip-predict -o json",
+		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			report, err := a.up(cmd.Context(), f)
 			if err != nil {

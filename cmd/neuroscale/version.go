@@ -24,9 +24,10 @@ type versionReport struct {
 func (a *app) versionCommand() *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
-		Use:   "version",
-		Short: "Print the version of this program and of what it runs",
-		Args:  exactArgs(),
+		Use:     "version",
+		Short:   "Print the version of this program and of what it runs",
+		Example: "  neuroscale version -o json",
+		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v := version(cmd.Context())
 			if format == "json" {

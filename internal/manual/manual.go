@@ -145,17 +145,25 @@ func (m *Manual) commands(at, kind, text string) error {
 	if kind != Shell {
 		return nil
 	}
+	commands, err := Commands(at, text)
+	m.Commands = append(m.Commands, commands...)
+	return err
+}
+
+// Commands are those a shell would run.
+func Commands(at, text string) ([]Command, error) {
 	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
 	if err != nil {
-		return fmt.Errorf("%s: no shell understands this: %w", at, err)
+		return nil, fmt.Errorf("%s: no shell understands this: %w", at, err)
 	}
+	var commands []Command
 	syntax.Walk(file, func(node syntax.Node) bool {
 		if call, ok := node.(*syntax.CallExpr); ok && len(call.Args) > 0 {
-			m.Commands = append(m.Commands, Command{At: at, Args: words(call.Args)})
+			commands = append(commands, Command{At: at, Args: words(call.Args)})
 		}
 		return true
 	})
-	return nil
+	return commands, nil
 }
 
 // words are what the program gets, but for what the shell only knows when it runs:

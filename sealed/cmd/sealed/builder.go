@@ -89,6 +89,9 @@ func imagesCommand(s *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "images [--missing | NAME...]",
 		Short: "List images and tools, build what is missing, or build the named ones anew",
+		Example: "  sealed images -o json\n" +
+			"  sealed images --missing\n" +
+			"  sealed images argocd gitea",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkOutput(output); err != nil {
 				return err

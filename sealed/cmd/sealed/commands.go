@@ -19,7 +19,9 @@ func upCommand(s *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Build what is missing and bring the node up",
-		Args:  cobra.NoArgs,
+		Example: "  sealed up\n" +
+			"  sealed up --name second --all-images",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			repo, err := s.repository()
 			if err != nil {
@@ -44,7 +46,9 @@ func downCommand(s *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "down",
 		Short: "End the node and the cluster on it; unpacked images stay for the next start",
-		Args:  cobra.NoArgs,
+		Example: "  sealed down\n" +
+			"  sealed down --name second --purge",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return node.Remove(cmd.Context(), node.Options{Cache: s.cache, Name: s.name, Say: say}, purge)
 		},
@@ -59,7 +63,9 @@ func statusCommand(s *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Say how the node is; exit code 0 only if it is up and ready",
-		Args:  cobra.NoArgs,
+		Example: "  sealed status\n" +
+			"  sealed status --name second -o json",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output); err != nil {
 				return err
@@ -115,7 +121,9 @@ func logsCommand(s *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "logs [PROCESS]",
 		Short: "Show what a process of the node printed, or all of them",
-		Args:  cobra.MaximumNArgs(1),
+		Example: "  sealed logs\n" +
+			"  sealed logs kubelet -f",
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			i, err := s.load()
 			if err != nil {

@@ -44,8 +44,11 @@ type settings struct {
 func root() *cobra.Command {
 	s := &settings{}
 	cmd := &cobra.Command{
-		Use:           "sealed",
-		Short:         "A real Kubernetes node without Docker, built from package registries alone",
+		Use:   "sealed",
+		Short: "A real Kubernetes node without Docker, built from package registries alone",
+		Example: "  sealed up\n" +
+			"  eval \"$(sealed env)\"\n" +
+			"  sealed down",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		PersistentPreRunE: func(*cobra.Command, []string) (err error) {

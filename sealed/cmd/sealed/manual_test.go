@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -57,6 +58,34 @@ func TestEveryCommandOfTheManualWorks(t *testing.T) {
 	assert.Greater(t, len(calls), 5)
 	for at, args := range calls {
 		assert.NoErrorf(t, dry(args), "%s: sealed %s", at, strings.Join(args, " "))
+	}
+}
+
+// tree is a command with all below it.
+func tree(cmd *cobra.Command) []*cobra.Command {
+	all := []*cobra.Command{cmd}
+	for _, c := range cmd.Commands() {
+		all = append(all, tree(c)...)
+	}
+	return all
+}
+
+func TestEveryCommandHasAnExampleThatWorks(t *testing.T) {
+	root := root()
+	for _, cmd := range tree(root) {
+		if cmd.Hidden {
+			continue
+		}
+		lines := strings.Split(cmd.Example, "\n")
+		assert.NotEmptyf(t, cmd.Example, "%s has no Example", cmd.CommandPath())
+		for _, line := range lines {
+			found := call.FindStringSubmatch(line)
+			if assert.NotNilf(t, found, "%s: %q is no call of sealed", cmd.CommandPath(), line) {
+				args := strings.Fields(found[1])
+				assert.NoErrorf(t, dry(args), "%s: %s", cmd.CommandPath(), line)
+				assert.Truef(t, cmd == root || args[0] == cmd.Name(), "%s shows another command: %s", cmd.CommandPath(), line)
+			}
+		}
 	}
 }
 
