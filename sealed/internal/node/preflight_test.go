@@ -1,7 +1,9 @@
 package node
 
 import (
+	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -89,4 +91,15 @@ func TestThisMachineCanBeInspected(t *testing.T) {
 	assert.NotZero(t, m.Disk)
 	assert.NotEmpty(t, m.Ranges)
 	assert.False(t, m.Namespace)
+}
+
+func TestTheREADMESaysWhatAMachineNeeds(t *testing.T) {
+	readme, err := os.ReadFile("../../../README.md")
+	require.NoError(t, err)
+	for _, line := range []string{
+		fmt.Sprintf("| memory | %d GiB |", minMemory/gib),
+		fmt.Sprintf("| free disk | %.0f GB while images are built, %.0f GB afterwards,", minDiskBuilds/1e9, minDisk/1e9),
+	} {
+		assert.Contains(t, string(readme), line)
+	}
 }
