@@ -36,10 +36,12 @@ const (
 
 // upReport is what `up` prints, and its -o json.
 type upReport struct {
-	Stack      string             `json:"stack"`
-	Changed    bool               `json:"changed"`
-	Resources  int                `json:"resources"`
-	Changes    automation.Changes `json:"changes"`
+	Stack     string             `json:"stack"`
+	Changed   bool               `json:"changed"`
+	Resources int                `json:"resources"`
+	Changes   automation.Changes `json:"changes"`
+	// Drift is what others had deleted or changed, and is put back.
+	Drift      []automation.Drift `json:"drift,omitempty"`
 	Phases     []phaseReport      `json:"phases"`
 	Prediction *predict.Shown     `json:"prediction,omitempty"`
 	// NoPrediction says why no endpoint was there to be asked.
@@ -131,7 +133,7 @@ func (a *app) up(ctx context.Context, f upFlags) (*upReport, error) {
 		return nil, err
 	}
 	report := &upReport{
-		Stack: a.stack, Changed: result.Changed, Resources: result.Changes.Resources(), Changes: result.Changes, URLs: urls(out),
+		Stack: a.stack, Changed: result.Changed, Resources: result.Changes.Resources(), Changes: result.Changes, Drift: result.Drift, URLs: urls(out),
 	}
 	report.addPhases(snapshot)
 	if !f.skipPredict {
@@ -223,6 +225,9 @@ func (a *app) addPrediction(ctx context.Context, r *upReport, cluster *kube.Clus
 }
 
 func (r *upReport) print(w io.Writer) error {
+	for _, d := range r.Drift {
+		fmt.Fprintf(w, "put back what somebody else had changed: %s\n", d)
+	}
 	if r.Changed {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(t, "\nPHASE\tFROM\tTOOK\tRESOURCES")

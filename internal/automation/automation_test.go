@@ -212,7 +212,7 @@ func TestACopyCutShortByAKillDoesNotStopTheNextRun(t *testing.T) {
 func TestPreviewOfAStackThatNeverWasLeavesNothingBehind(t *testing.T) {
 	calls := fakepulumi.Install(t, fakepulumi.Script{Events: stepEvents(7)})
 	root, state := checkout(t)
-	r, err := open(t, root, state, nil).Preview(context.Background(), nil)
+	r, err := open(t, root, state, nil).Preview(context.Background(), PreviewOptions{}, nil)
 	require.NoError(t, err)
 	assert.Equal(t, Changes{"create": 7}, r.Changes)
 	assert.NoDirExists(t, state)
@@ -245,7 +245,7 @@ func TestEveryOperationCountsTheSameResources(t *testing.T) {
 	fakepulumi.Install(t, fakepulumi.Script{Events: stepEvents(3)})
 	root, state := checkout(t)
 	stack := open(t, root, state, nil)
-	before, err := stack.Preview(t.Context(), nil)
+	before, err := stack.Preview(t.Context(), PreviewOptions{}, nil)
 	require.NoError(t, err)
 	after, err := stack.Up(t.Context(), nil)
 	require.NoError(t, err)
@@ -520,7 +520,7 @@ func TestAnUpStartsPulumiNoMoreThanItMust(t *testing.T) {
 		words := strings.Fields(line)
 		started = append(started, strings.Join(words[:min(2, len(words))], " "))
 	}
-	assert.Equal(t, []string{"version", "up --yes", "stack output"}, started, "each start costs half a second")
+	assert.Equal(t, []string{"version", "refresh --yes", "up --yes", "stack output"}, started, "each start costs half a second")
 }
 
 func TestKnownAreTheCustomResourcesOfTheState(t *testing.T) {

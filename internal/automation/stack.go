@@ -10,12 +10,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optdestroy"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optrefresh"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optremove"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
@@ -83,6 +85,8 @@ type Result struct {
 	Changes Changes
 	// Changed is whether anything at all was, a component or a provider too.
 	Changed bool
+	// Drift is what others had deleted or changed; Up puts it back.
+	Drift []Drift
 	// Outputs are the stack's, secrets in plain text; nil after Destroy and Preview.
 	Outputs auto.OutputMap
 	// Seconds is the wall time.
@@ -167,14 +171,54 @@ func (s *Stack) prepare(ctx context.Context) (auto.Stack, error) {
 	return stack, nil
 }
 
-// Up creates or updates everything. What a killed run left behind is repaired
+// Up creates or updates everything, and puts back what others deleted or changed.
+// What a killed run left behind is repaired
 // first; a lock held by a live process is waited for, then an error.
 func (s *Stack) Up(ctx context.Context, observe Observer) (Result, error) {
-	return s.change(ctx, "up", observe, func(stack auto.Stack, c chan events.EngineEvent) (auto.OutputMap, error) {
+	var drift []Drift
+	known := s.Exists()
+	result, err := s.change(ctx, "up", observe, func(stack auto.Stack, c chan events.EngineEvent) (auto.OutputMap, error) {
+		if known {
+			var err error
+			if drift, err = s.refresh(ctx, stack, true); err != nil {
+				return nil, err
+			}
+		}
 		r, err := stack.Up(ctx, optup.Parallel(parallel), optup.ShowSecrets(false), optup.SuppressOutputs(),
 			optup.SuppressProgress(), optup.Color("never"), optup.EventStreams(c))
 		return r.Outputs, err
 	})
+	result.Drift = drift
+	return result, err
+}
+
+// definitions are outlines in the state: the whole of each is a layer's, which
+// Argo CD keeps as it should be. To look at them makes the state four times as big.
+const definitions = "**:CustomResourceDefinition::**"
+
+// refresh looks at what is in the cluster: what is gone or changed is the drift,
+// and with store the state knows, so that the next update puts it back.
+func (s *Stack) refresh(ctx context.Context, stack auto.Stack, store bool) ([]Drift, error) {
+	var drift []Drift
+	follow := newFollower(func(e apitype.EngineEvent) {
+		if d := driftOf(e); d != nil {
+			drift = append(drift, *d)
+		}
+	})
+	options := []optrefresh.Option{optrefresh.Parallel(parallel), optrefresh.Exclude([]string{definitions}), optrefresh.ShowSecrets(false),
+		optrefresh.SuppressOutputs(), optrefresh.SuppressProgress(), optrefresh.Color("never"), optrefresh.EventStreams(follow.events)}
+	var err error
+	if store {
+		_, err = stack.Refresh(ctx, options...)
+	} else {
+		_, err = stack.PreviewRefresh(ctx, options...)
+	}
+	follow.wait()
+	if err != nil {
+		return nil, s.explain("look at the cluster", err, follow)
+	}
+	slices.SortFunc(drift, func(a, b Drift) int { return strings.Compare(a.String(), b.String()) })
+	return drift, nil
 }
 
 // DestroyOptions alter Destroy.
@@ -191,6 +235,9 @@ func (s *Stack) Destroy(ctx context.Context, o DestroyOptions, observe Observer)
 		return Result{}, s.neverUp()
 	}
 	return s.change(ctx, "destroy", observe, func(stack auto.Stack, c chan events.EngineEvent) (auto.OutputMap, error) {
+		// To write the whole state after each resource takes longer than to delete
+		// them. One that was cut short begins again: what is gone already is no error.
+		stack.Workspace().SetEnvVar("PULUMI_SKIP_CHECKPOINTS", "true")
 		if o.Unreachable {
 			stack.Workspace().SetEnvVar("PULUMI_K8S_DELETE_UNREACHABLE", "true")
 		}
@@ -228,9 +275,16 @@ func (s *Stack) change(ctx context.Context, what string, observe Observer,
 	return result, nil
 }
 
+// PreviewOptions alter Preview.
+type PreviewOptions struct {
+	// Refresh looks at the cluster first, which has to answer: the result then has
+	// the drift. Without it the state is taken for the cluster.
+	Refresh bool
+}
+
 // Preview computes what Up would do. A stack that was never up is previewed
 // against an empty state in a temporary folder, so nothing is left behind.
-func (s *Stack) Preview(ctx context.Context, observe Observer) (Result, error) {
+func (s *Stack) Preview(ctx context.Context, o PreviewOptions, observe Observer) (Result, error) {
 	start := time.Now()
 	if !s.Exists() {
 		tmp, err := os.MkdirTemp("", "neuroscale-preview-")
@@ -250,6 +304,12 @@ func (s *Stack) Preview(ctx context.Context, observe Observer) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	var drift []Drift
+	if o.Refresh {
+		if drift, err = s.refresh(ctx, stack, false); err != nil {
+			return Result{}, err
+		}
+	}
 	follow := newFollower(observe)
 	_, err = stack.Preview(ctx, optpreview.Parallel(parallel), optpreview.SuppressOutputs(),
 		optpreview.SuppressProgress(), optpreview.Color("never"), optpreview.EventStreams(follow.events))
@@ -257,7 +317,9 @@ func (s *Stack) Preview(ctx context.Context, observe Observer) (Result, error) {
 	if err != nil {
 		return Result{}, s.explain("preview", err, follow)
 	}
-	return follow.result(start), nil
+	result := follow.result(start)
+	result.Drift, result.Changed = drift, result.Changed || len(drift) > 0
+	return result, nil
 }
 
 // inside is the same home with its state and files moved below dir.

@@ -36,7 +36,7 @@ type Target struct {
 // Targets are all promises, in the order they are measured: what only looks
 // comes first, what takes the platform down and up again last.
 var Targets = []Target{
-	{"no-change", "`up` again, nothing to change", "s", 20, "max"},
+	{"no-change", "`up` again, nothing to change", "s", 10, "max"},
 	{"preview", "`preview`", "s", 10, "max"},
 	{"latency-p50", "prediction through the gateway, one connection, p50", "ms", 10, "median"},
 	{"latency-p95", "prediction through the gateway, one connection, p95", "ms", 50, "p95"},
@@ -44,7 +44,7 @@ var Targets = []Target{
 	{"drift", "deleted nginx-test Deployment back and Ready", "s", 3, "median"},
 	{"push", "endpoint folder pushed to main, to first 200", "s", 20, "median"},
 	{"zero", "first request to an endpoint scaled to zero", "s", 5, "median"},
-	{"destroy", "`destroy` of the stack", "s", 60, "max"},
+	{"destroy", "`destroy` of the stack", "s", 40, "max"},
 	{"node-down", "`sealed down`", "s", 10, "max"},
 	{"warm-up", "node down, images cached: to the prediction", "s", 120, "max"},
 }

@@ -27,11 +27,18 @@ func (r *Report) comment() string {
 	if r.Base {
 		since = ", compared with the base"
 	}
+	if len(r.Drift) > 0 {
+		b.WriteString("Changed in the cluster by somebody else, and put back by `up`:\n")
+		for _, d := range r.Drift {
+			fmt.Fprintf(&b, "- %s\n", code(d.String()))
+		}
+		b.WriteString("\n")
+	}
 	if !r.Changed {
 		fmt.Fprintf(&b, "Nothing to change%s: the %d resources are as wanted.\n", since, r.Changes["same"])
 		return b.String()
 	}
-	fmt.Fprintf(&b, "**%s**%s.\n", counts(r.Changes), since)
+	fmt.Fprintf(&b, "**%s**%s.\n", r.summary(), since)
 	r.writeTrees(&b)
 
 	b.WriteString("\n| part | create | update | replace | delete | unchanged |\n|---|--:|--:|--:|--:|--:|\n")

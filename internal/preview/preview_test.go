@@ -205,3 +205,17 @@ func TestSinceSomethingElseIsAnError(t *testing.T) {
 	require.EqualError(t, preview(head).Since(previewOf("dev", head)), "it is a preview of stack dev, not of ci: make it with -s ci")
 	require.EqualError(t, preview(nil).Since(preview(head)), "the preview itself has no resources, so there is nothing to compare")
 }
+
+func TestWhatOthersDidIsNamedAndCounted(t *testing.T) {
+	r := &Report{
+		Stack: "ci", Changed: true, Changes: automation.Changes{"same": 169},
+		Drift: []automation.Drift{{Kind: "ConfigMap", Namespace: "argocd", Name: "settings", Gone: true}},
+	}
+	var text, comment strings.Builder
+	require.NoError(t, r.Text(&text))
+	assert.Contains(t, text.String(), "put back by `up`:\n  ConfigMap argocd/settings is gone\n")
+	assert.Contains(t, text.String(), "stack ci: 1 to put back, 169 unchanged")
+	require.NoError(t, r.Markdown(&comment))
+	assert.Contains(t, comment.String(), "- `ConfigMap argocd/settings is gone`\n")
+	assert.Contains(t, comment.String(), "**1 to put back, 169 unchanged**")
+}

@@ -129,6 +129,6 @@ func (r *Recording) delivered(state *apitype.StepEventStateMetadata) map[string]
 func (r *Recording) Report(stack string, result automation.Result) *Report {
 	return &Report{
 		Stack: stack, Changed: result.Changed, Changes: result.Changes, Layers: r.plan.Phases(),
-		Trees: r.trees, Resources: r.list(), Seconds: result.Seconds,
+		Drift: result.Drift, Trees: r.trees, Resources: r.list(), Seconds: result.Seconds,
 	}
 }

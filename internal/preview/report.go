@@ -20,6 +20,8 @@ type Report struct {
 	Changed bool                   `json:"changed"`
 	Changes automation.Changes     `json:"changes"`
 	Layers  []progress.PhaseChange `json:"layers"`
+	// Drift is what others deleted or changed in the cluster; nil if nobody looked.
+	Drift []automation.Drift `json:"drift"`
 	// Trees are the layers' contents by layer.
 	Trees map[string]Move `json:"trees"`
 	// Resources are all that are wanted, changed or not.
@@ -32,6 +34,12 @@ type Report struct {
 
 // Text writes the report for people.
 func (r *Report) Text(w io.Writer) error {
+	if len(r.Drift) > 0 {
+		fmt.Fprintln(w, "changed in the cluster by somebody else, and put back by `up`:")
+		for _, d := range r.Drift {
+			fmt.Fprintf(w, "  %s\n", d)
+		}
+	}
 	if !r.Changed {
 		fmt.Fprintf(w, "nothing to change: the %d resources of stack %s are as wanted (%.1fs)\n", r.Changes["same"], r.Stack, r.Seconds)
 		return nil
@@ -53,8 +61,16 @@ func (r *Report) Text(w io.Writer) error {
 			return err
 		}
 	}
-	fmt.Fprintf(w, "\nstack %s: %s (%.1fs)\n", r.Stack, counts(r.Changes), r.Seconds)
+	fmt.Fprintf(w, "\nstack %s: %s (%.1fs)\n", r.Stack, r.summary(), r.Seconds)
 	return nil
+}
+
+// summary counts what is to change, and what is only put back.
+func (r *Report) summary() string {
+	if len(r.Drift) == 0 {
+		return counts(r.Changes)
+	}
+	return fmt.Sprintf("%d to put back, %s", len(r.Drift), counts(r.Changes))
 }
 
 // operations are the kinds of change, in the order people read them.

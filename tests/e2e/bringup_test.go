@@ -66,8 +66,18 @@ func (s *suite) settledInventory(ctx context.Context, t *testing.T) rig.Inventor
 }
 
 // previewReport is what the tests read of `preview -o json`.
+// drift is what somebody else did to an object of the stack's.
+type drift struct {
+	Kind      string   `json:"kind"`
+	Namespace string   `json:"namespace"`
+	Name      string   `json:"name"`
+	Gone      bool     `json:"gone"`
+	Fields    []string `json:"fields"`
+}
+
 type previewReport struct {
 	Changed bool           `json:"changed"`
+	Drift   []drift        `json:"drift"`
 	Changes map[string]int `json:"changes"`
 	Layers  []struct {
 		Name      string `json:"name"`
@@ -125,6 +135,8 @@ contexts: [{name: gone, context: {cluster: gone, user: me}}]}`
 type upReport struct {
 	Changed    bool           `json:"changed"`
 	Changes    map[string]int `json:"changes"`
+	Drift      []drift        `json:"drift"`
+	Seconds    float64        `json:"seconds"`
 	Prediction *struct {
 		Body string `json:"body"`
 	} `json:"prediction"`
@@ -136,6 +148,13 @@ func (s *suite) up(ctx context.Context, t *testing.T) upReport {
 	t.Logf("it said:\n%s", r.Stderr)
 	var report upReport
 	decode(t, r.Stdout, &report)
+	return report
+}
+
+func (s *suite) preview(ctx context.Context, t *testing.T) previewReport {
+	t.Helper()
+	var report previewReport
+	decode(t, succeed(ctx, t, s.command("preview", "-o", "json")).Stdout, &report)
 	return report
 }
 

@@ -34,6 +34,7 @@ func TestPlatform(t *testing.T) {
 		{"what is wrong is said in one sentence and changes nothing", (*suite).badInput, false},
 		{"a deleted Deployment of an endpoint's folder comes back", (*suite).driftHeals, false},
 		{"a changed or deleted object of a layer comes back", (*suite).layerHeals, false},
+		{"what others did to the program's own objects is seen and put back", (*suite).whatOthersDidIsPutBack, false},
 		{"a pushed folder becomes an endpoint and what people merged stays", (*suite).pushedEndpoint, false},
 		{"a changed value moves one layer and the value back its old tag", (*suite).layerChangeAndRollback, false},
 		{"guard, Kyverno and the API server judge every manifest alike", (*suite).guardrailsAgree, false},

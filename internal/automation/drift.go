@@ -1,0 +1,61 @@
+package automation
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+)
+
+// Drift is an object of the stack's that somebody else deleted or changed since
+// the stack last touched it.
+type Drift struct {
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+	// Gone is set if it is there no more; otherwise Fields differ.
+	Gone   bool     `json:"gone,omitempty"`
+	Fields []string `json:"fields,omitempty"`
+}
+
+// String says what happened in words.
+func (d Drift) String() string {
+	what := d.Kind + " " + strings.TrimPrefix(d.Namespace+"/"+d.Name, "/")
+	if d.Gone {
+		return what + " is gone"
+	}
+	return what + " differs in " + strings.Join(d.Fields, ", ")
+}
+
+// written are fields that the API server and controllers keep for themselves.
+var written = regexp.MustCompile(`^(status|metadata\.(managedFields|resourceVersion|generation|uid|creationTimestamp|selfLink)|__.*|id)([.\[]|$)`)
+
+// driftOf is the drift that an event of a refresh tells of; nil for none.
+func driftOf(e apitype.EngineEvent) *Drift {
+	if e.ResOutputsEvent == nil {
+		return nil
+	}
+	m := e.ResOutputsEvent.Metadata
+	if m.Op != apitype.OpDelete && m.Op != apitype.OpUpdate || m.Old == nil || !m.Old.Custom {
+		return nil
+	}
+	d := &Drift{Kind: m.Type[strings.LastIndex(m.Type, ":")+1:], Name: m.Old.ID}
+	if namespace, name, both := strings.Cut(m.Old.ID, "/"); both {
+		d.Namespace, d.Name = namespace, name
+	}
+	if m.Op == apitype.OpDelete {
+		d.Gone = true
+		return d
+	}
+	for path := range m.DetailedDiff {
+		if !written.MatchString(path) {
+			d.Fields = append(d.Fields, path)
+		}
+	}
+	if len(d.Fields) == 0 {
+		return nil
+	}
+	slices.Sort(d.Fields)
+	return d
+}

@@ -1,0 +1,50 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/neuroscale-platform/neuroscale/tests/rig"
+)
+
+// whatOthersDidIsPutBack deletes and changes what the program itself applied,
+// which no layer heals.
+func (s *suite) whatOthersDidIsPutBack(t *testing.T) {
+	const gone, changed = "argocd-cmd-params-cm", "gitea"
+	ctx := within(t, 3*time.Minute)
+	before, err := s.cluster.Get(ctx, rig.ConfigMaps, argocd, gone)
+	require.NoError(t, err)
+	require.NotNil(t, before, "there is nothing to delete")
+	assert.Empty(t, s.preview(ctx, t).Drift, "nobody did anything")
+
+	require.NoError(t, s.cluster.Delete(ctx, rig.ConfigMaps, argocd, gone))
+	// Not a field of the program's: nobody's business but his who wrote it.
+	require.NoError(t, s.cluster.Patch(ctx, rig.Deployments, "forge", changed, `{"spec":{"progressDeadlineSeconds":601}}`))
+	require.NoError(t, s.cluster.Patch(ctx, rig.Deployments, "forge", changed, `{"spec":{"template":{"spec":{"terminationGracePeriodSeconds":16}}}}`))
+	wanted := []drift{
+		{Kind: "ConfigMap", Namespace: argocd, Name: gone, Gone: true},
+		{Kind: "Deployment", Namespace: "forge", Name: changed, Fields: []string{"spec.template.spec.terminationGracePeriodSeconds"}},
+	}
+	seen := s.preview(ctx, t)
+	assert.True(t, seen.Changed)
+	assert.Equal(t, wanted, seen.Drift)
+	text := succeed(ctx, t, s.command("preview")).Stdout
+	assert.Contains(t, text, "ConfigMap argocd/"+gone+" is gone")
+	assert.Contains(t, text, "2 to put back")
+
+	report := s.up(ctx, t)
+	assert.True(t, report.Changed)
+	assert.Equal(t, wanted, report.Drift)
+	after, err := s.cluster.Get(ctx, rig.ConfigMaps, argocd, gone)
+	require.NoError(t, err)
+	require.NotNil(t, after, "it stays away")
+	assert.Equal(t, before.Object["data"], after.Object["data"])
+
+	again := s.up(ctx, t)
+	assert.False(t, again.Changed)
+	assert.Empty(t, again.Drift)
+	assert.Less(t, again.Seconds, 10.0, "an up that changes nothing takes long")
+}
