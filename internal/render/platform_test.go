@@ -300,6 +300,16 @@ func TestKServeWebhooksWaitForTheirController(t *testing.T) {
 	object(t, tree, "ClusterStorageContainer", "default")
 }
 
+// Knative hands the probe of a model's server on to its own proxy, whose answer
+// decides when the endpoint is ready.
+func TestAModelServerIsReadyASecondAfterItListens(t *testing.T) {
+	runtime := object(t, rendered(t, "kserve-runtimes"), "ClusterServingRuntime", "kserve-sklearn-server")
+	probe := dig(runtime, "spec", "containers").([]any)[0].(map[string]any)["readinessProbe"]
+	assert.EqualValues(t, 1, dig(probe, "periodSeconds"))
+	assert.EqualValues(t, 8080, dig(probe, "tcpSocket", "port"))
+	assert.EqualValues(t, 30, dig(probe, "failureThreshold"), "a server that is busy for seconds must keep its requests")
+}
+
 func TestNothingOfWhatIsCutIsLeft(t *testing.T) {
 	for layer, words := range map[string][]string{
 		"argocd":          {"dex-server\n", "notifications-controller\n", "name: argocd-secret\n  namespace"},
