@@ -20,6 +20,9 @@ import (
 const (
 	// Shell are commands to type.
 	Shell = "sh"
+	// ShellRefused are commands of which the last one fails, to show how: a word of
+	// its reason follows.
+	ShellRefused = "sh refused by"
 	// Output is what a program printed.
 	Output = "text"
 	// Diagram is drawn by GitHub.
@@ -34,10 +37,10 @@ const (
 
 // Block is a fenced block.
 type Block struct {
-	// At is the file and the line of the opening fence.
-	At string
+	// At is the file and the line of the opening fence, Section the heading above.
+	At, Section string
 	// Kind is one of the constants above, or whatever else stands there; Of is what
-	// follows Refused.
+	// follows one that ends in "by".
 	Kind, Of string
 	Text     string
 }
@@ -95,6 +98,7 @@ var (
 func (m *Manual) add(file, text string) error {
 	lines := bufio.NewScanner(strings.NewReader(text))
 	var block *Block
+	section := ""
 	for n := 1; lines.Scan(); n++ {
 		line, at := lines.Text(), fmt.Sprintf("%s:%d", file, n)
 		info, fence := strings.CutPrefix(line, "```")
@@ -106,12 +110,16 @@ func (m *Manual) add(file, text string) error {
 			}
 			block = nil
 		case fence:
-			block = &Block{At: at, Kind: strings.TrimSpace(info)}
-			if policy, ok := strings.CutPrefix(block.Kind, Refused+" "); ok {
-				block.Kind, block.Of = Refused, policy
+			block = &Block{At: at, Section: section, Kind: strings.TrimSpace(info)}
+			for _, kind := range []string{Refused, ShellRefused} {
+				if of, ok := strings.CutPrefix(block.Kind, kind+" "); ok {
+					block.Kind, block.Of = kind, of
+				}
 			}
 		case block != nil:
 			block.Text += line + "\n"
+		case strings.HasPrefix(line, "#"):
+			section = strings.TrimLeft(line, "# ")
 		default:
 			for _, span := range inline.FindAllStringSubmatch(line, -1) {
 				if err := m.mentions(at, span[1]); err != nil {
@@ -142,7 +150,7 @@ func (m *Manual) mentions(at, text string) error {
 }
 
 func (m *Manual) commands(at, kind, text string) error {
-	if kind != Shell {
+	if kind != Shell && kind != ShellRefused {
 		return nil
 	}
 	commands, err := Commands(at, text)

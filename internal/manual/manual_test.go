@@ -32,7 +32,7 @@ func TestCommandsAreFoundWhereverAShellRunsThem(t *testing.T) {
 		"eval \"$(bin/sealed env)\"   # the node's\n"+
 		"cd x && bin/neuroscale predict a --data '{\"b\": [1]}' \\\n  -o json | jq \"$X\"\n"+
 		"```\n"+
-		"```text\nbin/neuroscale says\n```\n")
+		"```text\nbin/neuroscale says\n```\n## More\n```sh refused by rule\nmake x\n```\n")
 	require.NoError(t, err)
 	var got []string
 	for _, c := range m.Commands {
@@ -43,7 +43,13 @@ func TestCommandsAreFoundWhereverAShellRunsThem(t *testing.T) {
 		"README.md:2 make|up|STACK=ci", "README.md:2 bin/neuroscale|up|-s|ci", "README.md:2 neuroscale|guard|PATH|--base|REF",
 		`README.md:3 eval|"$(bin/sealed env)"`, "README.md:3 bin/sealed|env", "README.md:3 cd|x",
 		`README.md:3 bin/neuroscale|predict|a|--data|{"b": [1]}|-o|json`, `README.md:3 jq|"$X"`,
+		"README.md:12 make|x",
 	}, got)
+	var sections []string
+	for _, b := range m.Blocks {
+		sections = append(sections, b.Section)
+	}
+	assert.Equal(t, []string{"Title", "Title", "More", ""}, sections)
 	assert.Len(t, m.Of("neuroscale"), 3)
 	assert.Equal(t, "docs/adr/1.md:1", m.Blocks[len(m.Blocks)-1].At)
 }
@@ -61,7 +67,7 @@ func TestEveryBlockSaysWhatItIsFor(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, m.Blocks)
 	for _, b := range m.Blocks {
-		assert.Contains(t, []string{Shell, Output, Diagram, Settings, Admitted, Refused}, b.Kind, b.At)
+		assert.Contains(t, []string{Shell, ShellRefused, Output, Diagram, Settings, Admitted, Refused}, b.Kind, b.At)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 
 var (
 	// code is what stands between fences or in the middle of a sentence.
-	code   = regexp.MustCompile("(?s)```sh\n.*?\n```|`[^`\n]+`")
+	code   = regexp.MustCompile("(?s)```sh[^\n]*\n.*?\n```|`[^`\n]+`")
 	remark = regexp.MustCompile(`(?m)\s#.*$`)
 	call   = regexp.MustCompile(`(?:^|[\s"'(/` + "`" + `])sealed((?: +[A-Za-z0-9=./_-]+)+)`)
 )
