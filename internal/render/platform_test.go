@@ -330,6 +330,21 @@ func TestNothingOfWhatIsCutIsLeft(t *testing.T) {
 	}
 }
 
+// The keys are those that Argo CD's own source reads: of a misspelt one nobody
+// would hear.
+func TestNothingThatIsMergedIsAProgramToArgoCD(t *testing.T) {
+	r := platform(t)
+	source, err := r.Module(t.Context(), "argo-cd")
+	require.NoError(t, err)
+	settings, err := os.ReadFile(filepath.Join(source, "util", "settings", "settings.go"))
+	require.NoError(t, err)
+	data := dig(object(t, rendered(t, "argocd"), "ConfigMap", "argocd-cm"), "data")
+	for _, key := range []string{"jsonnet.enable", "helm.enable"} {
+		assert.Contains(t, string(settings), `"`+key+`"`, "Argo CD does not read it")
+		assert.Equal(t, "false", dig(data, key), key)
+	}
+}
+
 func TestNoEmptyListLooksLikeADifference(t *testing.T) {
 	pod := dig(object(t, rendered(t, "argocd"), "Deployment", "argocd-redis"), "spec", "template", "spec").(map[string]any)
 	assert.NotContains(t, pod, "initContainers")
