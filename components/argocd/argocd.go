@@ -107,7 +107,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		return nil, err
 	}
 	passwords := map[string]*random.RandomPassword{}
-	for _, key := range []string{"admin", "server-key", "redis"} {
+	for _, key := range []string{"admin", "server-key", "redis", "unused-webhooks"} {
 		length := 32
 		if key == "admin" {
 			length = 24

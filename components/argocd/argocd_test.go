@@ -2,6 +2,9 @@ package argocd
 
 import (
 	"encoding/base64"
+	"os"
+	"path/filepath"
+	"regexp"
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -12,8 +15,10 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
+	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/recorder"
+	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
 
 func repository(name string) forge.Repository {
@@ -104,8 +109,32 @@ func TestTheSettingsSecretIsCompleteSoThatArgoCDNeverWritesIt(t *testing.T) {
 		"admin.passwordMtime": "2000-01-01T00:00:00Z",
 		"server.secretkey":    "argocd-server-key result",
 		"webhook.gogs.secret": "hook-secret",
+
+		"webhook.github.secret":          "argocd-unused-webhooks result",
+		"webhook.gitlab.secret":          "argocd-unused-webhooks result",
+		"webhook.bitbucket.uuid":         "argocd-unused-webhooks result",
+		"webhook.bitbucketserver.secret": "argocd-unused-webhooks result",
+		"webhook.azuredevops.username":   "argocd-unused-webhooks result",
+		"webhook.azuredevops.password":   "argocd-unused-webhooks result",
 	}, decoded)
 	r.AssertNoSecretOutside(t, " result", " bcryptHash", "hook-secret", "-password")
+}
+
+// Argo CD's own source says which kinds there are.
+func TestNoWebhookIsBelievedUnsigned(t *testing.T) {
+	renderer, err := render.New(gitops.FS, "")
+	require.NoError(t, err)
+	source, err := renderer.Module(t.Context(), "argo-cd")
+	require.NoError(t, err)
+	settings, err := os.ReadFile(filepath.Join(source, "util", "settings", "settings.go"))
+	require.NoError(t, err)
+	keys := regexp.MustCompile(`"(webhook\.[a-z]+\.[a-z]+)"`).FindAllStringSubmatch(string(settings), -1)
+	require.NotEmpty(t, keys)
+	r, _ := build(t)
+	data := r.Get(t, "Secret", "argocd-secret").Object()["data"].(map[string]any)
+	for _, key := range keys {
+		assert.NotEmpty(t, data[key[1]], "whoever reaches Argo CD sends it events of %s", key[1])
+	}
 }
 
 func TestTheProjectReadsItsRepositoryOnly(t *testing.T) {

@@ -13,6 +13,7 @@ var partOf = map[string]string{"app.kubernetes.io/part-of": "argocd"}
 
 // settingsSecret is complete from the start, so Argo CD never writes to it.
 func settingsSecret(passwords map[string]*random.RandomPassword, webhook pulumi.StringInput) manifest.Object {
+	unused := passwords["unused-webhooks"].Result
 	return manifest.Secret(Namespace, "argocd-secret", partOf, map[string]pulumi.StringInput{
 		"admin.password": passwords["admin"].BcryptHash,
 		// Sessions older than this end; a new password comes with a new key
@@ -21,6 +22,14 @@ func settingsSecret(passwords map[string]*random.RandomPassword, webhook pulumi.
 		"server.secretkey":    passwords["server-key"].Result,
 		// Gitea signs like Gogs, and Argo CD reads it as such.
 		"webhook.gogs.secret": webhook,
+		// Of a kind without a secret Argo CD believes everything. Nobody sends
+		// these, so nobody is told theirs.
+		"webhook.github.secret":          unused,
+		"webhook.gitlab.secret":          unused,
+		"webhook.bitbucket.uuid":         unused,
+		"webhook.bitbucketserver.secret": unused,
+		"webhook.azuredevops.username":   unused,
+		"webhook.azuredevops.password":   unused,
 	})
 }
 
