@@ -5,8 +5,12 @@
 set -euo pipefail
 
 work=$WORK/bootstrap
-mkdir -p "$work"
 umask 077
+# No password stays behind, nor one that a killed run has left.
+rm -rf "$work"
+trap 'rm -rf "$work"' EXIT
+trap 'exit 143' TERM INT
+mkdir -p "$work"
 secret() { printf '%s' "$(<"$ACCOUNTS/$1")"; }
 printf 'user = "%s:%s"\n' "$ADMIN" "$(secret "$ADMIN")" >"$work/auth"
 

@@ -1,6 +1,7 @@
 package forge
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -173,6 +174,68 @@ func TestBootstrapSaysWhatWasRefused(t *testing.T) {
 	output, err := f.run(t, server.URL, dir, "endpoints")
 	require.Error(t, err)
 	assert.Contains(t, output, fmt.Sprintf("organization acme: POST /orgs answered %d", http.StatusUnauthorized))
+}
+
+func TestBootstrapLeavesNoPasswordBehind(t *testing.T) {
+	for name, password := range map[string]string{"when all goes well": "admin-password", "when it is refused": "wrong"} {
+		t.Run(name, func(t *testing.T) {
+			f, dir := newFakeGitea(), workshop(t)
+			server := httptest.NewServer(f)
+			defer server.Close()
+			require.NoError(t, os.WriteFile(filepath.Join(dir, Admin), []byte(password), 0o600))
+			require.NoError(t, os.Mkdir(filepath.Join(dir, "bootstrap"), 0o700))
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "bootstrap", "left"), []byte("by a killed run"), 0o600))
+			output, err := f.run(t, server.URL, dir, "endpoints")
+			assert.Equal(t, password != "wrong", err == nil, output)
+			assert.NoDirExists(t, filepath.Join(dir, "bootstrap"))
+		})
+	}
+}
+
+// fakeTools are Gitea's command line, which makes a token, and curl, which keeps
+// what it was given and succeeds unless there is a file refuse.
+var fakeTools = map[string]string{
+	"gitea": `case "$*" in *generate-access-token*) echo the-token ;; *web*) exec sleep 60 ;; esac`,
+	"curl": `for last in "$@"; do
+  case $last in */config | */token | */basic) cat "$last" >>"$HOME/sent" ;; @*) cat "${last#@}" >>"$HOME/sent" ;; esac
+done
+[[ ! -e $HOME/refuse ]]`,
+}
+
+func TestInitLeavesNoPasswordBehind(t *testing.T) {
+	for name, test := range map[string]struct{ file, content string }{
+		"when all goes well":          {},
+		"when it is refused":          {"refuse", ""},
+		"when there is nothing to do": {".administrator", fmt.Sprintf("%x  -\n", sha256.Sum256([]byte("admin-password")))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			left := filepath.Join(dir, "init", "basic")
+			require.NoError(t, os.Mkdir(filepath.Dir(left), 0o700))
+			files := map[string]string{
+				Admin: "admin-password", "init/basic": "left by a killed run",
+				"init.sh": strings.ReplaceAll(initScript, "/app/gitea/gitea", filepath.Join(dir, "gitea")),
+			}
+			for tool, script := range fakeTools {
+				files[tool] = "#!/usr/bin/env bash\n" + script + "\n"
+			}
+			if test.file != "" {
+				files[test.file] = test.content
+			}
+			for file, content := range files {
+				require.NoError(t, os.WriteFile(filepath.Join(dir, file), []byte(content), 0o700))
+			}
+			command := exec.Command("bash", filepath.Join(dir, "init.sh"))
+			command.Env = []string{
+				"PATH=" + dir + ":" + os.Getenv("PATH"), "HOME=" + dir, "WORK=" + dir, "ACCOUNTS=" + dir, "ADMIN=" + Admin, "GITEA_WORK_DIR=" + dir,
+			}
+			output, err := command.CombinedOutput()
+			assert.Equal(t, test.file != "refuse", err == nil, "%s", output)
+			sent, _ := os.ReadFile(filepath.Join(dir, "sent"))
+			assert.Equal(t, test.file == "", strings.Contains(string(sent), `user = "ops:admin-password"`), "%s", sent)
+			assert.NoDirExists(t, filepath.Dir(left), "the server's processes can read it")
+		})
+	}
 }
 
 func TestScriptsNeverPassASecretAsAnArgument(t *testing.T) {

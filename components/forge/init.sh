@@ -11,6 +11,14 @@ work=$WORK/init
 marker=$GITEA_WORK_DIR/.administrator
 password=$(<"$ACCOUNTS/$ADMIN")
 wanted=$(sha256sum <"$ACCOUNTS/$ADMIN")
+server=
+
+# The server has this folder, too: no password stays in it, nor one that a killed
+# run has left.
+umask 077
+rm -rf "$work"
+trap '[[ -z $server ]] || kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
+trap 'exit 143' TERM INT
 
 "$gitea" migrate --config "$config"
 if [[ -f $marker && $(<"$marker") == "$wanted" ]]; then
@@ -28,9 +36,7 @@ token=$("$gitea" admin user generate-access-token --config "$config" --username 
 
 "$gitea" web --config "$config" >"$work/web.log" 2>&1 &
 server=$!
-trap 'kill "$server" 2>/dev/null || true' EXIT
 
-umask 077
 printf 'header = "Authorization: token %s"\n' "$token" >"$work/token"
 printf 'user = "%s:%s"\n' "$ADMIN" "$password" >"$work/basic"
 printf '{"source_id":0,"login_name":"%s","password":"%s","must_change_password":false}' \
@@ -48,4 +54,5 @@ curl --silent --show-error --fail --output /dev/null --config "$work/basic" --re
   "$url/api/v1/users/$ADMIN/tokens/$token_name"
 kill "$server"
 wait "$server" || true
+server=
 printf '%s\n' "$wanted" >"$marker"
