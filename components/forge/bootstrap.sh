@@ -44,6 +44,11 @@ must() {
 
 exists() { [[ $(api GET "$1") == 200 ]]; }
 
+# numbered TEXT: prints the number of the first in the answer, a list, with TEXT.
+numbered() {
+  sed 's/{"id":/\n&/g' "$work/answer" | grep -F -- "$1" | sed -n 's/^{"id":\([0-9]*\).*/\1/p' | head -n 1 || true
+}
+
 curl --silent --show-error --fail --output /dev/null \
   --retry 60 --retry-delay 1 --retry-max-time 90 --retry-all-errors "$FORGE_URL/api/healthz"
 
@@ -74,12 +79,23 @@ done
 must "$WRITER writes $PLATFORM" 204 -- PUT "/repos/$ORGANIZATION/$PLATFORM/collaborators/$WRITER" \
   '{"permission":"write"}'
 
+# What a layer's tag names is applied with all rights: even the administrator has to
+# lift this first.
+tags=/repos/$ORGANIZATION/$PLATFORM/tag_protections
+rule="{\"name_pattern\":\"layer/*\",\"whitelist_usernames\":[\"$WRITER\"]}"
+must "protected tags of $PLATFORM" 200 -- GET "$tags"
+number=$(numbered '"name_pattern":"layer/*"')
+if [[ -n $number ]]; then
+  must "only $WRITER makes tags layer/* of $PLATFORM" 200 -- PATCH "$tags/$number" "$rule"
+else
+  must "only $WRITER makes tags layer/* of $PLATFORM" 201 -- POST "$tags" "$rule"
+fi
+
 settings="\"active\":true,\"events\":[\"push\"],\"config\":{\"url\":\"$WEBHOOK_URL\",\"content_type\":\"json\",\"secret\":\"$(secret webhook)\"}"
 for repository in "${endpoints[@]}"; do
   hooks=/repos/$ORGANIZATION/$repository/hooks
   must "webhooks of $repository" 200 -- GET "$hooks"
-  # One hook a line; the number of the one that has our address.
-  hook=$(sed 's/{"id":/\n&/g' "$work/answer" | grep -F "\"$WEBHOOK_URL\"" | sed -n 's/^{"id":\([0-9]*\).*/\1/p' | head -n 1 || true)
+  hook=$(numbered "\"$WEBHOOK_URL\"")
   if [[ -n $hook ]]; then
     must "webhook $WEBHOOK_URL of $repository" 200 -- PATCH "$hooks/$hook" "{$settings}"
   else

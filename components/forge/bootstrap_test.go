@@ -25,12 +25,19 @@ type hook struct {
 	Config any    `json:"config"`
 }
 
+type tagProtection struct {
+	ID          int      `json:"id"`
+	NamePattern string   `json:"name_pattern"`
+	Usernames   []string `json:"whitelist_usernames"`
+}
+
 // fakeGitea answers like Gitea's API as far as the bootstrap asks, and remembers
 // what it was told.
 type fakeGitea struct {
 	mu       sync.Mutex
 	things   map[string]bool   // paths that exist
 	hooks    map[string][]hook // by repository
+	tags     []tagProtection   // of the platform's repository
 	requests []string
 	bodies   map[string]string
 }
@@ -58,6 +65,14 @@ func (f *fakeGitea) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		f.hooks[repository] = append(f.hooks[repository], hook{len(f.hooks[repository]) + 7, "gitea", body["config"]})
+		status = http.StatusCreated
+	case path == "/repos/acme/platform/tag_protections" && r.Method == http.MethodGet:
+		_ = json.NewEncoder(w).Encode(append([]tagProtection{}, f.tags...))
+		return
+	case path == "/repos/acme/platform/tag_protections":
+		made := tagProtection{ID: len(f.tags) + 3}
+		_ = json.Unmarshal(text, &made)
+		f.tags = append(f.tags, made)
 		status = http.StatusCreated
 	case r.Method == http.MethodPut:
 		status = http.StatusNoContent
@@ -120,6 +135,7 @@ func TestBootstrapMakesEverythingOnceAndThenOnlyConfirms(t *testing.T) {
 	assert.JSONEq(t, `{"permission":"write"}`, f.bodies["PUT /repos/acme/platform/collaborators/platform-writer"])
 	assert.JSONEq(t, `{"permission":"read"}`, f.bodies["PUT /repos/acme/endpoints/collaborators/argocd"])
 	assert.NotContains(t, f.requests, "PUT /repos/acme/endpoints/collaborators/platform-writer", "the program may not write what people merge")
+	assert.Equal(t, []tagProtection{{3, "layer/*", []string{writer}}}, f.tags, "whoever moves a layer's tag has all rights")
 	require.Len(t, f.hooks["endpoints"], 1)
 	assert.Equal(t, map[string]any{"url": "http://argocd/webhook", "content_type": "json", "secret": "hook-secret"}, f.hooks["endpoints"][0].Config)
 	for _, secret := range []string{"admin-password", "reader-password", "writer-password", "hook-secret"} {
@@ -134,6 +150,7 @@ func TestBootstrapMakesEverythingOnceAndThenOnlyConfirms(t *testing.T) {
 	}
 	assert.Contains(t, f.bodies["PATCH /admin/users/argocd"], "reader-password", "a new password would not arrive")
 	assert.Contains(t, f.requests, "PATCH /repos/acme/endpoints/hooks/7", "somebody else's webhook was changed")
+	assert.Contains(t, f.bodies["PATCH /repos/acme/platform/tag_protections/3"], writer, "a protection that was lifted would stay so")
 }
 
 func TestANewTenantsRepositoryIsMadeBesideTheOthers(t *testing.T) {
