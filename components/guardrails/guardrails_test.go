@@ -128,7 +128,7 @@ func TestEachPolicyHasAProbeOnlyItRefuses(t *testing.T) {
 		}
 		refused[c.By]++
 	}
-	want := map[string]int{"": 2}
+	want := map[string]int{"": 3}
 	for _, p := range all {
 		want[p.Name] = 1
 	}

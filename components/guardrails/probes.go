@@ -17,6 +17,7 @@ var faults = map[string]struct {
 }{
 	"disallow-latest-image-tag":                {deployment, func(o object) { container(o)["image"] = "probe.invalid/probe:latest" }},
 	"disallow-root-containers":                 {deployment, func(o object) { delete(container(o), "securityContext") }},
+	"require-cluster-ip-services":              {service, func(o object) { at(o, "spec")["type"] = "NodePort" }},
 	"require-resource-requests-limits":         {deployment, func(o object) { delete(container(o), "resources") }},
 	"require-standard-labels-deployment":       {deployment, func(o object) { delete(at(o, "metadata"), "labels") }},
 	"require-standard-labels-inferenceservice": {inferenceService, func(o object) { delete(at(o, "metadata"), "labels") }},
@@ -25,7 +26,7 @@ var faults = map[string]struct {
 // nativeProbes are good workloads, which all policies together have to admit,
 // and for each policy one that it has to refuse.
 func nativeProbes(policies []*policy.Policy) ([]layer.Probe, error) {
-	probes := []layer.Probe{deployment("good"), inferenceService("good")}
+	probes := []layer.Probe{deployment("good"), inferenceService("good"), service("good")}
 	var errs []error
 	for _, p := range policies {
 		fault, ok := faults[p.Name]
@@ -111,6 +112,13 @@ func inferenceService(name string) layer.Probe {
 		"spec": object{"predictor": object{"model": checked(object{
 			"modelFormat": object{"name": "sklearn"}, "storageUri": "gs://probe/model",
 		})}},
+	}}
+}
+
+func service(name string) layer.Probe {
+	return layer.Probe{Resource: "services", Expect: layer.Admit, Object: object{
+		"apiVersion": "v1", "kind": "Service", "metadata": object{"name": name, "namespace": ProbeNamespace},
+		"spec": object{"selector": object{"app": "probe"}, "ports": []any{object{"port": 80}}},
 	}}
 }
 

@@ -47,6 +47,8 @@ func quota(t config.Tenant) (map[string]any, error) {
 		"pods":                   strconv.Itoa(t.Quota.Pods),
 		"count/deployments.apps": strconv.Itoa(t.Quota.Deployments),
 		"count/inferenceservices.serving.kserve.io": strconv.Itoa(t.Quota.InferenceServices),
+		// Even if no policy looked: the node's ports are the platform's.
+		"services.nodeports": "0", "services.loadbalancers": "0",
 	}
 	for prefix, amounts := range map[string]config.Amounts{"requests.": t.Quota.Requests, "limits.": t.Quota.Limits} {
 		canonical, err := quantities(t.Namespace, "quota."+prefix, amounts)

@@ -166,6 +166,7 @@ func TestTheDefaultTenantHasTheOriginalsFigures(t *testing.T) {
 	assert.Equal(t, map[string]any{
 		"requests.cpu": "4", "requests.memory": "8Gi", "limits.cpu": "8", "limits.memory": "16Gi",
 		"pods": "20", "count/deployments.apps": "10", "count/inferenceservices.serving.kserve.io": "5",
+		"services.nodeports": "0", "services.loadbalancers": "0",
 	}, recorder.At(objects["ResourceQuota/default/default-namespace-quota"], "spec.hard"))
 	assert.Equal(t, []any{map[string]any{
 		"type":           "Container",

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -69,8 +71,7 @@ func TestAClusterJudgesEveryDocument(t *testing.T) {
 
 func probeMessages() []string {
 	var all []string
-	for _, p := range []string{"disallow-latest-image-tag", root, "require-resource-requests-limits",
-		"require-standard-labels-deployment", "require-standard-labels-inferenceservice"} {
+	for _, p := range slices.Sorted(maps.Keys(coverage)) {
 		all = append(all, "error probe - the cluster does not refuse the built-in bad-"+p+" by policy "+p+", as it has to: it admits it")
 	}
 	return all
@@ -98,7 +99,7 @@ func TestARefusalIsToldFromAClusterThatCannotJudge(t *testing.T) {
 	}
 }
 
-// apiServerStub knows Deployments and InferenceServices, and refuses by name.
+// apiServerStub knows Deployments, InferenceServices and Services, and refuses by name.
 func apiServerStub(t *testing.T, asked *[]string) *kube.Cluster {
 	t.Helper()
 	var lock sync.Mutex
@@ -109,7 +110,9 @@ func apiServerStub(t *testing.T, asked *[]string) *kube.Cluster {
 		}
 		switch r.URL.Path {
 		case "/api":
-			io.WriteString(w, `{"kind":"APIVersions","versions":[]}`)
+			io.WriteString(w, `{"kind":"APIVersions","versions":["v1"]}`)
+		case "/api/v1":
+			io.WriteString(w, `{"kind":"APIResourceList","groupVersion":"v1","resources":[{"name":"services","kind":"Service","namespaced":true}]}`)
 		case "/apis":
 			io.WriteString(w, `{"kind":"APIGroupList","groups":[`+group("apps", "v1")+","+group("serving.kserve.io", "v1beta1")+`]}`)
 		case "/apis/apps/v1":
@@ -139,20 +142,21 @@ func apiServerStub(t *testing.T, asked *[]string) *kube.Cluster {
 }
 
 func TestTheAPIServerIsAskedWithoutStoringAnything(t *testing.T) {
+	const configMap = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n"
 	var asked []string
 	server, err := newAPIServer(apiServerStub(t, &asked))
 	require.NoError(t, err)
-	r := check(t, map[string]string{"apps/a/d.yaml": deployment("bad-"+root) + "---\n" + service + "---\n" + deployment("good")},
+	r := check(t, map[string]string{"apps/a/d.yaml": deployment("bad-"+root) + "---\n" + configMap + "---\n" + deployment("good")},
 		func(e *engines) { e.cluster = server })
 	assert.Equal(t, []string{
 		"error " + root + " apps/a/d.yaml:1 is bad",
 		"error " + root + " apps/a/d.yaml:1 is refused by the cluster: x: ValidatingAdmissionPolicy '" + root + "' with binding '" + root + "' denied request: no",
-		"error cluster apps/a/d.yaml:20 is not judged by the cluster: the cluster has no kind Service in v1",
+		"error cluster apps/a/d.yaml:20 is not judged by the cluster: the cluster has no kind ConfigMap in v1",
 	}, messages(r))
 	assert.Equal(t, 2, *r.Cluster)
 	assert.Len(t, asked, len(builtIn())+2)
 	for _, line := range asked {
-		assert.Regexp(t, `^PATCH /apis/(apps/v1|serving.kserve.io/v1beta1)/namespaces/(default|neuroscale-probe)/`, line)
+		assert.Regexp(t, `^PATCH /(api/v1|apis/apps/v1|apis/serving.kserve.io/v1beta1)/namespaces/(default|neuroscale-probe)/`, line)
 		assert.Contains(t, line, "dryRun=All")
 		assert.Contains(t, line, "fieldManager=neuroscale-guard")
 	}

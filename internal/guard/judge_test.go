@@ -27,12 +27,13 @@ func TestAGoodDocumentPassesWithEveryVerdictCounted(t *testing.T) {
 	assert.Equal(t, []PolicyCount{
 		{"disallow-latest-image-tag", 1, 1, 1, 0},
 		{root, 1, 1, 1, 0},
+		{"require-cluster-ip-services", 0, 0, 0, 0},
 		{"require-resource-requests-limits", 1, 1, 1, 0},
 		{"require-standard-labels-deployment", 1, 1, 1, 0},
 		{"require-standard-labels-inferenceservice", 0, 0, 0, 0},
 	}, r.Policies)
-	assert.Equal(t, 28, r.ProbesExpected)
-	assert.Equal(t, 28, r.Probes)
+	assert.Equal(t, 30, r.ProbesExpected)
+	assert.Equal(t, 30, r.Probes)
 }
 
 func TestARefusalNamesPolicyFileAndObject(t *testing.T) {

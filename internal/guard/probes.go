@@ -32,10 +32,12 @@ func builtIn() []probe {
 		"disallow-root-containers": inferenceServiceWith(func(o plain) {
 			modelOf(o)["securityContext"].(plain)["runAsNonRoot"] = false
 		}),
+		"require-cluster-ip-services": serviceWith(func(o plain) { o["spec"].(plain)["type"] = "NodePort" }),
 	}
 	all := []probe{
 		newProbe("", "good-deployment", deploymentWith(func(plain) {})),
 		newProbe("", "good-inferenceservice", inferenceServiceWith(func(plain) {})),
+		newProbe("", "good-service", serviceWith(func(plain) {})),
 	}
 	for _, policy := range slices.Sorted(maps.Keys(bad)) {
 		all = append(all, newProbe(policy, "bad-"+policy, bad[policy]))
@@ -94,6 +96,15 @@ func inferenceServiceWith(change func(plain)) plain {
 		"spec": plain{"predictor": plain{"model": workable(plain{
 			"modelFormat": plain{"name": "sklearn"}, "storageUri": "gs://registry.example/probe",
 		})}},
+	}
+	change(o)
+	return o
+}
+
+func serviceWith(change func(plain)) plain {
+	o := plain{
+		"apiVersion": "v1", "kind": "Service", "metadata": metadata(),
+		"spec": plain{"selector": plain{"app": "probe"}, "ports": []any{plain{"port": int64(80)}}},
 	}
 	change(o)
 	return o

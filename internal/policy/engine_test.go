@@ -308,7 +308,7 @@ func TestNamespacesThatAreNoTenantsAreLeftAlone(t *testing.T) {
 	})
 	t.Run("kinds without pods", func(t *testing.T) {
 		for _, text := range []string{
-			"{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {}}",
+			"{apiVersion: v1, kind: Endpoints, metadata: {name: s}, subsets: []}",
 			"{apiVersion: v1, kind: ConfigMap, metadata: {name: c}, data: {}}",
 			"{apiVersion: serving.kserve.io/v1alpha1, kind: ClusterServingRuntime, metadata: {name: r}, spec: {containers: [{name: c, image: i}]}}",
 		} {
@@ -381,6 +381,62 @@ func TestOnlyAControllerThatWorksForAJudgedObjectIsTrusted(t *testing.T) {
 			}
 		})
 	}
+}
+
+const routeOwner = "{apiVersion: serving.knative.dev/v1, kind: Route, name: o, uid: u, controller: true}"
+
+func TestAServiceReachesNoFurtherThanTheCluster(t *testing.T) {
+	for name, c := range map[string]struct {
+		spec string
+		says string // "" is admitted
+	}{
+		"nothing said":            {"{ports: [{port: 80}]}", ""},
+		"no spec":                 {"null", ""},
+		"a ClusterIP":             {"{type: ClusterIP, ports: [{port: 80}]}", ""},
+		"a headless one":          {"{clusterIP: None, ports: [{port: 80}]}", ""},
+		"empty fields":            {"{externalIPs: [], externalName: '', loadBalancerIP: ''}", ""},
+		"a port of the node":      {"{type: NodePort, ports: [{port: 80, nodePort: 30082}]}", "spec.type is NodePort: write type: ClusterIP"},
+		"a load balancer":         {"{type: LoadBalancer, loadBalancerIP: 10.0.0.7}", "spec.type is LoadBalancer, spec.loadBalancerIP is set"},
+		"a name outside":          {"{type: ExternalName, externalName: gitea.forge.svc}", "spec.type is ExternalName, spec.externalName is set"},
+		"the node's address":      {"{externalIPs: [10.88.0.2], ports: [{port: 30082}]}", "Service s reaches beyond the cluster: spec.externalIPs is set: write"},
+		"an address for later":    {"{loadBalancerIP: 10.0.0.7}", "spec.loadBalancerIP is set"},
+		"a type of another case":  {"{type: clusterip}", "spec.type is clusterip"},
+		"a type that is a number": {"{type: 1}", "spec.type is 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := decode(t, "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: "+c.spec+"}")
+			old := decode(t, "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 1}]}}")
+			var refused []string
+			if c.says != "" {
+				refused = []string{clusterIP}
+			}
+			judged(t, Request{Object: o}, refused, c.says)
+			judged(t, Request{Operation: "UPDATE", Object: o, OldObject: old}, refused, c.says)
+		})
+	}
+	for name, c := range map[string]struct {
+		user, owner string
+		refused     []string
+	}{
+		"Knative's for a Route":              {knative, routeOwner, nil},
+		"KServe's for an InferenceService":   {kserve, "{apiVersion: serving.kserve.io/v1beta1, kind: InferenceService, name: o, uid: u, controller: true}", nil},
+		"a person's that says it is":         {"", routeOwner, []string{clusterIP}},
+		"Argo CD's that says it is":          {"system:serviceaccount:argocd:argocd-application-controller", routeOwner, []string{clusterIP}},
+		"Knative's for nobody":               {knative, "{apiVersion: v1, kind: Pod, name: o, uid: u, controller: true}", []string{clusterIP}},
+		"Knative's for what is called Route": {knative, "{apiVersion: route.openshift.io/v1, kind: Route, name: o, uid: u, controller: true}", []string{clusterIP}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := decode(t, "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {type: ExternalName, externalName: kourier-internal.kourier-system.svc}}")
+			at(o, "metadata")["ownerReferences"] = []any{decode(t, c.owner)}
+			judged(t, Request{Object: o, Username: c.user}, c.refused)
+		})
+	}
+	t.Run("a Route does not excuse a workload", func(t *testing.T) {
+		o := good(t, "Deployment")
+		at(pod(o, "Deployment"), "containers", "main")["image"] = "nginx"
+		at(o, "metadata")["ownerReferences"] = []any{decode(t, routeOwner)}
+		judged(t, Request{Object: o, Username: knative}, []string{latest})
+	})
 }
 
 func TestKnativesDryRunIsLetThroughAndNothingElseOfIt(t *testing.T) {
@@ -537,9 +593,6 @@ func TestTheFirstEndpointsPass(t *testing.T) {
 			if err := yaml.Unmarshal([]byte(document), &o); err != nil {
 				return err
 			}
-			if !workload(o) {
-				continue
-			}
 			judged(t, Request{Object: o}, nil)
 			for name, v := range evaluate(t, Request{Object: o}) {
 				if v.Matched {
@@ -549,7 +602,7 @@ func TestTheFirstEndpointsPass(t *testing.T) {
 		}
 		return nil
 	}))
-	assert.Equal(t, []string{latest, root, resources, workloadLabels, isvcLabels}, slices.Sorted(maps.Keys(passed)), "every policy has judged one of them")
+	assert.Equal(t, names, slices.Sorted(maps.Keys(passed)), "every policy has judged one of them")
 }
 
 func TestAWorkloadIsAKindTheContainerPoliciesJudge(t *testing.T) {
@@ -559,7 +612,7 @@ func TestAWorkloadIsAKindTheContainerPoliciesJudge(t *testing.T) {
 		o := good(t, shape)
 		assert.Equal(t, !strings.HasPrefix(shape, "ServingRuntime"), workload(o), shape)
 		for _, p := range policies {
-			judges := p.Name != workloadLabels && p.Name != isvcLabels ||
+			judges := p.Name != workloadLabels && p.Name != isvcLabels && p.Name != clusterIP ||
 				p.Name == isvcLabels && strings.HasPrefix(shape, "InferenceService") ||
 				p.Name == workloadLabels && workload(o) && !strings.HasPrefix(shape, "InferenceService")
 			assert.Equal(t, judges, p.Judges(o), "%s %s", p.Name, shape)

@@ -20,7 +20,11 @@ const (
 	resources      = "require-resource-requests-limits"
 	workloadLabels = "require-standard-labels-deployment"
 	isvcLabels     = "require-standard-labels-inferenceservice"
+	clusterIP      = "require-cluster-ip-services"
 )
+
+// names of all policies, sorted.
+var names = []string{latest, root, clusterIP, resources, workloadLabels, isvcLabels}
 
 const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
@@ -163,7 +167,7 @@ func evaluate(t testing.TB, r Request) map[string]Verdict {
 	for _, v := range verdicts {
 		byName[v.Policy] = v
 	}
-	require.Len(t, byName, 5)
+	require.Len(t, byName, len(names))
 	return byName
 }
 
@@ -174,7 +178,7 @@ func judged(t testing.TB, r Request, refused []string, says ...string) {
 	var got []string
 	var messages []string
 	verdicts := evaluate(t, r)
-	for _, name := range []string{latest, root, resources, workloadLabels, isvcLabels} {
+	for _, name := range names {
 		v := verdicts[name]
 		assert.NoError(t, v.Err)
 		if !v.Allowed {

@@ -22,14 +22,14 @@ var update = flag.Bool("update", false, "write the golden files")
 func TestThePoliciesKeepTheirNames(t *testing.T) {
 	policies, err := Load(gitops.FS)
 	require.NoError(t, err)
-	var names []string
+	var loaded []string
 	for _, p := range policies {
-		names = append(names, p.Name)
+		loaded = append(loaded, p.Name)
 		assert.Equal(t, p.Name, p.Native.Name)
 		assert.Equal(t, p.Name, p.Binding.Name)
 		assert.Equal(t, p.Name, p.Binding.Spec.PolicyName)
 	}
-	assert.Equal(t, []string{latest, root, resources, workloadLabels, isvcLabels}, names)
+	assert.Equal(t, names, loaded)
 }
 
 func TestTheNativeObjectsAreAsReviewed(t *testing.T) {
@@ -59,7 +59,12 @@ func TestThePoliciesShareTheirMatchConditions(t *testing.T) {
 	require.NotEmpty(t, policies[0].Native.Spec.MatchConditions)
 	shared := 0
 	for _, p := range policies[1:] {
-		assert.Equal(t, policies[0].Native.Spec.MatchConditions, p.Native.Spec.MatchConditions, p.Name)
+		conditions := p.Native.Spec.MatchConditions
+		if p.Name == clusterIP {
+			require.Equal(t, "not-a-route-of-knatives", conditions[4].Name)
+			conditions = conditions[:4]
+		}
+		assert.Equal(t, policies[0].Native.Spec.MatchConditions, conditions, p.Name)
 		for _, v := range policies[0].Native.Spec.Variables {
 			for _, other := range p.Native.Spec.Variables {
 				if v.Name == "pods" && other.Name == "pods" {

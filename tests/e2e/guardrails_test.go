@@ -41,7 +41,7 @@ var (
 // probes are, for each policy, a case that only it refuses.
 var probes = []string{
 	"deployment/owner-dropped", "inferenceservice-model/owner-dropped", "deployment/limits-missing",
-	"deployment/tag-latest", "inferenceservice-model/nonroot-missing",
+	"deployment/tag-latest", "inferenceservice-model/nonroot-missing", "service/node-port",
 }
 
 // gate is what the steps about guardrails share.

@@ -33,11 +33,14 @@ const (
 	Resources      Verdict = "require-resource-requests-limits"
 	PinnedImages   Verdict = "disallow-latest-image-tag"
 	NonRoot        Verdict = "disallow-root-containers"
+	ClusterIP      Verdict = "require-cluster-ip-services"
 )
 
 // Policies are the names of all policies, sorted.
 func Policies() []string {
-	names := []string{string(ServiceLabels), string(WorkloadLabels), string(Resources), string(PinnedImages), string(NonRoot)}
+	names := []string{
+		string(ServiceLabels), string(WorkloadLabels), string(Resources), string(PinnedImages), string(NonRoot), string(ClusterIP),
+	}
 	slices.Sort(names)
 	return names
 }

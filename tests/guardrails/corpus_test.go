@@ -61,6 +61,9 @@ func TestEveryPolicyHasABadCaseOfEveryShape(t *testing.T) {
 	}
 	for _, s := range shapes() {
 		policies := []Verdict{Resources, PinnedImages, NonRoot}
+		if s.bare {
+			policies = []Verdict{ClusterIP}
+		}
 		if s.labelled() {
 			policies = append(policies, s.labels())
 		}

@@ -24,7 +24,7 @@ type mutation struct {
 }
 
 func (m mutation) appliesTo(s shape) bool {
-	return (m.fits == nil || m.fits(s)) && (!m.deep || s.deep) && (m.want != labels || s.labelled())
+	return (m.fits == nil && !s.bare || m.fits != nil && m.fits(s)) && (!m.deep || s.deep) && (m.want != labels || s.labelled())
 }
 
 // wants is the verdict about a shape.
@@ -210,8 +210,9 @@ func managed(change func(object)) func(*target) {
 func templated(s shape) bool { return s.templated() }
 func sidecars(s shape) bool  { return s.sidecars }
 func pods(s shape) bool      { return s.pods }
-func builtin(s shape) bool   { return !s.service() }
+func builtin(s shape) bool   { return !s.service() && !s.bare }
 func services(s shape) bool  { return s.service() }
+func every(shape) bool       { return true }
 
 func named(names ...string) func(shape) bool {
 	return func(s shape) bool { return slices.Contains(names, s.name) }
@@ -219,9 +220,9 @@ func named(names ...string) func(shape) bool {
 
 func mutations() []mutation {
 	return slices.Concat(
-		[]mutation{{name: "good", says: "nothing", want: Admit, change: func(*target) {}}},
+		[]mutation{{name: "good", says: "nothing", want: Admit, fits: every, change: func(*target) {}}},
 		labelMutations(), imageMutations(), securityMutations(), resourceMutations(),
-		otherContainerMutations(), forgedMutations(), invalidMutations(), serviceMutations(),
+		otherContainerMutations(), forgedMutations(), invalidMutations(), serviceMutations(), reachMutations(),
 	)
 }
 
@@ -440,6 +441,37 @@ func serviceMutations() []mutation {
 	return all
 }
 
+// reachMutations are about Services and how far they reach.
+func reachMutations() []mutation {
+	service := named("service")
+	reach := func(spec object) func(*target) {
+		return func(t *target) { maps.Copy(at(t.root, "spec"), spec) }
+	}
+	return []mutation{
+		{name: "cluster-ip", says: "the type is written", want: Admit, fits: service, change: reach(object{"type": "ClusterIP"})},
+		{name: "headless", says: "it has no address of its own", want: Admit, fits: service, change: reach(object{"clusterIP": "None"})},
+		{name: "node-port", says: "the type is NodePort", want: ClusterIP, fits: service, change: reach(object{"type": "NodePort"})},
+		{name: "load-balancer", says: "the type is LoadBalancer", want: ClusterIP, fits: service, change: reach(object{"type": "LoadBalancer"})},
+		{name: "external-name", says: "it is a name of another namespace", want: ClusterIP, fits: service, change: func(t *target) {
+			t.root["spec"] = object{"type": "ExternalName", "externalName": "gitea.forge.svc.cluster.local"}
+		}},
+		{name: "external-ips", says: "it has an address that is somebody else's", want: ClusterIP, fits: service,
+			change: reach(object{"externalIPs": []any{"192.0.2.1"}})},
+		{name: "load-balancer-ip", says: "it asks for an address though it is no load balancer", want: ClusterIP, fits: service,
+			change: reach(object{"loadBalancerIP": "192.0.2.1"})},
+		{name: "external-name-unused", says: "it has a name outside though the type is another", want: ClusterIP, fits: service,
+			change: reach(object{"externalName": "example.test"})},
+		{name: "owned-and-node-port", says: "it says Knative made it, and the type is NodePort", want: ClusterIP, fits: service, change: func(t *target) {
+			at(t.root, "metadata")["ownerReferences"] = []any{object{
+				"apiVersion": "serving.knative.dev/v1", "kind": "Route", "name": "corpus", "controller": true,
+				"uid": "5f0e2a6e-3c1f-4d57-9c0b-8c7d6e5f4a3b",
+			}}
+			reach(object{"type": "NodePort"})(t)
+		}},
+		{name: "ports-not-a-list", says: "the ports are one, not a list", want: Schema, fits: service, change: reach(object{"ports": object{"port": int64(80)}})},
+	}
+}
+
 func explainer(change func(object)) func(*target) {
 	return func(t *target) {
 		c := goodContainer("art")
@@ -486,6 +518,12 @@ func updates() []mutation {
 		{name: "update-tag-latest", says: "the tag is changed to latest", want: PinnedImages, fits: images, change: container(image("nginx:latest"))},
 		{name: "update-root", says: "runAsNonRoot is removed", want: NonRoot, fits: template, change: container(security(object{"runAsNonRoot": nil}))},
 		{name: "update-limits-missing", says: "the limits are removed", want: Resources, fits: template, change: container(without("limits"))},
+		{name: "update-node-port", says: "the type is changed to NodePort", want: ClusterIP, fits: named("service"), change: func(t *target) {
+			at(t.root, "spec")["type"] = "NodePort"
+		}},
+		{name: "update-external-ips", says: "an address that is somebody else's is added", want: ClusterIP, fits: named("service"), change: func(t *target) {
+			at(t.root, "spec")["externalIPs"] = []any{"192.0.2.1"}
+		}},
 		{name: "update-init-root", says: "an init container that may be root is added", want: NonRoot, fits: template,
 			change: another("initContainers", security(object{"runAsUser": int64(0)}))},
 	}
@@ -514,6 +552,9 @@ func outsides() []mutation {
 		{name: "outside-owner-dropped", says: "outside of tenants, the label owner is nowhere", want: Admit, fits: some, change: label("owner", nil)},
 		{name: "outside-tag-latest", says: "outside of tenants, the tag is latest", want: Admit, fits: some, change: container(image("nginx:latest"))},
 		{name: "outside-root", says: "outside of tenants, it may be root", want: Admit, fits: some, change: container(security(object{"runAsNonRoot": nil}))},
+		{name: "outside-node-port", says: "outside of tenants, the type is NodePort", want: Admit, fits: named("service"), change: func(t *target) {
+			at(t.root, "spec")["type"] = "NodePort"
+		}},
 		{name: "outside-resources-missing", says: "outside of tenants, there are no resources", want: Admit, fits: some, change: container(func(c object) { delete(c, "resources") })},
 	}
 }

@@ -21,6 +21,8 @@ type shape struct {
 	// sidecars says that there may be more than one container, pods that the rest
 	// of the pod may be changed too.
 	sidecars, pods bool
+	// bare shapes have no pod: only mutations that are about them make sense.
+	bare bool
 	// deep shapes get every mutation, the others those that differ by shape.
 	deep bool
 }
@@ -76,6 +78,7 @@ func shapes() []shape {
 			metas: [][]string{object_, {"spec", "jobTemplate", "spec", "template", "metadata"}},
 			pod:   []string{"spec", "jobTemplate", "spec", "template", "spec"},
 		},
+		{name: "service", object: coreService, bare: true},
 		// KServe and Knative refuse most of what a pod may have besides.
 		{name: "servingruntime", object: servingRuntime, pod: []string{"spec"}, container: first},
 		{name: "knativeservice", object: knativeService, metas: [][]string{object_, template}, pod: pod, container: first},
@@ -196,6 +199,10 @@ func cronJob() object {
 		"schedule": "0 3 * * *", "suspend": true,
 		"jobTemplate": object{"spec": object{"template": podTemplate("Never")}},
 	})
+}
+
+func coreService() object {
+	return manifest("v1", "Service", object{"selector": selectorLabels(), "ports": []any{object{"port": int64(80)}}})
 }
 
 func servingRuntime() object {
