@@ -66,6 +66,21 @@ func quota(t config.Tenant) (map[string]any, error) {
 	}, nil
 }
 
+// systemPriority is the quota of pods that go before the cluster's own: none.
+func systemPriority(t config.Tenant) map[string]any {
+	return map[string]any{
+		"apiVersion": "v1", "kind": "ResourceQuota",
+		"metadata": map[string]any{"name": t.Namespace + "-no-system-priority", "namespace": t.Namespace},
+		"spec": map[string]any{
+			"hard": map[string]any{"pods": "0"},
+			"scopeSelector": map[string]any{"matchExpressions": []any{map[string]any{
+				"scopeName": "PriorityClass", "operator": "In",
+				"values": []any{"system-cluster-critical", "system-node-critical"},
+			}}},
+		},
+	}
+}
+
 func limitRange(t config.Tenant) (map[string]any, error) {
 	item := map[string]any{"type": "Container"}
 	for name, amounts := range map[string]config.Amounts{

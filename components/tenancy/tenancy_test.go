@@ -175,7 +175,18 @@ func TestTheDefaultTenantHasTheOriginalsFigures(t *testing.T) {
 		"max":            map[string]any{"cpu": "2", "memory": "4Gi"},
 		"min":            map[string]any{"cpu": "10m", "memory": "32Mi"},
 	}}, recorder.At(objects["LimitRange/default/default-namespace-limits"], "spec.limits"))
-	assert.Len(t, objects, 4)
+	assert.Len(t, objects, 5)
+}
+
+func TestNoPodOfATenantGoesBeforeThePlatforms(t *testing.T) {
+	objects := rendered(t, tenants())
+	for _, namespace := range []string{"default", "team"} {
+		quota := objects["ResourceQuota/"+namespace+"/"+namespace+"-no-system-priority"]
+		assert.Equal(t, map[string]any{"pods": "0"}, recorder.At(quota, "spec.hard"))
+		assert.Equal(t, []any{map[string]any{
+			"scopeName": "PriorityClass", "operator": "In", "values": []any{"system-cluster-critical", "system-node-critical"},
+		}}, recorder.At(quota, "spec.scopeSelector.matchExpressions"))
+	}
 }
 
 func TestQuantitiesAreWrittenAsTheAPIServerWritesThem(t *testing.T) {
