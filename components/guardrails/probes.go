@@ -15,6 +15,9 @@ var faults = map[string]struct {
 	good  func(name string) layer.Probe
 	spoil func(o object)
 }{
+	"disallow-cluster-privileges": {deployment, func(o object) {
+		at(o, "spec", "template", "spec")["priorityClassName"] = "system-node-critical"
+	}},
 	"disallow-latest-image-tag":                {deployment, func(o object) { container(o)["image"] = "probe.invalid/probe:latest" }},
 	"disallow-root-containers":                 {deployment, func(o object) { delete(container(o), "securityContext") }},
 	"require-cluster-ip-services":              {service, func(o object) { at(o, "spec")["type"] = "NodePort" }},

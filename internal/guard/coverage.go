@@ -33,6 +33,7 @@ var coverage = map[string][]string{
 	"require-resource-requests-limits":         containerKinds,
 	"disallow-latest-image-tag":                containerKinds,
 	"disallow-root-containers":                 containerKinds,
+	"disallow-cluster-privileges":              containerKinds,
 	"require-cluster-ip-services":              {"Service"},
 }
 

@@ -25,6 +25,7 @@ func TestAGoodDocumentPassesWithEveryVerdictCounted(t *testing.T) {
 	assert.Empty(t, messages(r))
 	assert.True(t, r.Passed)
 	assert.Equal(t, []PolicyCount{
+		{"disallow-cluster-privileges", 1, 1, 1, 0},
 		{"disallow-latest-image-tag", 1, 1, 1, 0},
 		{root, 1, 1, 1, 0},
 		{"require-cluster-ip-services", 0, 0, 0, 0},
@@ -32,8 +33,8 @@ func TestAGoodDocumentPassesWithEveryVerdictCounted(t *testing.T) {
 		{"require-standard-labels-deployment", 1, 1, 1, 0},
 		{"require-standard-labels-inferenceservice", 0, 0, 0, 0},
 	}, r.Policies)
-	assert.Equal(t, 30, r.ProbesExpected)
-	assert.Equal(t, 30, r.Probes)
+	assert.Equal(t, 42, r.ProbesExpected)
+	assert.Equal(t, 42, r.Probes)
 }
 
 func TestARefusalNamesPolicyFileAndObject(t *testing.T) {

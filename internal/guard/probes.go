@@ -32,6 +32,9 @@ func builtIn() []probe {
 		"disallow-root-containers": inferenceServiceWith(func(o plain) {
 			modelOf(o)["securityContext"].(plain)["runAsNonRoot"] = false
 		}),
+		"disallow-cluster-privileges": deploymentWith(func(o plain) {
+			o["spec"].(plain)["template"].(plain)["spec"].(plain)["priorityClassName"] = "system-node-critical"
+		}),
 		"require-cluster-ip-services": serviceWith(func(o plain) { o["spec"].(plain)["type"] = "NodePort" }),
 	}
 	all := []probe{

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -381,6 +382,67 @@ func TestOnlyAControllerThatWorksForAJudgedObjectIsTrusted(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAPodClaimsNothingThatIsTheClusters(t *testing.T) {
+	for shape := range shapes {
+		for name, c := range map[string]struct {
+			claim string
+			says  string // "" is admitted
+		}{
+			"a priority of its own":      {"{priorityClassName: batch}", ""},
+			"no priority":                {"{priorityClassName: ''}", ""},
+			"the node's priority":        {"{priorityClassName: system-node-critical}", "priorityClassName is system-node-critical, before which the platform has to go: leave it out"},
+			"the cluster's own priority": {"{priorityClassName: system-cluster-critical}", "priorityClassName is system-cluster-critical"},
+			"the default account":        {"{serviceAccountName: default, serviceAccount: default, automountServiceAccountToken: false}", ""},
+			"no account":                 {"{serviceAccountName: ''}", ""},
+			"another account":            {"{serviceAccountName: builder}", "serviceAccountName is builder: leave it out or write default"},
+			"another, in the old way":    {"{serviceAccount: builder}", "serviceAccount is builder: leave it out or write default"},
+			"the account's token":        {"{automountServiceAccountToken: true}", "automountServiceAccountToken is true: leave it out or write false"},
+			"two at once": {"{priorityClassName: system-node-critical, serviceAccountName: builder}",
+				"leave it out; " + map[bool]string{true: "predictor."}[shape == "InferenceService/custom"]},
+		} {
+			t.Run(shape+" "+name, func(t *testing.T) {
+				o := good(t, shape)
+				maps.Copy(pod(o, shape), decode(t, c.claim))
+				var refused []string
+				if c.says != "" {
+					refused = []string{privileges}
+				}
+				judged(t, Request{Object: o}, refused, c.says)
+				judged(t, Request{Operation: "UPDATE", Object: o, OldObject: good(t, shape)}, refused, c.says)
+			})
+		}
+	}
+}
+
+const initializerUID = "serving.kserve.io/storage-initializer-uid"
+
+func TestNobodyChoosesTheUserOfTheStorageInitializer(t *testing.T) {
+	places := map[string][]string{
+		"Pod": {"metadata"}, "Revision": {"metadata"}, "CronJob": {"metadata", "spec.jobTemplate.spec.template.metadata"},
+		"InferenceService/custom": {"metadata", "spec.predictor"}, "InferenceService/transformer": {"metadata", "spec.predictor", "spec.transformer"},
+		"InferenceService/explainer": {"metadata", "spec.explainer"}, "InferenceService/worker": {"metadata", "spec.predictor"},
+		"ServingRuntime": {"metadata", "spec"}, "ServingRuntime/worker": {"metadata", "spec"},
+	}
+	for shape := range shapes {
+		for place := range strings.FieldsSeq(cmp.Or(strings.Join(places[shape], " "), "metadata spec.template.metadata")) {
+			t.Run(shape+" "+place, func(t *testing.T) {
+				o := good(t, shape)
+				at(o, strings.Split(place, ".")...)["annotations"] = map[string]any{initializerUID: "0", "other": "1"}
+				judged(t, Request{Object: o}, []string{privileges}, "annotations has "+initializerUID+": leave it out")
+				judged(t, Request{Operation: "UPDATE", Object: o, OldObject: good(t, shape)}, []string{privileges})
+			})
+		}
+	}
+	t.Run("what was there before stays changeable", func(t *testing.T) {
+		old, now := good(t, "InferenceService/custom"), good(t, "InferenceService/custom")
+		at(old, "metadata")["annotations"] = map[string]any{initializerUID: "0"}
+		at(now, "metadata")["annotations"] = map[string]any{initializerUID: "0", "other": "1"}
+		judged(t, Request{Operation: "UPDATE", Object: now, OldObject: old}, nil)
+		at(now, "metadata", "annotations")[initializerUID] = "1"
+		judged(t, Request{Operation: "UPDATE", Object: now, OldObject: old}, []string{privileges})
+	})
 }
 
 const routeOwner = "{apiVersion: serving.knative.dev/v1, kind: Route, name: o, uid: u, controller: true}"

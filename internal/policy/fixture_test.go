@@ -21,10 +21,11 @@ const (
 	workloadLabels = "require-standard-labels-deployment"
 	isvcLabels     = "require-standard-labels-inferenceservice"
 	clusterIP      = "require-cluster-ip-services"
+	privileges     = "disallow-cluster-privileges"
 )
 
 // names of all policies, sorted.
-var names = []string{latest, root, clusterIP, resources, workloadLabels, isvcLabels}
+var names = []string{privileges, latest, root, clusterIP, resources, workloadLabels, isvcLabels}
 
 const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 

@@ -42,6 +42,7 @@ var (
 var probes = []string{
 	"deployment/owner-dropped", "inferenceservice-model/owner-dropped", "deployment/limits-missing",
 	"deployment/tag-latest", "inferenceservice-model/nonroot-missing", "service/node-port",
+	"deployment/priority-node-critical",
 }
 
 // gate is what the steps about guardrails share.

@@ -34,12 +34,14 @@ const (
 	PinnedImages   Verdict = "disallow-latest-image-tag"
 	NonRoot        Verdict = "disallow-root-containers"
 	ClusterIP      Verdict = "require-cluster-ip-services"
+	Privileges     Verdict = "disallow-cluster-privileges"
 )
 
 // Policies are the names of all policies, sorted.
 func Policies() []string {
 	names := []string{
 		string(ServiceLabels), string(WorkloadLabels), string(Resources), string(PinnedImages), string(NonRoot), string(ClusterIP),
+		string(Privileges),
 	}
 	slices.Sort(names)
 	return names

@@ -60,7 +60,7 @@ func TestEveryPolicyHasABadCaseOfEveryShape(t *testing.T) {
 		}
 	}
 	for _, s := range shapes() {
-		policies := []Verdict{Resources, PinnedImages, NonRoot}
+		policies := []Verdict{Resources, PinnedImages, NonRoot, Privileges}
 		if s.bare {
 			policies = []Verdict{ClusterIP}
 		}

@@ -112,6 +112,7 @@ var words = []string{
 	"Pod", "CronJob", "InferenceService", "predictor", "transformer", "explainer", "workerSpec",
 	"model", "sklearn", "xgboost", "tensorflow", "pytorch", "triton", "onnx", "huggingface", "pmml", "lightgbm", "paddle", "art",
 	"containers", "initContainers", "ephemeralContainers", "volumes", "image", "runtimeVersion", "latest",
+	"priorityClassName", "serviceAccountName", "serviceAccount", "automountServiceAccountToken", "annotations", "jobTemplate",
 	"type", "ClusterIP", "externalIPs", "loadBalancerIP", "externalName",
 	"runAsNonRoot", "runAsUser", "securityContext", "requests", "limits", "cpu", "memory", "owner", "cost-center", "template",
 }

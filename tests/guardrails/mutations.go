@@ -222,7 +222,7 @@ func mutations() []mutation {
 	return slices.Concat(
 		[]mutation{{name: "good", says: "nothing", want: Admit, fits: every, change: func(*target) {}}},
 		labelMutations(), imageMutations(), securityMutations(), resourceMutations(),
-		otherContainerMutations(), forgedMutations(), invalidMutations(), serviceMutations(), reachMutations(),
+		otherContainerMutations(), forgedMutations(), invalidMutations(), serviceMutations(), reachMutations(), claimMutations(),
 	)
 }
 
@@ -441,6 +441,39 @@ func serviceMutations() []mutation {
 	return all
 }
 
+const initializerUID = "serving.kserve.io/storage-initializer-uid"
+
+// claimMutations are about what is the cluster's own. Knative refuses fields of pods by
+// itself where it is asked directly, and a ServingRuntime has none of them; a pod's
+// service account has to be there.
+func claimMutations() []mutation {
+	claim := func(field string, value any) func(*target) {
+		return func(t *target) { t.pod()[field] = value }
+	}
+	annotate := func(annotated func(*target) object) func(*target) {
+		return func(t *target) { at(annotated(t), "annotations")[initializerUID] = "0" }
+	}
+	accountable := func(s shape) bool { return s.pods && s.name != "pod" }
+	return []mutation{
+		{name: "service-account", says: "it runs as another service account", want: Privileges, fits: accountable, change: claim("serviceAccountName", "builder")},
+		{name: "service-account-old-field", says: "it runs as another service account, in the old field", want: Privileges, fits: accountable, deep: true, change: claim("serviceAccount", "builder")},
+		{name: "service-account-default", says: "it runs as the default service account", want: Admit, fits: pods, deep: true, change: claim("serviceAccountName", "default")},
+		{name: "token-mounted", says: "it gets its service account's token", want: Privileges, fits: pods, change: claim("automountServiceAccountToken", true)},
+		{name: "initializer-uid", says: "it chooses the user of the storage initializer", want: Privileges, change: annotate(func(t *target) object {
+			return at(t.root, "metadata")
+		})},
+		{name: "initializer-uid-of-pods", says: "its pods choose the user of the storage initializer", want: Privileges, fits: templated, change: annotate(func(t *target) object {
+			return t.metas()[1]
+		})},
+		{name: "initializer-uid-of-component", says: "a component's pods choose the user of the storage initializer", want: Privileges,
+			fits:   named("servingruntime", "inferenceservice-model", "inferenceservice-transformer", "inferenceservice-explainer"),
+			change: annotate(func(t *target) object { return t.pod() })},
+		{name: "priority-node-critical", says: "it goes before the node's own pods", want: Privileges, fits: pods, change: claim("priorityClassName", "system-node-critical")},
+		{name: "priority-cluster-critical", says: "it goes before the cluster's own pods", want: Privileges, fits: pods, deep: true, change: claim("priorityClassName", "system-cluster-critical")},
+		{name: "priority-other", says: "it has a priority that is not the cluster's own", want: Admit, fits: pods, deep: true, change: claim("priorityClassName", "batch")},
+	}
+}
+
 // reachMutations are about Services and how far they reach.
 func reachMutations() []mutation {
 	service := named("service")
@@ -518,6 +551,12 @@ func updates() []mutation {
 		{name: "update-tag-latest", says: "the tag is changed to latest", want: PinnedImages, fits: images, change: container(image("nginx:latest"))},
 		{name: "update-root", says: "runAsNonRoot is removed", want: NonRoot, fits: template, change: container(security(object{"runAsNonRoot": nil}))},
 		{name: "update-limits-missing", says: "the limits are removed", want: Resources, fits: template, change: container(without("limits"))},
+		{name: "update-initializer-uid", says: "the user of the storage initializer is chosen", want: Privileges, fits: object_, change: func(t *target) {
+			at(t.root, "metadata", "annotations")[initializerUID] = "0"
+		}},
+		{name: "update-priority", says: "it goes before the node's own pods from now on", want: Privileges, fits: template, change: func(t *target) {
+			t.pod()["priorityClassName"] = "system-node-critical"
+		}},
 		{name: "update-node-port", says: "the type is changed to NodePort", want: ClusterIP, fits: named("service"), change: func(t *target) {
 			at(t.root, "spec")["type"] = "NodePort"
 		}},
