@@ -310,6 +310,19 @@ func TestAModelServerIsReadyASecondAfterItListens(t *testing.T) {
 	assert.EqualValues(t, 30, dig(probe, "failureThreshold"), "a server that is busy for seconds must keep its requests")
 }
 
+// What KServe adds to tenants' pods is made by a controller, so no policy sees it.
+func TestWhatKServeAddsToAPodCannotBecomeRoot(t *testing.T) {
+	tree := rendered(t, "kserve-runtimes")
+	for kind, container := range map[string]any{
+		"ClusterStorageContainer": dig(object(t, tree, "ClusterStorageContainer", "default"), "spec", "container"),
+		"ClusterServingRuntime":   dig(object(t, tree, "ClusterServingRuntime", "kserve-sklearn-server"), "spec", "containers").([]any)[0],
+	} {
+		assert.Equal(t, map[string]any{
+			"allowPrivilegeEscalation": false, "runAsNonRoot": true, "capabilities": map[string]any{"drop": []any{"ALL"}},
+		}, dig(container, "securityContext"), kind)
+	}
+}
+
 func TestNothingOfWhatIsCutIsLeft(t *testing.T) {
 	for layer, words := range map[string][]string{
 		"argocd":          {"dex-server\n", "notifications-controller\n", "name: argocd-secret\n  namespace"},
