@@ -38,6 +38,16 @@ var rules = []rule{
 	{groups: []string{""}, resources: []string{"pods/attach", "pods/portforward"}, verbs: []string{"create", "get"}},
 }
 
+// serviceAccount is the one Kubernetes gives every namespace, and every pod of a
+// tenant's runs as. Nothing of theirs asks the API server, so none gets its token.
+func serviceAccount(t config.Tenant) map[string]any {
+	return map[string]any{
+		"apiVersion": "v1", "kind": "ServiceAccount",
+		"metadata":                     map[string]any{"name": "default", "namespace": t.Namespace},
+		"automountServiceAccountToken": false,
+	}
+}
+
 func role(t config.Tenant) map[string]any {
 	list := []any{}
 	// Their own namespace, whose labels say who pays.

@@ -151,7 +151,7 @@ func tree(tenants []config.Tenant) (*render.Tree, error) {
 		if err != nil {
 			return nil, err
 		}
-		objects = append(objects, quota, systemPriority(tenant), limits, role(tenant), roleBinding(tenant))
+		objects = append(objects, quota, systemPriority(tenant), limits, serviceAccount(tenant), role(tenant), roleBinding(tenant))
 	}
 	tree, err := render.FromObjects(Layer, strings.Join(names(tenants), ", "), objects)
 	if err != nil {

@@ -175,7 +175,7 @@ func TestTheDefaultTenantHasTheOriginalsFigures(t *testing.T) {
 		"max":            map[string]any{"cpu": "2", "memory": "4Gi"},
 		"min":            map[string]any{"cpu": "10m", "memory": "32Mi"},
 	}}, recorder.At(objects["LimitRange/default/default-namespace-limits"], "spec.limits"))
-	assert.Len(t, objects, 5)
+	assert.Len(t, objects, 6)
 }
 
 func TestNoPodOfATenantGoesBeforeThePlatforms(t *testing.T) {
@@ -186,6 +186,13 @@ func TestNoPodOfATenantGoesBeforeThePlatforms(t *testing.T) {
 		assert.Equal(t, []any{map[string]any{
 			"scopeName": "PriorityClass", "operator": "In", "values": []any{"system-cluster-critical", "system-node-critical"},
 		}}, recorder.At(quota, "spec.scopeSelector.matchExpressions"))
+	}
+}
+
+func TestAPodOfATenantGetsNoTokenForTheAPIServer(t *testing.T) {
+	objects := rendered(t, tenants())
+	for _, namespace := range []string{"default", "team"} {
+		assert.Equal(t, false, recorder.At(objects["ServiceAccount/"+namespace+"/default"], "automountServiceAccountToken"), namespace)
 	}
 }
 
