@@ -16,10 +16,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/bench"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/guard"
 	"github.com/neuroscale-platform/neuroscale/internal/manual"
+	"github.com/neuroscale-platform/neuroscale/internal/policy"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
@@ -147,6 +149,27 @@ func TestTheTableOfCommandsIsThatOfTheProgram(t *testing.T) {
 		}
 	}
 	assert.ElementsMatch(t, commandNames(root), rows)
+}
+
+func TestTheTableOfRulesIsThatOfThePolicies(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(repository, "README.md"))
+	require.NoError(t, err)
+	_, table, found := strings.Cut(string(text), "| rule | asks for |\n|---|---|\n")
+	require.True(t, found)
+	table, _, _ = strings.Cut(table, "\n\n")
+	var rules, names []string
+	for row := range strings.Lines(table) {
+		first, _, _ := strings.Cut(strings.TrimPrefix(row, "| "), " | ")
+		for rule := range strings.SplitSeq(first, ", ") {
+			rules = append(rules, strings.Trim(rule, "`"))
+		}
+	}
+	policies, err := policy.Load(gitops.FS)
+	require.NoError(t, err)
+	for _, p := range policies {
+		names = append(names, p.Name)
+	}
+	assert.ElementsMatch(t, names, rules)
 }
 
 func flagOf(cmd *cobra.Command, name string) *pflag.Flag {

@@ -131,7 +131,7 @@ func checked(c object) object {
 		"requests": object{"cpu": "10m", "memory": "32Mi"},
 		"limits":   object{"cpu": "10m", "memory": "32Mi"},
 	}
-	c["securityContext"] = object{"runAsNonRoot": true}
+	c["securityContext"] = object{"runAsNonRoot": true, "allowPrivilegeEscalation": false}
 	return c
 }
 

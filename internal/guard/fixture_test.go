@@ -208,7 +208,7 @@ spec:
       containers:
         - name: c
           image: registry.example/c:1
-          securityContext: {runAsNonRoot: true}
+          securityContext: {runAsNonRoot: true, allowPrivilegeEscalation: false}
           resources:
             requests: {cpu: 10m, memory: 32Mi}
             limits: {cpu: 10m, memory: 32Mi}

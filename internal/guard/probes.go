@@ -67,7 +67,7 @@ func workable(more plain) plain {
 			"requests": plain{"cpu": "10m", "memory": "32Mi"},
 			"limits":   plain{"cpu": "100m", "memory": "64Mi"},
 		},
-		"securityContext": plain{"runAsNonRoot": true, "runAsUser": int64(1000)},
+		"securityContext": plain{"runAsNonRoot": true, "runAsUser": int64(1000), "allowPrivilegeEscalation": false},
 	}
 	maps.Copy(c, more)
 	return c

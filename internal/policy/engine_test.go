@@ -36,13 +36,21 @@ var containerFaults = []struct {
 	{"no limit of memory", "containers", func(c, _ map[string]any) { drop(at(c, "resources", "limits"), "memory") }, resources, "main (limits.memory)"},
 	{"no resources in an init container", "initContainers", func(c, _ map[string]any) { drop(c, "resources") }, resources,
 		"setup (requests.cpu, requests.memory, limits.cpu, limits.memory)"},
+	{"root by a setuid program", "containers", func(c, _ map[string]any) { at(c, "securityContext")["allowPrivilegeEscalation"] = true }, root,
+		"main (allowPrivilegeEscalation is not false): write under the container as in securityContext: {runAsNonRoot: true, runAsUser: 1000, allowPrivilegeEscalation: false}"},
+	{"nothing about setuid programs in an init container", "initContainers", func(c, _ map[string]any) {
+		drop(at(c, "securityContext"), "allowPrivilegeEscalation")
+	}, root, "setup (allowPrivilegeEscalation is not false)"},
 	{"root by number", "containers", func(c, _ map[string]any) { at(c, "securityContext")["runAsUser"] = int64(0) }, root, "main (runAsUser is not a number above 0)"},
-	{"nothing about root in an init container", "initContainers", func(c, _ map[string]any) { drop(c, "securityContext") }, root, "setup (runAsNonRoot is not true)"},
+	{"nothing about root in an init container", "initContainers", func(c, _ map[string]any) { drop(c, "securityContext") }, root,
+		"setup (runAsNonRoot is not true, allowPrivilegeEscalation is not false)"},
 	{"an ephemeral container that may be root", "containers", func(_, p map[string]any) {
 		p["ephemeralContainers"] = []any{map[string]any{"name": "shell", "image": "busybox:1.37"}}
-	}, root, "shell (runAsNonRoot is not true)"},
+	}, root, "shell (runAsNonRoot is not true, allowPrivilegeEscalation is not false)"},
 	{"an ephemeral container of no tag", "containers", func(_, p map[string]any) {
-		p["ephemeralContainers"] = []any{map[string]any{"name": "shell", "image": "busybox", "securityContext": map[string]any{"runAsNonRoot": true}}}
+		p["ephemeralContainers"] = []any{map[string]any{"name": "shell", "image": "busybox", "securityContext": map[string]any{
+			"runAsNonRoot": true, "allowPrivilegeEscalation": false,
+		}}}
 	}, latest, "shell=busybox"},
 }
 
@@ -149,6 +157,7 @@ func TestWhatKServeServesItselfIsJudgedInEveryField(t *testing.T) {
 			o := served(t, "model")
 			art := decode(t, model)
 			maps.Copy(art, decode(t, "{"+c.art+"}"))
+			at(art, "securityContext")["allowPrivilegeEscalation"] = false // ART has no runtime that says so.
 			at(o, "spec")["explainer"] = map[string]any{"art": art}
 			judged(t, Request{Object: o}, c.refused)
 		})
@@ -164,6 +173,38 @@ func TestWhatKServeServesItselfIsJudgedInEveryField(t *testing.T) {
 		at(o, "spec", "predictor")["securityContext"] = map[string]any{"runAsNonRoot": true}
 		judged(t, Request{Object: o}, nil)
 	})
+}
+
+// KServe merges what is written over the runtime's container, which says false.
+func TestOnlyWhatHasARuntimeNeedNotSayThatItDoesNotEscalate(t *testing.T) {
+	for name, c := range map[string]struct {
+		shape, path string
+		says        string // "" is admitted
+	}{
+		"a model":                        {"InferenceService/worker", "spec predictor model", ""},
+		"a container called model":       {"InferenceService/custom", "spec predictor containers main", "predictor.model (allowPrivilegeEscalation is not false)"},
+		"a worker":                       {"InferenceService/worker", "spec predictor workerSpec containers main", "predictor.workerSpec.main (allow"},
+		"a server of one's own":          {"InferenceService/custom", "spec predictor containers main", "(allow"},
+		"a runtime of the tenant's":      {"ServingRuntime", "spec containers main", "main (allow"},
+		"a Deployment":                   {"Deployment", "spec template spec containers main", "main (allow"},
+		"a Knative Service, made direct": {"Service", "spec template spec containers main", "main (allow"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := good(t, c.shape)
+			container := at(o, strings.Fields(c.path)...)
+			drop(at(container, "securityContext"), "allowPrivilegeEscalation")
+			if strings.HasSuffix(name, "called model") {
+				container["name"] = "model"
+			}
+			if c.says == "" {
+				judged(t, Request{Object: o}, nil)
+			} else {
+				judged(t, Request{Object: o}, []string{root}, c.says)
+			}
+			at(container, "securityContext")["allowPrivilegeEscalation"] = true
+			judged(t, Request{Object: o}, []string{root}, "allowPrivilegeEscalation is not false")
+		})
+	}
 }
 
 func TestImages(t *testing.T) {
@@ -255,9 +296,8 @@ func TestTheContainerWinsOverThePod(t *testing.T) {
 		"a user as a whole number with a point":      {"{runAsNonRoot: true}", "{runAsUser: 1000.0}", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := good(t, "StatefulSet")
-			p := pod(o, "StatefulSet")
-			drop(p, "initContainers")
+			o := served(t, "model")
+			p := at(o, "spec", "predictor")
 			set := func(m map[string]any, text string) {
 				drop(m, "securityContext")
 				if text != "" {
@@ -265,7 +305,7 @@ func TestTheContainerWinsOverThePod(t *testing.T) {
 				}
 			}
 			set(p, c.pod)
-			set(at(p, "containers", "main"), c.container)
+			set(at(p, "model"), c.container)
 			var refused []string
 			if c.root {
 				refused = []string{root}
@@ -557,9 +597,10 @@ func TestOfADebuggedPodOnlyWhatIsAddedIsJudged(t *testing.T) {
 		refused []string
 		says    string
 	}{
-		"good":     {`{name: shell, image: "busybox:1.37", securityContext: {runAsNonRoot: true}}`, nil, ""},
-		"floating": {`{name: shell, image: "busybox:latest", securityContext: {runAsNonRoot: true}}`, []string{latest}, "shell=busybox:latest"},
-		"root":     {`{name: shell, image: "busybox:1.37"}`, []string{root}, "shell (runAsNonRoot is not true)"},
+		"good":     {`{name: shell, image: "busybox:1.37", securityContext: {runAsNonRoot: true, allowPrivilegeEscalation: false}}`, nil, ""},
+		"floating": {`{name: shell, image: "busybox:latest", securityContext: {runAsNonRoot: true, allowPrivilegeEscalation: false}}`, []string{latest}, "shell=busybox:latest"},
+		"root":     {`{name: shell, image: "busybox:1.37"}`, []string{root}, "shell (runAsNonRoot is not true"},
+		"setuid":   {`{name: shell, image: "busybox:1.37", securityContext: {runAsNonRoot: true}}`, []string{root}, "shell (allowPrivilegeEscalation is not false)"},
 		"both":     {`{name: shell, image: busybox, securityContext: {runAsUser: 0}}`, []string{latest, root}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

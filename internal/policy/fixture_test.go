@@ -55,7 +55,7 @@ func decode(t testing.TB, text string) map[string]any {
 }
 
 const container = `{name: %s, image: "registry.example:5000/team/%s:1.2.3",
-  securityContext: {runAsNonRoot: true, runAsUser: 1000},
+  securityContext: {runAsNonRoot: true, runAsUser: 1000, allowPrivilegeEscalation: false},
   resources: {requests: {cpu: 100m, memory: 128Mi}, limits: {cpu: 1, memory: 512Mi}}}`
 
 func one(name string) string { return fmt.Sprintf(container, name, name) }

@@ -357,7 +357,7 @@ func greedyPod(t *testing.T, containers int, cpu, memory string) string {
 	for i := range containers {
 		list = append(list, map[string]any{
 			"name": fmt.Sprintf("c%d", i), "image": "registry.invalid/none:1",
-			"securityContext": map[string]any{"runAsNonRoot": true, "runAsUser": 1000},
+			"securityContext": map[string]any{"runAsNonRoot": true, "runAsUser": 1000, "allowPrivilegeEscalation": false},
 			"resources": map[string]any{
 				"requests": map[string]any{"cpu": "10m", "memory": "32Mi"},
 				"limits":   map[string]any{"cpu": cpu, "memory": memory},

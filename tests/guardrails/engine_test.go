@@ -114,7 +114,7 @@ var words = []string{
 	"containers", "initContainers", "ephemeralContainers", "volumes", "image", "runtimeVersion", "latest",
 	"priorityClassName", "serviceAccountName", "serviceAccount", "automountServiceAccountToken", "annotations", "jobTemplate",
 	"type", "ClusterIP", "externalIPs", "loadBalancerIP", "externalName",
-	"runAsNonRoot", "runAsUser", "securityContext", "requests", "limits", "cpu", "memory", "owner", "cost-center", "template",
+	"runAsNonRoot", "runAsUser", "allowPrivilegeEscalation", "securityContext", "requests", "limits", "cpu", "memory", "owner", "cost-center", "template",
 }
 
 // TestTheCorpusNoticesWhatAPolicyForgets makes policies forget one word each, in

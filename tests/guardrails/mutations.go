@@ -214,6 +214,11 @@ func builtin(s shape) bool   { return !s.service() && !s.bare }
 func services(s shape) bool  { return s.service() }
 func every(shape) bool       { return true }
 
+// served is a container that KServe takes from a runtime.
+func served(s shape) bool {
+	return named("inferenceservice-model", "inferenceservice-framework")(s)
+}
+
 func named(names ...string) func(shape) bool {
 	return func(s shape) bool { return slices.Contains(names, s.name) }
 }
@@ -295,6 +300,11 @@ func securityMutations() []mutation {
 		{name: "security-context-missing", deep: true, says: "there is no security context", want: NonRoot, change: container(func(c object) { delete(c, "securityContext") })},
 		{name: "security-context-empty", says: "the security context is empty", want: NonRoot, change: container(func(c object) { c["securityContext"] = object{} }), deep: true},
 		{name: "user-0", says: "runAsUser is 0", want: NonRoot, change: container(security(object{"runAsUser": int64(0)}))},
+		{name: "escalation-true", says: "it may become root by a setuid program", want: NonRoot, change: container(security(object{"allowPrivilegeEscalation": true}))},
+		{name: "escalation-missing", says: "nothing is said about setuid programs", want: NonRoot, fits: func(s shape) bool { return !served(s) && !s.bare },
+			change: container(security(object{"allowPrivilegeEscalation": nil}))},
+		{name: "escalation-by-runtime", says: "its runtime has to say something about setuid programs", want: Admit, fits: served,
+			change: container(security(object{"allowPrivilegeEscalation": nil}))},
 		{name: "user-missing", says: "runAsUser is nowhere", want: Admit, change: container(security(object{"runAsUser": nil})), deep: true},
 		{name: "container-root-in-nonroot-pod", says: "the pod says runAsNonRoot, the container says false", want: NonRoot, fits: pods,
 			change: podSecurity(object{"runAsNonRoot": true}, object{"runAsNonRoot": false})},
@@ -347,6 +357,7 @@ func otherContainerMutations() []mutation {
 		{name: "init", says: "there is a good init container", want: Admit, fits: pods, change: another("initContainers", unchanged)},
 		{name: "init-tag-missing", says: "an init container's image has no tag", want: PinnedImages, fits: pods, change: another("initContainers", floating)},
 		{name: "init-root", says: "an init container may be root", want: NonRoot, fits: pods, change: another("initContainers", root)},
+		{name: "init-escalation", says: "an init container may become root by a setuid program", want: NonRoot, fits: pods, change: another("initContainers", security(object{"allowPrivilegeEscalation": true})), deep: true},
 		{name: "init-user-0", says: "an init container's runAsUser is 0", want: NonRoot, fits: pods, change: another("initContainers", security(object{"runAsUser": int64(0)})), deep: true},
 		{name: "init-limits-missing", deep: true, says: "an init container has no limits", want: Resources, fits: pods, change: another("initContainers", unlimited)},
 		{name: "last-of-many-init-tag-missing", says: "the last image of many init containers has no tag", want: PinnedImages, fits: pods, change: lastOfMany("initContainers", floating), deep: true},
@@ -417,6 +428,7 @@ func serviceMutations() []mutation {
 		{name: "art", says: "there is a good built-in explainer", want: Admit, fits: model, change: explainer(unchanged)},
 		{name: "art-tag-latest", says: "the tag of a built-in explainer is latest", want: PinnedImages, fits: model, change: explainer(image("kserve/art-explainer:latest"))},
 		{name: "art-root", says: "a built-in explainer may be root", want: NonRoot, fits: model, change: explainer(security(object{"runAsNonRoot": false}))},
+		{name: "art-escalation-missing", says: "a built-in explainer says nothing about setuid programs", want: NonRoot, fits: model, change: explainer(security(object{"allowPrivilegeEscalation": nil}))},
 		{name: "art-resources-missing", says: "a built-in explainer has no resources", want: Resources, fits: model, change: explainer(func(c object) { delete(c, "resources") })},
 		{name: "runtime-version", says: "the runtime's tag is replaced by another", want: Admit, fits: model, change: container(func(c object) { c["runtimeVersion"] = "v0.15.2" })},
 		{name: "runtime-version-latest", says: "the runtime's tag is replaced by latest", want: PinnedImages, fits: named("inferenceservice-model", "inferenceservice-framework"),
@@ -550,6 +562,7 @@ func updates() []mutation {
 		{name: "update-cost-center-empty", says: "the label cost-center of the object is emptied", want: labels, fits: object_, change: func(t *target) { t.labels()[0]["cost-center"] = "" }},
 		{name: "update-tag-latest", says: "the tag is changed to latest", want: PinnedImages, fits: images, change: container(image("nginx:latest"))},
 		{name: "update-root", says: "runAsNonRoot is removed", want: NonRoot, fits: template, change: container(security(object{"runAsNonRoot": nil}))},
+		{name: "update-escalation", says: "setuid programs are allowed", want: NonRoot, fits: template, change: container(security(object{"allowPrivilegeEscalation": true}))},
 		{name: "update-limits-missing", says: "the limits are removed", want: Resources, fits: template, change: container(without("limits"))},
 		{name: "update-initializer-uid", says: "the user of the storage initializer is chosen", want: Privileges, fits: object_, change: func(t *target) {
 			at(t.root, "metadata", "annotations")[initializerUID] = "0"
@@ -580,6 +593,7 @@ func debugs() []mutation {
 		{name: "debug-tag-latest", says: "one is added whose tag is latest", want: PinnedImages, fits: pod, change: add(image("busybox:latest"))},
 		{name: "debug-tag-missing", says: "one is added whose image has no tag", want: PinnedImages, fits: pod, change: add(image("busybox"))},
 		{name: "debug-root", says: "one is added that may be root", want: NonRoot, fits: pod, change: add(security(object{"runAsNonRoot": false}))},
+		{name: "debug-escalation", says: "one is added that may become root by a setuid program", want: NonRoot, fits: pod, change: add(security(object{"allowPrivilegeEscalation": nil}))},
 		{name: "debug-user-0", says: "one is added whose runAsUser is 0", want: NonRoot, fits: pod, change: add(security(object{"runAsUser": int64(0)}))},
 	}
 }
