@@ -160,13 +160,16 @@ func TestTheStackDeliversWhatDefinitionsRender(t *testing.T) {
 	for _, d := range layers.FromGit() {
 		hash := trees[d.Name].Hash()
 		application := r.Get(t, "Application", d.Name)
-		assert.Equal(t, "layer/"+d.Name+"/"+hash, recorder.At(application.Object(), "spec.source.targetRevision"))
+		commit := recorder.At(application.Object(), "spec.source.targetRevision")
+		assert.Regexp(t, "^[0-9a-f]{40}$", commit, "whoever moves a tag or a branch has all rights")
+		assert.Equal(t, "layer/"+d.Name+"/"+hash, recorder.At(application.Object(), "spec.info.0.value"))
 		for _, earlier := range d.After {
 			assert.Truef(t, r.Waits(application, r.Get(t, "Application", earlier)), "%s does not wait for %s", d.Name, earlier)
 		}
 		push := r.Get(t, "Job", "layer-"+d.Name+"-"+hash)
-		assert.Contains(t, recorder.At(push.Object(), "spec.template.spec.containers.0.env"),
-			map[string]any{"name": "TAG", "value": "layer/" + d.Name + "/" + hash})
+		for name, value := range map[string]any{"TAG": "layer/" + d.Name + "/" + hash, "COMMIT": commit} {
+			assert.Contains(t, recorder.At(push.Object(), "spec.template.spec.containers.0.env"), map[string]any{"name": name, "value": value})
+		}
 	}
 }
 

@@ -6,6 +6,8 @@ export GIT_AUTHOR_NAME=NeuroScale GIT_AUTHOR_EMAIL=neuroscale@forge.invalid
 export GIT_AUTHOR_DATE='2000-01-01T00:00:00Z'
 export GIT_COMMITTER_NAME=$GIT_AUTHOR_NAME GIT_COMMITTER_EMAIL=$GIT_AUTHOR_EMAIL
 export GIT_COMMITTER_DATE=$GIT_AUTHOR_DATE
+# Newer versions may make other names than the forge and the program know.
+export GIT_DEFAULT_HASH=sha1
 mkdir -p "$HOME"
 
 # commit_tree MESSAGE: makes the tree in $TREE the only commit of a new repository

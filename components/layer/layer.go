@@ -1,6 +1,6 @@
 // Package layer delivers one layer of the platform: a rendered tree goes into a
 // ConfigMap, a Job pushes it to Git under a tag that is its hash, an Argo CD
-// Application syncs that tag, a probe asks whether the result works.
+// Application syncs that commit, a probe asks whether the result works.
 package layer
 
 import (
@@ -53,6 +53,9 @@ func (a *Args) validate() error {
 type Layer struct {
 	pulumi.ResourceState
 	Name, Hash, Tag, Version string
+	// Commit that Tag names for people. Argo CD is asked for it and not for the tag:
+	// whoever moves that moves nothing in the cluster.
+	Commit string
 	// Ready is done when the cluster has what the tree says and the probe passes.
 	Ready []pulumi.Resource
 }
@@ -83,6 +86,7 @@ func New(ctx *pulumi.Context, args *Args, opts ...pulumi.ResourceOption) (*Layer
 		Name: args.Name, Hash: tree.Hash(), Version: tree.Version(),
 		Tag: fmt.Sprintf("layer/%s/%s", args.Name, tree.Hash()),
 	}
+	l.Commit = commitOf(tree, l.message())
 	var patches []Patch
 	if args.Patches != nil {
 		patches = args.Patches(tree.Objects())
@@ -118,6 +122,7 @@ func New(ctx *pulumi.Context, args *Args, opts ...pulumi.ResourceOption) (*Layer
 	return l, ctx.RegisterResourceOutputs(l, pulumi.Map{
 		"hash":    pulumi.String(l.Hash),
 		"tag":     pulumi.String(l.Tag),
+		"commit":  pulumi.String(l.Commit),
 		"version": pulumi.String(l.Version),
 	})
 }

@@ -89,10 +89,12 @@ func TestALayerGoesFromConfigMapToProbeInOrder(t *testing.T) {
 	rendered, err := first.Tree(t.Context(), Source{})
 	require.NoError(t, err)
 	tag := "layer/first/" + rendered.Hash()
+	commit := commitOf(rendered, "Layer first "+rendered.Hash())
+	require.Regexp(t, "^[0-9a-f]{40}$", commit, "a name that somebody can move")
 	object := chain[1].Object()
 	for path, want := range map[string]any{
 		"spec.project": "platform", "spec.source.repoURL": "http://forge/platform.git",
-		"spec.source.targetRevision": tag, "spec.destination.namespace": "there",
+		"spec.source.targetRevision": commit, "spec.info.0.value": tag, "spec.destination.namespace": "there",
 		"spec.syncPolicy.automated.prune": true, "spec.syncPolicy.automated.selfHeal": true,
 		"spec.syncPolicy.retry.limit": 26.0, "metadata.finalizers.0": argoproj.Finalizer, "spec.source.kustomize": nil,
 	} {
@@ -102,10 +104,14 @@ func TestALayerGoesFromConfigMapToProbeInOrder(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(recorder.At(object["metadata"], "annotations").(map[string]any)["pulumi.com/waitFor"].(string)), &waits))
 	assert.Equal(t, []string{
 		"jsonpath={.status.sync.status}=Synced",
-		"jsonpath={.status.sync.comparedTo.source.targetRevision}=" + tag,
+		"jsonpath={.status.sync.comparedTo.source.targetRevision}=" + commit,
 		"jsonpath={.status.operationState.phase}=Succeeded",
 		"jsonpath={.status.health.status}=Healthy",
 	}, waits)
+	env := recorder.At(chain[2].Object(), "spec.template.spec.containers.0.env")
+	for name, value := range map[string]string{"TAG": tag, "COMMIT": commit, "MESSAGE": "Layer first " + rendered.Hash()} {
+		assert.Contains(t, env, map[string]any{"name": name, "value": value})
+	}
 	archive, err := rendered.Archive()
 	require.NoError(t, err)
 	assert.Equal(t, base64.StdEncoding.EncodeToString(archive), chain[3].Object()["binaryData"].(map[string]any)["tree.tgz"])

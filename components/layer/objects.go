@@ -2,7 +2,6 @@ package layer
 
 import (
 	"encoding/base64"
-	"fmt"
 
 	"github.com/neuroscale-platform/neuroscale/components/argocd/argoproj"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
@@ -73,7 +72,8 @@ func layerPush(l *Layer, d *DeliveryArgs) manifest.Object {
 		env: map[string]string{
 			"REPOSITORY": d.Repository.URL,
 			"TAG":        l.Tag,
-			"MESSAGE":    fmt.Sprintf("Layer %s %s", l.Name, l.Hash),
+			"COMMIT":     l.Commit,
+			"MESSAGE":    l.message(),
 		},
 	})
 }
@@ -82,7 +82,7 @@ func applicationObject(l *Layer, args *Args, patches []Patch) manifest.Object {
 	d := args.Delivery.args
 	return argoproj.Application{
 		Name: l.Name, Namespace: d.ApplicationNamespace, Labels: l.labels(), Project: d.Project,
-		Repository: d.Repository.URL, Revision: l.Tag, Destination: args.Namespace(),
+		Repository: d.Repository.URL, Revision: l.Commit, RevisionName: l.Tag, Destination: args.Namespace(),
 		Patches: patches, Ignore: args.Ignore,
 	}.Object()
 }

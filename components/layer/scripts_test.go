@@ -16,6 +16,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/neuroscale-platform/neuroscale/gitops"
+	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
 
 // workshop has the scripts, credentials and an empty repository.
@@ -36,26 +39,48 @@ func newWorkshop(t *testing.T) *workshop {
 	return w
 }
 
-// archive packs one file with tar.
-func (w *workshop) archive(t *testing.T, content string) string {
+// archive packs a tree of one object, which it returns beside the commit that has
+// to become of it.
+func (w *workshop) archive(t *testing.T, kind string) (file, commit string) {
 	t.Helper()
-	source, archive := filepath.Join(w.dir, "source"), filepath.Join(w.dir, "tree.tgz")
-	require.NoError(t, os.MkdirAll(source, 0o755))
-	require.NoError(t, os.WriteFile(filepath.Join(source, "object.yaml"), []byte(content), 0o644))
-	require.NoError(t, exec.Command("tar", "-czf", archive, "-C", source, ".").Run())
-	return archive
+	return w.pack(t, rendered(t, kind))
+}
+
+func rendered(t *testing.T, kinds ...string) *render.Tree {
+	t.Helper()
+	var objects []map[string]any
+	for _, kind := range kinds {
+		objects = append(objects, map[string]any{"apiVersion": "v1", "kind": kind, "metadata": map[string]any{"name": "system:object"}})
+	}
+	tree, err := render.FromObjects("test", "v1", objects)
+	require.NoError(t, err)
+	return tree
+}
+
+func (w *workshop) pack(t *testing.T, tree *render.Tree) (file, commit string) {
+	t.Helper()
+	archive, err := tree.Archive()
+	require.NoError(t, err)
+	file = filepath.Join(w.dir, "tree.tgz")
+	require.NoError(t, os.WriteFile(file, archive, 0o600))
+	return file, commitOf(tree, "Layer test")
 }
 
 func (w *workshop) run(t *testing.T, script, archive string, env ...string) string {
 	t.Helper()
+	output, err := w.try(script, archive, env...)
+	require.NoErrorf(t, err, "%s: %s", script, output)
+	return output
+}
+
+func (w *workshop) try(script, archive string, env ...string) (string, error) {
 	command := exec.Command("bash", filepath.Join(w.dir, script))
 	command.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "WORK=" + filepath.Join(w.dir, "work"), "CREDENTIALS=" + w.dir,
 		"REPOSITORY=" + w.repository, "TREE=" + archive, "MESSAGE=Layer test",
 	}, env...)
 	output, err := command.CombinedOutput()
-	require.NoErrorf(t, err, "%s: %s", script, output)
-	return string(output)
+	return string(output), err
 }
 
 func (w *workshop) git(t *testing.T, args ...string) string {
@@ -68,31 +93,63 @@ func (w *workshop) git(t *testing.T, args ...string) string {
 func TestPushMakesTheTagOnceAndTheSameCommitEverywhere(t *testing.T) {
 	const tag = "TAG=layer/knative/abc"
 	first, second := newWorkshop(t), newWorkshop(t)
-	archive := first.archive(t, "kind: A\n")
-	assert.Contains(t, first.run(t, "push.sh", archive, tag), "pushed")
-	assert.Contains(t, first.run(t, "push.sh", archive, tag), "is there")
-	second.run(t, "push.sh", archive, tag)
+	archive, want := first.archive(t, "A")
+	assert.Contains(t, first.run(t, "push.sh", archive, tag, "COMMIT="+want), "pushed")
+	assert.Contains(t, first.run(t, "push.sh", archive, tag, "COMMIT="+want), "is there")
+	second.run(t, "push.sh", archive, tag, "COMMIT="+want)
 
 	commit := first.git(t, "rev-parse", "refs/tags/layer/knative/abc")
 	assert.Equal(t, commit, second.git(t, "rev-parse", "refs/tags/layer/knative/abc"), "the commit is not reproducible")
-	assert.Equal(t, "kind: A", first.git(t, "show", commit+":object.yaml"))
+	assert.Contains(t, first.git(t, "show", commit+":a.system:object.yaml"), "kind: A")
+}
+
+// What Argo CD is asked for is computed, what it gets is made by git: for every layer
+// there is, whatever the caller's settings are.
+func TestTheComputedCommitIsTheOneThatGitMakes(t *testing.T) {
+	r, err := render.New(gitops.FS, "")
+	require.NoError(t, err)
+	trees := map[string]*render.Tree{"many": rendered(t, "A", "B", "C", "Z")}
+	for _, name := range r.Layers() {
+		trees[name], err = r.Layer(t.Context(), name)
+		require.NoError(t, err)
+	}
+	for name, tree := range trees {
+		t.Run(name, func(t *testing.T) {
+			w := newWorkshop(t)
+			archive, want := w.pack(t, tree)
+			w.run(t, "push.sh", archive, "TAG=layer/x/y", "COMMIT="+want, "GIT_DEFAULT_HASH=sha256", "TZ=Asia/Kolkata", "LANG=de_DE.UTF-8")
+			assert.Equal(t, want, w.git(t, "rev-parse", "refs/tags/layer/x/y"))
+		})
+	}
 }
 
 func TestPushPutsBackATagThatSomebodyMoved(t *testing.T) {
 	const tag = "TAG=layer/knative/abc"
 	w := newWorkshop(t)
-	w.run(t, "push.sh", w.archive(t, "kind: Wrong\n"), tag)
-	wrong := w.git(t, "rev-parse", "refs/tags/layer/knative/abc")
-	w.run(t, "push.sh", w.archive(t, "kind: Right\n"), tag)
-	assert.NotEqual(t, wrong, w.git(t, "rev-parse", "refs/tags/layer/knative/abc"))
-	assert.Equal(t, "kind: Right", w.git(t, "show", "refs/tags/layer/knative/abc:object.yaml"))
+	archive, wrong := w.archive(t, "Wrong")
+	w.run(t, "push.sh", archive, tag, "COMMIT="+wrong)
+	archive, right := w.archive(t, "Right")
+	assert.Contains(t, w.run(t, "push.sh", archive, tag, "COMMIT="+right), "pushed")
+	assert.Equal(t, right, w.git(t, "rev-parse", "refs/tags/layer/knative/abc"))
+}
+
+func TestPushRefusesACommitThatNobodyWaitsFor(t *testing.T) {
+	w := newWorkshop(t)
+	_, wrong := w.archive(t, "Wrong")
+	archive, right := w.archive(t, "Right")
+	output, err := w.try("push.sh", archive, "TAG=layer/knative/abc", "COMMIT="+wrong)
+	require.Error(t, err)
+	assert.Contains(t, output, "the tree is the commit "+right+", but the program computed "+wrong)
+	assert.Empty(t, w.git(t, "tag"))
 }
 
 func TestSeedFillsOnlyARepositoryWithoutMain(t *testing.T) {
 	w := newWorkshop(t)
-	assert.Contains(t, w.run(t, "seed.sh", w.archive(t, "kind: First\n")), "main pushed")
+	archive, _ := w.archive(t, "First")
+	assert.Contains(t, w.run(t, "seed.sh", archive), "main pushed")
 	merged := w.git(t, "rev-parse", "refs/heads/main")
-	assert.Contains(t, w.run(t, "seed.sh", w.archive(t, "kind: Second\n")), "main is there")
+	archive, _ = w.archive(t, "Second")
+	assert.Contains(t, w.run(t, "seed.sh", archive), "main is there")
 	assert.Equal(t, merged, w.git(t, "rev-parse", "refs/heads/main"), "what people merged was overwritten")
 }
 

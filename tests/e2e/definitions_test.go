@@ -17,7 +17,7 @@ import (
 
 // layersAreTheSameEverywhere follows every definition all the way: what `render`
 // prints is what the stack says it delivered, what Git has under the tag of that
-// name and what Argo CD synced.
+// name, the commit that was computed before there was one, and what Argo CD synced.
 func (s *suite) layersAreTheSameEverywhere(t *testing.T) {
 	ctx := within(t, 2*time.Minute)
 	outputs := s.readOutputs(ctx, t)
@@ -38,9 +38,9 @@ func (s *suite) layersAreTheSameEverywhere(t *testing.T) {
 			app, err := s.cluster.Get(ctx, rig.Applications, argocd, d.Name)
 			require.NoError(t, err)
 			require.NotNil(t, app, "there is no Application")
-			assert.Equal(t, tag, rig.Text(app, "spec", "source", "targetRevision"))
-			assert.Equal(t, taggedCommit(ctx, t, outputs, tag), rig.Text(app, "status", "sync", "revision"),
-				"Argo CD synced another commit than the tag's")
+			commit := taggedCommit(ctx, t, outputs, tag)
+			assert.Equal(t, commit, rig.Text(app, "spec", "source", "targetRevision"), "the program computed another commit")
+			assert.Equal(t, commit, rig.Text(app, "status", "sync", "revision"), "Argo CD synced another commit than the tag's")
 		})
 	}
 }

@@ -48,12 +48,13 @@ func (s *suite) folders(t *testing.T) int {
 	return len(found)
 }
 
-// requireLayer demands that a layer is synced and healthy at its output's tag.
+// requireLayer demands that a layer is synced and healthy at the commit that its
+// output's tag names.
 func (s *suite) requireLayer(ctx context.Context, t *testing.T, name string) {
 	t.Helper()
 	layer, ok := s.outputs.Layers[name]
 	require.True(t, ok, "layer %s is not in the outputs", name)
-	require.NoError(t, s.awaitSynced(ctx, name, "layer/"+name+"/"+layer.Hash))
+	require.NoError(t, s.awaitSynced(ctx, name, taggedCommit(ctx, t, s.outputs, "layer/"+name+"/"+layer.Hash)))
 }
 
 // awaitSynced waits until an Application is synced and healthy, at a revision

@@ -66,7 +66,7 @@ func (s *suite) layerChangeAndRollback(t *testing.T) {
 	for name, revision := range revisions {
 		wanted[name] = revision
 	}
-	wanted[moved] = "layer/" + moved + "/" + after[moved].Hash
+	wanted[moved] = taggedCommit(ctx, t, s.outputs, "layer/"+moved+"/"+after[moved].Hash)
 	assert.Equal(t, wanted, s.revisions(ctx, t))
 	require.NoError(t, s.awaitSynced(ctx, moved, wanted[moved]))
 	changed := s.servingDefaults(ctx, t)

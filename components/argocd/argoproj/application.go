@@ -17,6 +17,8 @@ type Application struct {
 	Project         string
 	// Repository is a URL.
 	Repository, Revision string
+	// RevisionName is what people call the revision; it may be empty.
+	RevisionName string
 	// Destination is the namespace where objects without one go.
 	Destination string
 	Patches     []Patch
@@ -64,6 +66,9 @@ func (a Application) Object() manifest.Object {
 				"backoff": manifest.Object{"duration": "1s", "factor": 2, "maxDuration": "8s"},
 			},
 		},
+	}
+	if a.RevisionName != "" {
+		spec["info"] = []any{manifest.Object{"name": "revision", "value": a.RevisionName}}
 	}
 	if len(a.Ignore) > 0 {
 		spec["ignoreDifferences"] = ignored(a.Ignore)

@@ -13,6 +13,7 @@ import (
 func TestAnApplicationSaysOnlyWhatItWasGiven(t *testing.T) {
 	spec := Application{Name: "a"}.Object()["spec"].(manifest.Object)
 	assert.NotContains(t, spec, "ignoreDifferences")
+	assert.NotContains(t, spec, "info")
 	assert.NotContains(t, spec["source"], "kustomize", "Argo CD would look for a kustomization")
 
 	spec = Application{
