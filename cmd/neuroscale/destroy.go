@@ -11,7 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/neuroscale-platform/neuroscale/internal/automation"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/progress"
+	"github.com/neuroscale-platform/neuroscale/stacks"
 )
 
 func (a *app) destroyCommand() *cobra.Command {
@@ -60,9 +62,16 @@ func (a *app) destroy(ctx context.Context, o automation.DestroyOptions, yes bool
 	for _, r := range stack.Known() {
 		tracker.DeclareExisting(r.URN, r.Parent)
 	}
+	release := func() {}
+	if !o.Unreachable {
+		if release, err = a.releaseOrphans(ctx); err != nil {
+			return err
+		}
+	}
 	stop := progress.Watch(ctx, tracker, a.renderer(), 200*time.Millisecond)
 	result, err := stack.Destroy(ctx, o, tracker.Observe)
 	stop()
+	release()
 	if err != nil {
 		return err
 	}
@@ -80,6 +89,52 @@ func (a *app) reachable(ctx context.Context) error {
 		return err
 	}
 	return cluster.Reachable(ctx)
+}
+
+// releaseOrphans looks every second, until it is ended, for objects whose
+// controllers are gone before them: a layer is deleted while what people deployed
+// is still being collected.
+func (a *app) releaseOrphans(ctx context.Context) (end func(), err error) {
+	cfg, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	layers, err := stacks.Layers(cfg)
+	if err != nil {
+		return nil, err
+	}
+	var held []kube.Held
+	for _, d := range layers {
+		if len(d.Holds) > 0 {
+			held = append(held, kube.Held{Kinds: d.Holds, Namespace: d.Namespace()})
+		}
+	}
+	cluster, err := a.cluster(cfg)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case now := <-tick.C:
+				released, err := kube.ReleaseOrphans(ctx, cluster.Dynamic, held, now)
+				for _, what := range released {
+					a.log().Warn("let go of what waited for a controller that is gone", "object", what)
+				}
+				if err != nil && ctx.Err() == nil {
+					a.log().Debug("objects without their controllers cannot be looked for", "error", err)
+				}
+			}
+		}
+	}()
+	return func() { cancel(); <-ended }, nil
 }
 
 func (a *app) confirm() error {

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/neuroscale-platform/neuroscale/internal/automation"
-	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/preview"
 	"github.com/neuroscale-platform/neuroscale/stacks"
 )
@@ -61,8 +60,7 @@ func (a *app) preview(ctx context.Context, f previewFlags) (*preview.Report, err
 			return nil, fmt.Errorf("--base %s: %w", f.base, err)
 		}
 	}
-	cfg, err := a.config()
-	if err != nil {
+	if _, err := a.config(); err != nil {
 		return nil, err
 	}
 	stack, err := a.open(ctx, a.program)
@@ -72,7 +70,7 @@ func (a *app) preview(ctx context.Context, f previewFlags) (*preview.Report, err
 	recording := preview.Record(stacks.OutputLayers)
 	refresh := f.refresh && f.base == "" && stack.Exists()
 	if refresh {
-		if err := a.answers(ctx, cfg); err != nil {
+		if err := a.reachable(ctx); err != nil {
 			if f.insist {
 				return nil, err
 			}
@@ -91,13 +89,4 @@ func (a *app) preview(ctx context.Context, f previewFlags) (*preview.Report, err
 		}
 	}
 	return report, nil
-}
-
-// answers is an error if the cluster of the settings cannot be asked.
-func (a *app) answers(ctx context.Context, cfg *config.Config) error {
-	cluster, err := a.cluster(cfg)
-	if err != nil {
-		return err
-	}
-	return cluster.Reachable(ctx)
 }

@@ -32,6 +32,9 @@ type Definition struct {
 	Ignore []IgnoredDifference
 	// Forwards are its services worth a port-forward.
 	Forwards []Forward
+	// Holds are kinds whose objects, once deleted, are only gone when the layer's
+	// controllers, in its first namespace, say so.
+	Holds []schema.GroupVersionResource
 	// ByProgram is a layer that Pulumi applies object by object instead of taking
 	// it to Git: the one that the others need for that.
 	ByProgram bool

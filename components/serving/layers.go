@@ -42,9 +42,13 @@ func Layers(s config.Serving) layer.List {
 				{Group: "admissionregistration.k8s.io", Kind: "MutatingWebhookConfiguration"},
 				{Group: "admissionregistration.k8s.io", Kind: "ValidatingWebhookConfiguration"},
 			},
-			Tree:     layer.Rendered(KnativeLayer, knativePatches(s)...),
-			Probe:    knativeProbes(),
-			Ignore:   knativeDifferences(),
+			Tree:   layer.Rendered(KnativeLayer, knativePatches(s)...),
+			Probe:  knativeProbes(),
+			Ignore: knativeDifferences(),
+			Holds: []schema.GroupVersionResource{
+				{Group: "networking.internal.knative.dev", Version: "v1alpha1", Resource: "ingresses"},
+				{Group: "serving.knative.dev", Version: "v1", Resource: "routes"},
+			},
 			Forwards: []layer.Forward{{Name: "gateway", Namespace: gatewayNamespace, Service: gatewayService, Port: gatewayPort, LocalPort: 8082}},
 		},
 		{

@@ -1,0 +1,61 @@
+package kube
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic/fake"
+)
+
+func TestOnlyWhatNobodyElseWillLetGoIsLetGo(t *testing.T) {
+	kind := schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "doors"}
+	now := time.Now()
+	object := func(apiVersion, kind, namespace, name string, deleted time.Duration, finalizers ...string) *unstructured.Unstructured {
+		o := &unstructured.Unstructured{Object: map[string]any{"apiVersion": apiVersion, "kind": kind}}
+		o.SetNamespace(namespace)
+		o.SetName(name)
+		o.SetFinalizers(finalizers)
+		if deleted > 0 {
+			at := metav1.NewTime(now.Add(-deleted))
+			o.SetDeletionTimestamp(&at)
+		}
+		return o
+	}
+	door := func(name string, deleted time.Duration, finalizers ...string) *unstructured.Unstructured {
+		return object("example.com/v1", "Door", "team", name, deleted, finalizers...)
+	}
+	for name, test := range map[string]struct {
+		controllers *unstructured.Unstructured
+		want        []string
+	}{
+		"controllers are gone":  {nil, []string{"Door team/stuck"}},
+		"controllers are going": {object("v1", "Namespace", "", "doors", time.Second, "kubernetes"), []string{"Door team/stuck"}},
+		"controllers are there": {object("v1", "Namespace", "", "doors", 0), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			objects := []runtime.Object{door("stuck", time.Minute, "hinge"), door("fresh", time.Second, "hinge"), door("used", 0, "hinge")}
+			if test.controllers != nil {
+				objects = append(objects, test.controllers)
+			}
+			client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
+				kind: "DoorList", namespaces: "NamespaceList",
+			}, objects...)
+			released, err := ReleaseOrphans(t.Context(), client, []Held{{Kinds: []schema.GroupVersionResource{kind}, Namespace: "doors"}}, now)
+			require.NoError(t, err)
+			assert.Equal(t, test.want, released)
+			left, err := client.Resource(kind).Namespace("team").List(t.Context(), metav1.ListOptions{})
+			require.NoError(t, err)
+			for _, o := range left.Items {
+				if o.GetName() != "stuck" {
+					assert.Equal(t, []string{"hinge"}, o.GetFinalizers(), "%s was let go", o.GetName())
+				}
+			}
+		})
+	}
+}
