@@ -166,7 +166,7 @@ func deployment(args *Args, checksum pulumi.StringInput) manifest.Object {
 				"spec": manifest.Object{
 					"automountServiceAccountToken":  false,
 					"enableServiceLinks":            false,
-					"terminationGracePeriodSeconds": 15,
+					"terminationGracePeriodSeconds": 5,
 					"securityContext": manifest.Object{
 						"runAsUser": uid, "runAsGroup": uid, "fsGroup": uid, "runAsNonRoot": true,
 					},
