@@ -194,7 +194,7 @@ func (r *Request) attributes() (admission.Attributes, error) {
 	}
 	resource, _ := meta.UnsafeGuessKindToResource(kind)
 	return admission.NewAttributesRecord(object, old, kind, r.Namespace, object.GetName(), resource, r.SubResource,
-		operation, nil, r.DryRun, &user.DefaultInfo{Name: r.Username}), nil
+		operation, nil, r.DryRun, &user.DefaultInfo{Name: cmp.Or(r.Username, "somebody")}), nil
 }
 
 // stored is object as the API server would come to see it.
