@@ -439,8 +439,7 @@ func TestAPodClaimsNothingThatIsTheClusters(t *testing.T) {
 			"another account":            {"{serviceAccountName: builder}", "serviceAccountName is builder: leave it out or write default"},
 			"another, in the old way":    {"{serviceAccount: builder}", "serviceAccount is builder: leave it out or write default"},
 			"the account's token":        {"{automountServiceAccountToken: true}", "automountServiceAccountToken is true: leave it out or write false"},
-			"two at once": {"{priorityClassName: system-node-critical, serviceAccountName: builder}",
-				"leave it out; " + map[bool]string{true: "predictor."}[shape == "InferenceService/custom"]},
+			"two at once":                {"{priorityClassName: system-node-critical, serviceAccountName: builder}", "leave it out; serviceAccountName is builder"},
 		} {
 			t.Run(shape+" "+name, func(t *testing.T) {
 				o := good(t, shape)
