@@ -19,8 +19,8 @@ import (
 // too high, would be dropped by the API server without a word.
 func TestEveryFieldIsOneKubernetesKnows(t *testing.T) {
 	strict := serializer.NewCodecFactory(scheme.Scheme, serializer.EnableStrict).UniversalDeserializer()
+	checked := 0
 	for _, name := range platform(t).Layers() {
-		checked := 0
 		for _, o := range rendered(t, name).Objects() {
 			data, err := json.Marshal(o)
 			require.NoError(t, err)
@@ -31,8 +31,8 @@ func TestEveryFieldIsOneKubernetesKnows(t *testing.T) {
 			checked++
 			assert.NoError(t, err, "layer %s: %s", name, describe(o))
 		}
-		assert.Greater(t, checked, 5, "layer %s", name)
 	}
+	assert.Greater(t, checked, 50)
 }
 
 // The same for KServe's own kinds, by the schemas of its layer.
