@@ -6,6 +6,7 @@ package manifest
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -57,7 +58,7 @@ func register(ctx *pulumi.Context, name, suffix string, object Object, opts []pu
 		return nil, fmt.Errorf("object %s: no metadata.name", name)
 	}
 	inputs := pulumi.Map{}
-	for key, value := range object {
+	for key, value := range managed(object, metadata) {
 		inputs[key] = pulumi.Any(value)
 	}
 	if kind == "Secret" {
@@ -68,6 +69,22 @@ func register(ctx *pulumi.Context, name, suffix string, object Object, opts []pu
 		return nil, fmt.Errorf("%s %s: %w", kind, name, err)
 	}
 	return r, nil
+}
+
+// manager owns the fields of every object. By default the provider makes up one
+// for each resource, and an object whose registration was killed half way would
+// refuse the next one's.
+const manager = "neuroscale"
+
+// managed is object with the annotation that names its manager; metadata is its.
+func managed(object, metadata Object) Object {
+	annotations := Object{"pulumi.com/patchFieldManager": manager}
+	if given, ok := metadata["annotations"].(Object); ok {
+		maps.Copy(annotations, given)
+	}
+	object, metadata = maps.Clone(object), maps.Clone(metadata)
+	metadata["annotations"], object["metadata"] = annotations, metadata
+	return object
 }
 
 // Set registers objects for one component and keeps the first error, so that a

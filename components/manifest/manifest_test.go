@@ -87,3 +87,19 @@ func TestHashTellsPartsApart(t *testing.T) {
 	assert.NotEqual(t, Hash("a", "b"), Hash("ab"))
 	assert.NotEqual(t, Hash("a", "b"), Hash("b", "a"))
 }
+
+// With a manager of its own for each attempt, the second one after a kill would be
+// in conflict with the first.
+func TestEveryAttemptManagesAnObjectUnderTheSameName(t *testing.T) {
+	given := Object{
+		"apiVersion": "v1", "kind": "ConfigMap",
+		"metadata": Object{"name": "a", "annotations": Object{"pulumi.com/skipAwait": "true"}},
+	}
+	r := recorder.Component(t, func(ctx *pulumi.Context, on pulumi.ResourceOption) error {
+		_, err := New(ctx, "a", given, on)
+		return err
+	})
+	assert.Equal(t, map[string]any{"pulumi.com/patchFieldManager": "neuroscale", "pulumi.com/skipAwait": "true"},
+		recorder.At(r.Get(t, "ConfigMap", "a").Object(), "metadata.annotations"))
+	assert.Len(t, given["metadata"].(Object)["annotations"], 1, "the caller's object was changed")
+}
