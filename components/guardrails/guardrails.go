@@ -122,11 +122,7 @@ func addWebhooks(set *manifest.Set, name string) []pulumi.Resource {
 	} {
 		all = append(all, set.Add(name+"-"+each.subject, manifest.Object{
 			"apiVersion": "admissionregistration.k8s.io/v1", "kind": each.kind,
-			"metadata": manifest.Object{
-				"name": each.subject + "-webhook-cfg",
-				// Those of an earlier Kyverno are taken over.
-				"annotations": manifest.Object{"pulumi.com/patchForce": "true"},
-			},
+			"metadata": manifest.Object{"name": each.subject + "-webhook-cfg"},
 		}, pulumi.IgnoreChanges([]string{"metadata", "webhooks"})))
 	}
 	return all

@@ -42,11 +42,7 @@ func outline(name string, spec map[string]any) manifest.Object {
 	}
 	return manifest.Object{
 		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-		"metadata": manifest.Object{
-			"name": name,
-			// One that an earlier platform left behind is taken over.
-			"annotations": manifest.Object{"pulumi.com/patchForce": "true"},
-		},
+		"metadata": manifest.Object{"name": name},
 		"spec": manifest.Object{
 			"group": spec["group"], "names": spec["names"], "scope": spec["scope"], "versions": versions,
 		},

@@ -76,9 +76,10 @@ func register(ctx *pulumi.Context, name, suffix string, object Object, opts []pu
 // refuse the next one's.
 const manager = "neuroscale"
 
-// managed is object with the annotation that names its manager; metadata is its.
+// managed is object with the annotations that name its manager and let that one
+// take back fields which somebody else has written; metadata is its.
 func managed(object, metadata Object) Object {
-	annotations := Object{"pulumi.com/patchFieldManager": manager}
+	annotations := Object{"pulumi.com/patchFieldManager": manager, "pulumi.com/patchForce": "true"}
 	if given, ok := metadata["annotations"].(Object); ok {
 		maps.Copy(annotations, given)
 	}

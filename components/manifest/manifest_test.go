@@ -99,7 +99,9 @@ func TestEveryAttemptManagesAnObjectUnderTheSameName(t *testing.T) {
 		_, err := New(ctx, "a", given, on)
 		return err
 	})
-	assert.Equal(t, map[string]any{"pulumi.com/patchFieldManager": "neuroscale", "pulumi.com/skipAwait": "true"},
+	assert.Equal(t, map[string]any{
+		"pulumi.com/patchFieldManager": "neuroscale", "pulumi.com/patchForce": "true", "pulumi.com/skipAwait": "true",
+	},
 		recorder.At(r.Get(t, "ConfigMap", "a").Object(), "metadata.annotations"))
 	assert.Len(t, given["metadata"].(Object)["annotations"], 1, "the caller's object was changed")
 }

@@ -30,12 +30,6 @@ func namespace(t config.Tenant) manifest.Object {
 	return object
 }
 
-// takenOver makes labels ours that somebody gave the namespace before.
-func takenOver(namespace manifest.Object) manifest.Object {
-	namespace["metadata"].(manifest.Object)["annotations"] = manifest.Object{"pulumi.com/patchForce": "true"}
-	return namespace
-}
-
 // QuotaName is the name of a namespace's ResourceQuota.
 func QuotaName(namespace string) string { return namespace + "-namespace-quota" }
 

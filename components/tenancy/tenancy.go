@@ -102,7 +102,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	for _, tenant := range args.Tenants {
 		logical := name + "-" + tenant.Namespace
 		if tenant.Namespace == Existing {
-			namespaces = append(namespaces, set.Patch(logical, takenOver(namespace(tenant))))
+			namespaces = append(namespaces, set.Patch(logical, namespace(tenant)))
 		} else {
 			namespaces = append(namespaces, set.Add(logical, namespace(tenant)))
 		}

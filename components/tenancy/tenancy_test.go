@@ -94,7 +94,6 @@ func TestTheNamespaceEveryClusterHasIsOnlyAddedTo(t *testing.T) {
 	patch := r.Get(t, "NamespacePatch", "default").Object()
 	assert.Equal(t, "true", recorder.At(patch, "metadata.annotations").(map[string]any)["pulumi.com/patchForce"],
 		"a label that somebody gave default before would end every up")
-	assert.NotContains(t, recorder.At(r.Get(t, "Namespace", "team").Object(), "metadata.annotations"), "pulumi.com/patchForce")
 }
 
 func TestNamespacesSayWhoseTheyAre(t *testing.T) {

@@ -2,15 +2,15 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
-	"net/http"
-	"net/url"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/neuroscale-platform/neuroscale/internal/git"
 	"github.com/neuroscale-platform/neuroscale/stacks"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
@@ -48,17 +48,13 @@ func (s *suite) layersAreTheSameEverywhere(t *testing.T) {
 // taggedCommit is the commit that a tag of the platform's repository names.
 func taggedCommit(ctx context.Context, t *testing.T, o *stacks.Outputs, tag string) string {
 	t.Helper()
-	query := url.Values{"sha": {tag}, "limit": {"1"}, "stat": {"false"}, "files": {"false"}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet,
-		o.ForgeURL+"/api/v1/repos/neuroscale/platform/commits?"+query.Encode(), nil)
+	url := o.Repository[:strings.LastIndex(o.Repository, "/")] + "/platform.git"
+	clone, err := git.Clone(ctx, git.Remote{URL: url, Username: o.ForgeUser, Password: o.ForgePassword},
+		git.Author{Name: "test", Email: "test@example.test"}, filepath.Join(t.TempDir(), "platform"))
 	require.NoError(t, err)
-	request.SetBasicAuth(o.ForgeUser, o.ForgePassword)
-	response, err := http.DefaultClient.Do(request)
+	listed, err := clone.Git(ctx, "ls-remote", "origin", "refs/tags/"+tag)
 	require.NoError(t, err)
-	defer response.Body.Close()
-	require.Equal(t, http.StatusOK, response.StatusCode, "%s is not in Git", tag)
-	var commits []struct{ SHA string }
-	require.NoError(t, json.NewDecoder(response.Body).Decode(&commits))
-	require.Len(t, commits, 1, "%s is not in Git", tag)
-	return commits[0].SHA
+	commit, _, found := strings.Cut(listed, "\t")
+	require.True(t, found, "%s is not in Git", tag)
+	return commit
 }

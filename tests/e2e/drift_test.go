@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
@@ -13,7 +14,8 @@ import (
 // whatOthersDidIsPutBack deletes and changes what the program itself applied,
 // which no layer heals.
 func (s *suite) whatOthersDidIsPutBack(t *testing.T) {
-	const gone, changed = "argocd-cmd-params-cm", "gitea"
+	const gone, changed = "argocd-cmd-params-cm", "platform"
+	projects := schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "appprojects"}
 	ctx := within(t, 3*time.Minute)
 	before, err := s.cluster.Get(ctx, rig.ConfigMaps, argocd, gone)
 	require.NoError(t, err)
@@ -21,12 +23,12 @@ func (s *suite) whatOthersDidIsPutBack(t *testing.T) {
 	assert.Empty(t, s.preview(ctx, t).Drift, "nobody did anything")
 
 	require.NoError(t, s.cluster.Delete(ctx, rig.ConfigMaps, argocd, gone))
-	// Not a field of the program's: nobody's business but his who wrote it.
-	require.NoError(t, s.cluster.Patch(ctx, rig.Deployments, "forge", changed, `{"spec":{"progressDeadlineSeconds":601}}`))
-	require.NoError(t, s.cluster.Patch(ctx, rig.Deployments, "forge", changed, `{"spec":{"template":{"spec":{"terminationGracePeriodSeconds":16}}}}`))
+	// A label is not a field of the program's: nobody's business but his who wrote it.
+	require.NoError(t, s.cluster.Patch(ctx, projects, argocd, changed, `{"metadata":{"labels":{"somebody":"was-here"}}}`))
+	require.NoError(t, s.cluster.Patch(ctx, projects, argocd, changed, `{"spec":{"description":"somebody else's"}}`))
 	wanted := []drift{
+		{Kind: "AppProject", Namespace: argocd, Name: changed, Fields: []string{"spec.description"}},
 		{Kind: "ConfigMap", Namespace: argocd, Name: gone, Gone: true},
-		{Kind: "Deployment", Namespace: "forge", Name: changed, Fields: []string{"spec.template.spec.terminationGracePeriodSeconds"}},
 	}
 	seen := s.preview(ctx, t)
 	assert.True(t, seen.Changed)
