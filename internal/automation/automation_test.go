@@ -531,3 +531,22 @@ func TestKnownAreTheCustomResourcesOfTheState(t *testing.T) {
 	writeState(t, state, `{"checkpoint":{"latest":{"resources":[{"urn":"a","custom":true,"parent":"p"},{"urn":"b"}]}}}`)
 	assert.Equal(t, []Resource{{URN: "a", Parent: "p", Custom: true}}, s.Known())
 }
+
+// The backend writes these files in two steps; a kill between them made the state
+// unreadable for every later run.
+func TestAFileCutShortByAKillDoesNotEndTheStack(t *testing.T) {
+	fakepulumi.Install(t, fakepulumi.Script{})
+	root, state := checkout(t)
+	writeState(t, state, `{}`)
+	stacks, err := filepath.Glob(filepath.Join(state, ".pulumi", "stacks", "*", "*.json"))
+	require.NoError(t, err)
+	require.Len(t, stacks, 1)
+	cut, whole := stacks[0]+".attrs", stacks[0]+".bak.attrs"
+	require.NoError(t, os.WriteFile(cut, nil, 0o600))
+	require.NoError(t, os.WriteFile(whole, []byte(`{"md5":"aa"}`), 0o600))
+	_, err = open(t, root, state, nil).Up(context.Background(), nil)
+	require.NoError(t, err)
+	assert.NoFileExists(t, cut)
+	assert.FileExists(t, whole)
+	assert.FileExists(t, stacks[0])
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -64,6 +65,31 @@ func (s *Stack) releaseLocks(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// dropCutAttributes removes what a kill left of the files in which the backend
+// keeps a file's type: unlike the state itself they are not written in one step,
+// and none of them is asked for but for being readable.
+func (s *Stack) dropCutAttributes() error {
+	if s.home.StateDir == "" {
+		return nil
+	}
+	for _, pattern := range []string{"meta.yaml.attrs", "stacks/*/*.attrs", "locks/*/*/*/*.attrs"} {
+		files, err := filepath.Glob(filepath.Join(s.home.StateDir, ".pulumi", filepath.FromSlash(pattern)))
+		if err != nil {
+			return fmt.Errorf("look for the state's attributes: %w", err)
+		}
+		for _, file := range files {
+			raw, err := os.ReadFile(file)
+			if err != nil || json.Valid(raw) {
+				continue // gone by now, or whole
+			}
+			if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return fmt.Errorf("remove what a killed run left of %s: %w", file, err)
+			}
+		}
+	}
+	return nil
 }
 
 // clearPending drops the operations a killed run had begun but not recorded the

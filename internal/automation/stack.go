@@ -157,6 +157,9 @@ func (s *Stack) prepare(ctx context.Context) (auto.Stack, error) {
 	if err := s.home.Create(); err != nil {
 		return auto.Stack{}, err
 	}
+	if err := s.dropCutAttributes(); err != nil {
+		return auto.Stack{}, err
+	}
 	dir, err := s.home.Stage(s.Project, s.Options.Stack)
 	if err != nil {
 		return auto.Stack{}, err
