@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -50,7 +49,7 @@ func taggedCommit(ctx context.Context, t *testing.T, o *stacks.Outputs, tag stri
 	t.Helper()
 	url := o.Repository[:strings.LastIndex(o.Repository, "/")] + "/platform.git"
 	clone, err := git.Clone(ctx, git.Remote{URL: url, Username: o.ForgeUser, Password: o.ForgePassword},
-		git.Author{Name: "test", Email: "test@example.test"}, filepath.Join(t.TempDir(), "platform"))
+		git.Author{Name: "test", Email: "test@example.test"}, t.TempDir())
 	require.NoError(t, err)
 	listed, err := clone.Git(ctx, "ls-remote", "origin", "refs/tags/"+tag)
 	require.NoError(t, err)
