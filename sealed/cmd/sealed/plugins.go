@@ -19,7 +19,8 @@ func pluginsCommand(s *settings) *cobra.Command {
 		Long: `Link the provider plugins that Pulumi has not installed where ` + "`sealed env`" + ` points:
 the Kubernetes provider as built from its module, and for the random and tls
 providers the program pulumi-resource-standin beside this one.`,
-		Args: cobra.NoArgs,
+		Example: "  sealed plugins",
+		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			self, err := os.Executable()
 			if err != nil {
