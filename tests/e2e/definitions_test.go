@@ -47,11 +47,12 @@ func (s *suite) layersAreTheSameEverywhere(t *testing.T) {
 // taggedCommit is the commit that a tag of the platform's repository names.
 func taggedCommit(ctx context.Context, t *testing.T, o *stacks.Outputs, tag string) string {
 	t.Helper()
-	url := o.Repository[:strings.LastIndex(o.Repository, "/")] + "/platform.git"
-	clone, err := git.Clone(ctx, git.Remote{URL: url, Username: o.ForgeUser, Password: o.ForgePassword},
+	// Only tags are in it, so it cannot be cloned: it is asked from another's clone.
+	platform := o.Repository[:strings.LastIndex(o.Repository, "/")] + "/platform.git"
+	clone, err := git.Clone(ctx, git.Remote{URL: o.Repository, Username: o.ForgeUser, Password: o.ForgePassword},
 		git.Author{Name: "test", Email: "test@example.test"}, t.TempDir())
 	require.NoError(t, err)
-	listed, err := clone.Git(ctx, "ls-remote", "origin", "refs/tags/"+tag)
+	listed, err := clone.Git(ctx, "ls-remote", platform, "refs/tags/"+tag)
 	require.NoError(t, err)
 	commit, _, found := strings.Cut(listed, "\t")
 	require.True(t, found, "%s is not in Git", tag)
