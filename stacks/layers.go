@@ -12,18 +12,27 @@ import (
 // Layers of the platform as a configuration makes them, in their order. The error
 // names every definition that cannot be delivered.
 func Layers(cfg *config.Config) (layer.List, error) {
-	var all layer.List
-	for _, p := range platform {
+	parts, err := layersOfParts(cfg)
+	if err != nil {
+		return nil, err
+	}
+	all := slices.Concat(parts...)
+	return all, all.Validate()
+}
+
+// layersOfParts are the layers of each part of the platform, in its order.
+func layersOfParts(cfg *config.Config) ([]layer.List, error) {
+	parts := make([]layer.List, len(platform))
+	for i, p := range platform {
 		if p.layers == nil {
 			continue
 		}
-		layers, err := p.layers(cfg)
-		if err != nil {
+		var err error
+		if parts[i], err = p.layers(cfg); err != nil {
 			return nil, fmt.Errorf("layers of %s: %w", p.name, err)
 		}
-		all = append(all, layers...)
 	}
-	return all, all.Validate()
+	return parts, nil
 }
 
 // Source is what layers are rendered from.

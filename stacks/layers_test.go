@@ -10,8 +10,6 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -25,9 +23,11 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/components/argocd"
 	"github.com/neuroscale-platform/neuroscale/components/cluster"
+	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/kube/kubetest"
 	"github.com/neuroscale-platform/neuroscale/internal/recorder"
 	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
@@ -86,11 +86,11 @@ func clusterScoped(trees map[string]*render.Tree) map[schema.GroupKind]bool {
 }
 
 func group(object map[string]any) string {
-	version := object["apiVersion"].(string)
-	if dir := filepath.Dir(version); dir != "." {
-		return dir
+	version, err := schema.ParseGroupVersion(object["apiVersion"].(string))
+	if err != nil {
+		return ""
 	}
-	return ""
+	return version.Group
 }
 
 // delivered are the objects of all layers that r takes to Git, by layer.
@@ -155,7 +155,7 @@ func TestEveryRenderedFolderIsALayer(t *testing.T) {
 // what Argo CD is asked for.
 func TestTheStackDeliversWhatDefinitionsRender(t *testing.T) {
 	layers, trees := definitions(t)
-	r := recorder.MustRun(t, realProgram(t, map[string]string{}), recorder.Options{})
+	r := recorder.MustRun(t, programWith(t, nil, nil), recorder.Options{})
 	assert.Len(t, r.Kind("Application"), len(layers.FromGit()))
 	for _, d := range layers.FromGit() {
 		hash := trees[d.Name].Hash()
@@ -173,6 +173,57 @@ func TestTheStackDeliversWhatDefinitionsRender(t *testing.T) {
 	}
 }
 
+// A kind that no layer defines could never be let go of.
+func TestWhatALayerHoldsItDefines(t *testing.T) {
+	layers, trees := definitions(t)
+	held := 0
+	for _, d := range layers {
+		served := map[schema.GroupVersionResource]bool{}
+		for _, o := range trees[d.Name].Objects() {
+			if o["kind"] != "CustomResourceDefinition" {
+				continue
+			}
+			for _, version := range recorder.At(o, "spec.versions").([]any) {
+				served[schema.GroupVersionResource{
+					Group: recorder.At(o, "spec.group").(string), Resource: recorder.At(o, "spec.names.plural").(string),
+					Version: recorder.At(version, "name").(string),
+				}] = true
+			}
+		}
+		for _, kind := range d.Holds {
+			held++
+			assert.Truef(t, served[kind], "layer %s has no %s", d.Name, kind)
+		}
+	}
+	assert.NotZero(t, held)
+}
+
+func TestAPartThatIsNothingButItsLayersComesUpWithoutCode(t *testing.T) {
+	r := recorder.Component(t, func(ctx *pulumi.Context, on pulumi.ResourceOption) error {
+		delivery, err := layer.NewDelivery(ctx, "delivery", &layer.DeliveryArgs{
+			Repository: forge.Repository{URL: "http://forge/platform.git", Writer: forge.Account{Username: "w", Password: pulumi.String("p").ToStringOutput()}},
+			GitImage:   "git:1", ProbeImage: "python:1", Project: "platform", ApplicationNamespace: "argocd",
+			Source: layer.Source{Renderer: recorder.Renderer(t)},
+		}, on)
+		if err != nil {
+			return err
+		}
+		cluster, err := cluster.Existing(ctx, "cluster", &cluster.Args{
+			Kubeconfig: kubetest.File(t, kubetest.Kubeconfig), Reach: func(context.Context, string) error { return nil },
+		})
+		if err != nil {
+			return err
+		}
+		return part{name: "extras"}.bringUp(&site{ctx: ctx, cluster: cluster, delivery: delivery}, layer.List{
+			{Name: "one", Namespaces: []string{"kserve"}, Tree: layer.Rendered("kserve")},
+			{Name: "two", Namespaces: []string{"kserve"}, Tree: layer.Rendered("kserve-runtimes"), After: []string{"one"}},
+		})
+	})
+	group := r.Type(t, layer.GroupToken, "extras")
+	assert.Equal(t, group.URN, r.Type(t, layer.Token, "one").Parent)
+	assert.True(t, r.Waits(r.Get(t, "Application", "two"), r.Get(t, "Application", "one")))
+}
+
 func TestNoTenantHasANamespaceOfThePlatform(t *testing.T) {
 	layers, _ := definitions(t)
 	for _, namespace := range append(layers.Namespaces(), "forge", "neuroscale-system", "kube-system") {
@@ -182,26 +233,12 @@ func TestNoTenantHasANamespaceOfThePlatform(t *testing.T) {
 	}
 }
 
-// realProgram is the program with the layers it delivers.
-func realProgram(t *testing.T, raw map[string]string) pulumi.RunFunc {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "kubeconfig")
-	require.NoError(t, os.WriteFile(file, []byte(kubeconfig), 0o600))
-	return New(Options{
-		Config: raw,
-		Cluster: func(args *cluster.Args) {
-			args.Kubeconfig = file
-			args.Reach = func(context.Context, string) error { return nil }
-		},
-	})
-}
-
 // realStack registers the whole stack of the layers the program delivers.
 func realStack(t *testing.T) *recorder.Recording {
 	t.Helper()
-	return recorder.MustRun(t, realProgram(t, map[string]string{
+	return recorder.MustRun(t, programWith(t, map[string]string{
 		"neuroscale:serving": `{"domain":"models.example","defaultResources":{"cpu":"75m"}}`,
-	}), recorder.Options{})
+	}, nil), recorder.Options{})
 }
 
 func TestTheRealLayersMakeAStack(t *testing.T) {

@@ -18,23 +18,23 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/policy"
 )
 
-// part of the platform: the layers it is made of, if any, and how it comes up. One
-// without up is nothing but its layers.
+// part of the platform: the layers it is made of, if any, and how it comes up with
+// them. One without up is nothing but its layers.
 type part struct {
 	name   string
 	layers func(*config.Config) (layer.List, error)
-	up     func(*site) error
+	up     func(*site, layer.List) error
 }
 
 // platform is its parts in their order, and so the only list of layers. What a
 // part waits for is what earlier ones hand over here, and what the definitions of
 // its layers name.
 var platform = []part{
-	{"cluster", nil, func(s *site) (err error) {
+	{"cluster", nil, func(s *site, _ layer.List) (err error) {
 		s.cluster, err = cluster.Existing(s.ctx, "cluster", s.clusterArgs)
 		return err
 	}},
-	{"forge", nil, func(s *site) (err error) {
+	{"forge", nil, func(s *site, _ layer.List) (err error) {
 		s.forge, err = forge.New(s.ctx, "forge", &forge.Args{
 			Image: s.images.gitea, Storage: s.cfg.Forge.Storage,
 			Organization: s.cfg.Forge.Organization, Repositories: s.cfg.Repositories(),
@@ -42,14 +42,14 @@ var platform = []part{
 		}, s.onCluster())
 		return err
 	}},
-	{"argocd", argocdLayers, func(s *site) (err error) {
+	{"argocd", argocdLayers, func(s *site, _ layer.List) (err error) {
 		s.argocd, err = argocd.New(s.ctx, "argocd", &argocd.Args{
 			Settings: s.cfg.GitOps, Address: s.cluster.Address, Source: s.source, Layers: s.layers,
 			Platform: s.forge.Platform, WebhookSecret: s.forge.WebhookSecret,
 		}, s.onCluster())
 		return err
 	}},
-	{"delivery", nil, func(s *site) (err error) {
+	{"delivery", nil, func(s *site, _ layer.List) (err error) {
 		s.delivery, err = layer.NewDelivery(s.ctx, "delivery", &layer.DeliveryArgs{
 			Repository: s.forge.Platform, RepositoryReady: s.forge.Ready, Source: s.source,
 			Project: argocd.PlatformProject, ApplicationNamespace: argocd.Namespace, ControllerReady: s.argocd.Ready,
@@ -57,30 +57,24 @@ var platform = []part{
 		}, s.onCluster())
 		return err
 	}},
-	{"serving", servingLayers, func(s *site) (err error) {
+	{"serving", servingLayers, func(s *site, layers layer.List) (err error) {
 		s.serving, err = serving.New(s.ctx, "serving", &serving.Args{
-			Settings: s.cfg.Serving, Address: s.cluster.Address, Delivery: s.delivery,
+			Settings: s.cfg.Serving, Address: s.cluster.Address, Layers: layers, Delivery: s.delivery,
 		}, s.onCluster())
 		return err
 	}},
-	{"guardrails", guardrailsLayers, func(s *site) error {
-		policies, err := policy.Load(gitops.FS)
-		if err != nil {
-			return err
-		}
-		_, err = guardrails.New(s.ctx, "guardrails", &guardrails.Args{
-			Policies: policies, Delivery: s.delivery,
-		}, s.onCluster())
+	{"guardrails", guardrailsLayers, func(s *site, layers layer.List) error {
+		_, err := guardrails.New(s.ctx, "guardrails", &guardrails.Args{Layers: layers, Delivery: s.delivery}, s.onCluster())
 		return err
 	}},
-	{"tenancy", tenancyLayers, func(s *site) (err error) {
+	{"tenancy", tenancyLayers, func(s *site, layers layer.List) (err error) {
 		s.tenancy, err = tenancy.New(s.ctx, "tenancy", &tenancy.Args{
-			Tenants: s.cfg.Tenants, Repositories: s.forge.Repositories, Delivery: s.delivery,
+			Tenants: s.cfg.Tenants, Repositories: s.forge.Repositories, Layers: layers, Delivery: s.delivery,
 			ProjectsReady: s.argocd.ProjectsReady,
 		}, s.onCluster())
 		return err
 	}},
-	{"endpoints", nil, func(s *site) error {
+	{"endpoints", nil, func(s *site, _ layer.List) error {
 		apps, err := fs.Sub(gitops.FS, endpoints.Folder)
 		if err != nil {
 			return err
@@ -101,7 +95,7 @@ var platform = []part{
 
 func argocdLayers(c *config.Config) (layer.List, error)  { return argocd.Layers(c.GitOps), nil }
 func servingLayers(c *config.Config) (layer.List, error) { return serving.Layers(c.Serving), nil }
-func tenancyLayers(c *config.Config) (layer.List, error) { return tenancy.Layers(c.Tenants), nil }
+func tenancyLayers(c *config.Config) (layer.List, error) { return tenancy.Layers(c.Tenants) }
 
 func guardrailsLayers(*config.Config) (layer.List, error) {
 	policies, err := policy.Load(gitops.FS)
@@ -111,15 +105,11 @@ func guardrailsLayers(*config.Config) (layer.List, error) {
 	return guardrails.Layers(policies)
 }
 
-func (p part) bringUp(s *site) error {
+func (p part) bringUp(s *site, layers layer.List) error {
 	if p.up != nil {
-		return p.up(s)
+		return p.up(s, layers)
 	}
-	layers, err := p.layers(s.cfg)
-	if err != nil {
-		return err
-	}
-	_, err = layer.NewGroup(s.ctx, p.name, &layer.GroupArgs{Layers: layers, Delivery: s.delivery}, s.onCluster())
+	_, err := layer.NewGroup(s.ctx, p.name, &layer.GroupArgs{Layers: layers, Delivery: s.delivery}, s.onCluster())
 	return err
 }
 

@@ -3,6 +3,7 @@ package stacks
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -25,7 +26,8 @@ type site struct {
 	clusterArgs *cluster.Args
 	upstream    *render.Upstream
 	images      pins
-	layers      layer.List
+	parts       []layer.List // the layers of each part
+	layers      layer.List   // of all
 	source      layer.Source
 
 	cluster   *cluster.Cluster
@@ -44,8 +46,12 @@ func newSite(ctx *pulumi.Context, cfg *config.Config, renderer *render.Renderer,
 			"use stack ci with a cluster you have (KUBECONFIG) or a sealed one (`sealed up`), then `pulumi up -s ci`",
 			ctx.Stack(), cfg.Cluster.Provider)
 	}
-	layers, err := Layers(cfg)
+	parts, err := layersOfParts(cfg)
 	if err != nil {
+		return nil, err
+	}
+	layers := slices.Concat(parts...)
+	if err := layers.Validate(); err != nil {
 		return nil, err
 	}
 	images, err := pinned(renderer.Upstream())
@@ -54,7 +60,7 @@ func newSite(ctx *pulumi.Context, cfg *config.Config, renderer *render.Renderer,
 	}
 	s := &site{
 		ctx: ctx, cfg: cfg, upstream: renderer.Upstream(), images: images,
-		layers: layers, source: Source(renderer, layers),
+		parts: parts, layers: layers, source: Source(renderer, layers),
 		clusterArgs: &cluster.Args{
 			Kubeconfig: cfg.Cluster.Kubeconfig, Context: cfg.Cluster.Context,
 			Address: cfg.Cluster.Address, DeleteUnreachable: cfg.Cluster.DeleteUnreachable,

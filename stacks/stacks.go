@@ -52,8 +52,8 @@ func New(o Options) pulumi.RunFunc {
 		if err != nil {
 			return err
 		}
-		for _, p := range platform {
-			if err := p.bringUp(s); err != nil {
+		for i, p := range platform {
+			if err := p.bringUp(s, s.parts[i]); err != nil {
 				return err
 			}
 		}

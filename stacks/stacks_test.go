@@ -3,7 +3,6 @@ package stacks
 import (
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,32 +14,28 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/components/cluster"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/internal/kube/kubetest"
 	"github.com/neuroscale-platform/neuroscale/internal/recorder"
+	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
 
-const kubeconfig = `
-apiVersion: v1
-kind: Config
-current-context: lab
-clusters: [{name: lab, cluster: {server: "https://10.0.0.7:6443"}}]
-contexts: [{name: lab, context: {cluster: lab, user: lab}}]
-users: [{name: lab, user: {token: the-token}}]
-`
-
+// program is the program with small stand-ins of the layers.
 func program(t *testing.T, raw map[string]string) pulumi.RunFunc {
+	t.Helper()
+	return programWith(t, raw, recorder.Renderer(t))
+}
+
+// programWith renders with a renderer, nil for its own, on a cluster that answers.
+func programWith(t *testing.T, raw map[string]string, renderer *render.Renderer) pulumi.RunFunc {
 	t.Helper()
 	if raw == nil {
 		raw = map[string]string{}
 	}
-	file := filepath.Join(t.TempDir(), "kubeconfig")
-	require.NoError(t, os.WriteFile(file, []byte(kubeconfig), 0o600))
-	return New(Options{
-		Config: raw, Renderer: recorder.Renderer(t),
-		Cluster: func(args *cluster.Args) {
-			args.Kubeconfig = file
-			args.Reach = func(context.Context, string) error { return nil }
-		},
-	})
+	file := kubetest.File(t, kubetest.Kubeconfig)
+	return New(Options{Config: raw, Renderer: renderer, Cluster: func(args *cluster.Args) {
+		args.Kubeconfig = file
+		args.Reach = func(context.Context, string) error { return nil }
+	}})
 }
 
 func TestEveryResourceHasItsParentAndTheOneProvider(t *testing.T) {
@@ -242,8 +237,7 @@ func TestPreviewNeedsNoCluster(t *testing.T) {
 	require.ErrorContains(t, err, "does not exist: set neuroscale:cluster.kubeconfig or KUBECONFIG")
 
 	unreachable := Options{Config: raw, Renderer: recorder.Renderer(t), Cluster: func(args *cluster.Args) {
-		args.Kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
-		require.NoError(t, os.WriteFile(args.Kubeconfig, []byte(kubeconfig), 0o600))
+		args.Kubeconfig = kubetest.File(t, kubetest.Kubeconfig)
 		args.Reach = func(context.Context, string) error { return errors.New("connection refused") }
 	}}
 	recorder.MustRun(t, New(unreachable), recorder.Options{DryRun: true})

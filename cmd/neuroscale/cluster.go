@@ -19,6 +19,19 @@ func (a *app) cluster(c *config.Config) (*kube.Cluster, error) {
 	return kube.Connect(kube.Source{Path: c.Cluster.Kubeconfig, Context: c.Cluster.Context, Getenv: a.getenv})
 }
 
+// reachable are the stack's settings and the cluster they name, which answers.
+func (a *app) reachable(ctx context.Context) (*config.Config, *kube.Cluster, error) {
+	cfg, err := a.config()
+	if err != nil {
+		return nil, nil, err
+	}
+	cluster, err := a.cluster(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	return cfg, cluster, cluster.Reachable(ctx)
+}
+
 // deployed are the outputs of the stack and the cluster in them: the one it was
 // brought up on, whatever the settings say now.
 func (a *app) deployed(ctx context.Context) (*stacks.Outputs, *kube.Cluster, error) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/internal/automation"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/progress"
@@ -49,10 +50,17 @@ func (a *app) destroy(ctx context.Context, o automation.DestroyOptions, yes bool
 		fmt.Fprintf(a.out, "nothing to destroy: stack %s was never up\n", a.stack)
 		return nil
 	}
+	release := func(context.Context) {}
 	if !o.Unreachable {
-		if err := a.reachable(ctx); err != nil {
+		cfg, cluster, err := a.reachable(ctx)
+		if err != nil {
 			return fmt.Errorf("%w; if it is gone for good, run `neuroscale destroy -s %s --unreachable`", err, a.stack)
 		}
+		layers, err := stacks.Layers(cfg)
+		if err != nil {
+			return err
+		}
+		release = func(ctx context.Context) { a.releaseOrphans(ctx, cluster, layers) }
 	}
 	if !yes {
 		if err := a.confirm(); err != nil {
@@ -62,16 +70,14 @@ func (a *app) destroy(ctx context.Context, o automation.DestroyOptions, yes bool
 	for _, r := range stack.Known() {
 		tracker.DeclareExisting(r.URN, r.Parent)
 	}
-	release := func() {}
-	if !o.Unreachable {
-		if release, err = a.releaseOrphans(ctx); err != nil {
-			return err
-		}
-	}
 	stop := progress.Watch(ctx, tracker, a.renderer(), 200*time.Millisecond)
+	beside, end := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() { defer close(ended); release(beside) }()
 	result, err := stack.Destroy(ctx, o, tracker.Observe)
+	end()
+	<-ended
 	stop()
-	release()
 	if err != nil {
 		return err
 	}
@@ -79,62 +85,30 @@ func (a *app) destroy(ctx context.Context, o automation.DestroyOptions, yes bool
 	return nil
 }
 
-func (a *app) reachable(ctx context.Context) error {
-	cfg, err := a.config()
-	if err != nil {
-		return err
-	}
-	cluster, err := a.cluster(cfg)
-	if err != nil {
-		return err
-	}
-	return cluster.Reachable(ctx)
-}
-
-// releaseOrphans looks every second, until it is ended, for objects whose
-// controllers are gone before them: a layer is deleted while what people deployed
-// is still being collected.
-func (a *app) releaseOrphans(ctx context.Context) (end func(), err error) {
-	cfg, err := a.config()
-	if err != nil {
-		return nil, err
-	}
-	layers, err := stacks.Layers(cfg)
-	if err != nil {
-		return nil, err
-	}
+// releaseOrphans looks every second, until the context ends, for objects whose
+// controllers went before them: a layer is deleted while what people deployed is
+// still being collected.
+func (a *app) releaseOrphans(ctx context.Context, cluster *kube.Cluster, layers layer.List) {
 	var held []kube.Held
 	for _, d := range layers {
 		if len(d.Holds) > 0 {
 			held = append(held, kube.Held{Kinds: d.Holds, Namespace: d.Namespace()})
 		}
 	}
-	cluster, err := a.cluster(cfg)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case now := <-tick.C:
-				released, err := kube.ReleaseOrphans(ctx, cluster.Dynamic, held, now)
-				for _, what := range released {
-					a.log().Warn("let go of what waited for a controller that is gone", "object", what)
-				}
-				if err != nil && ctx.Err() == nil {
-					a.log().Debug("objects without their controllers cannot be looked for", "error", err)
-				}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			// What cannot be asked for now is asked for in a second.
+			released, _ := kube.ReleaseOrphans(ctx, cluster.Dynamic, held, now)
+			for _, what := range released {
+				a.log().Warn("let go of what waited for a controller that is gone", "object", what)
 			}
 		}
-	}()
-	return func() { cancel(); <-ended }, nil
+	}
 }
 
 func (a *app) confirm() error {

@@ -18,10 +18,10 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/bench"
-	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/guard"
 	"github.com/neuroscale-platform/neuroscale/internal/manual"
 	"github.com/neuroscale-platform/neuroscale/internal/policy"
+	"github.com/neuroscale-platform/neuroscale/stacks"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
@@ -129,16 +129,22 @@ func TestEveryCommandHasAnExampleThatWorks(t *testing.T) {
 	}
 }
 
-// The table's rows are how a command is called: [what may be left out], A|B.
-func TestTheTableOfCommandsIsThatOfTheProgram(t *testing.T) {
+// tableBelow are the rows of the README's table with that head.
+func tableBelow(t *testing.T, head string) string {
+	t.Helper()
 	text, err := os.ReadFile(filepath.Join(repository, "README.md"))
 	require.NoError(t, err)
-	_, table, found := strings.Cut(string(text), "| command | does |\n|---|---|\n")
-	require.True(t, found)
-	table, _, _ = strings.Cut(table, "\n\n")
+	_, rows, found := strings.Cut(string(text), head)
+	require.True(t, found, head)
+	rows, _, _ = strings.Cut(rows, "\n\n")
+	return rows
+}
+
+// The table's rows are how a command is called: [what may be left out], A|B.
+func TestTheTableOfCommandsIsThatOfTheProgram(t *testing.T) {
 	root := (&app{getenv: os.Getenv}).root()
 	var rows []string
-	for row := range strings.Lines(table) {
+	for row := range strings.Lines(tableBelow(t, "| command | does |\n|---|---|\n")) {
 		usage := regexp.MustCompile("^\\| `([a-z]+)([^`]*)`").FindStringSubmatch(row)
 		require.NotNil(t, usage, row)
 		rows = append(rows, usage[1])
@@ -152,13 +158,8 @@ func TestTheTableOfCommandsIsThatOfTheProgram(t *testing.T) {
 }
 
 func TestTheTableOfRulesIsThatOfThePolicies(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(repository, "README.md"))
-	require.NoError(t, err)
-	_, table, found := strings.Cut(string(text), "| rule | asks for |\n|---|---|\n")
-	require.True(t, found)
-	table, _, _ = strings.Cut(table, "\n\n")
 	var rules, names []string
-	for row := range strings.Lines(table) {
+	for row := range strings.Lines(tableBelow(t, "| rule | asks for |\n|---|---|\n")) {
 		first, _, _ := strings.Cut(strings.TrimPrefix(row, "| "), " | ")
 		for rule := range strings.SplitSeq(first, ", ") {
 			rules = append(rules, strings.Trim(rule, "`"))
@@ -189,7 +190,7 @@ func TestEverySettingOfTheManualIsTaken(t *testing.T) {
 		values, err := settings([]byte(b.Text))
 		require.NoError(t, err, b.At)
 		require.NotEmpty(t, values, b.At)
-		_, err = config.Load(values)
+		_, err = stacks.Config(values)
 		assert.NoError(t, err, b.At)
 	}
 	assert.NotZero(t, seen, "the manual shows no settings")

@@ -1,167 +1,19 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
-	"fmt"
-	"io"
-	"maps"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/fakepulumi"
-	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
-	"github.com/neuroscale-platform/neuroscale/internal/preview"
-	"github.com/neuroscale-platform/neuroscale/internal/progress"
 )
-
-func TestMain(m *testing.M) {
-	fakepulumi.Main()
-	os.Exit(m.Run())
-}
-
-// machine is a checkout, a home and a cluster that answers, for one test.
-type machine struct {
-	t     *testing.T
-	root  string
-	env   map[string]string
-	input string
-	ask   bool
-	// statuses of InferenceServices the cluster knows, by name or NAMESPACE/NAME.
-	services map[string]string
-	api      *httptest.Server
-}
-
-func newMachine(t *testing.T) *machine {
-	t.Helper()
-	m := &machine{t: t, root: t.TempDir(), services: map[string]string{}}
-	m.write("Pulumi.yaml", "name: neuroscale\nruntime: go\n")
-	m.write("Pulumi.ci.yaml", "config:\n  neuroscale:cluster:\n    provider: existing\n")
-	m.write("Pulumi.dev.yaml", "config:\n  neuroscale:cluster:\n    provider: k3d\n")
-	m.api = httptest.NewServer(http.HandlerFunc(m.serveAPI))
-	t.Cleanup(m.api.Close)
-	home := t.TempDir()
-	m.env = map[string]string{"HOME": home, "KUBECONFIG": filepath.Join(home, "kubeconfig")}
-	require.NoError(t, os.WriteFile(m.env["KUBECONFIG"], []byte(m.kubeconfig()), 0o600))
-	return m
-}
-
-func (m *machine) write(name, text string) {
-	m.t.Helper()
-	require.NoError(m.t, os.WriteFile(filepath.Join(m.root, name), []byte(text), 0o644))
-}
-
-func (m *machine) kubeconfig() string {
-	return fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","current-context":"c",
-"clusters":[{"name":"c","cluster":{"server":%q}}],"users":[{"name":"u","user":{}}],
-"contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}]}`, m.api.URL)
-}
-
-func (m *machine) serveAPI(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	const all = "/apis/serving.kserve.io/v1beta1/"
-	path := strings.TrimPrefix(r.URL.Path, all)
-	items := map[string]string{}
-	for key, status := range m.services {
-		namespace, name, ok := strings.Cut(key, "/")
-		if !ok {
-			namespace, name = "default", key
-		}
-		items[namespace+"/inferenceservices/"+name] = inferenceService(name, namespace, status)
-	}
-	list := func(namespace string) {
-		var found []string
-		for _, at := range slices.Sorted(maps.Keys(items)) {
-			if strings.HasPrefix(at, namespace) {
-				found = append(found, items[at])
-			}
-		}
-		fmt.Fprintf(w, `{"apiVersion":"serving.kserve.io/v1beta1","kind":"InferenceServiceList","items":[%s]}`, strings.Join(found, ","))
-	}
-	namespaced, inNamespace := strings.CutPrefix(path, "namespaces/")
-	switch {
-	case r.URL.Path == "/version":
-		io.WriteString(w, `{"gitVersion":"v1.35.4"}`)
-	case path == "inferenceservices":
-		list("")
-	case inNamespace && strings.HasSuffix(namespaced, "/inferenceservices"):
-		list(namespaced + "/")
-	case items[namespaced] != "":
-		io.WriteString(w, items[namespaced])
-	default:
-		w.WriteHeader(http.StatusNotFound)
-		io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}`)
-	}
-}
-
-func inferenceService(name, namespace, status string) string {
-	return fmt.Sprintf(`{"apiVersion":"serving.kserve.io/v1beta1","kind":"InferenceService","metadata":{"name":%q,"namespace":%q},"status":%s}`,
-		name, namespace, status)
-}
-
-func readyStatus(host string) string {
-	return fmt.Sprintf(`{"url":"http://%s","conditions":[{"type":"Ready","status":"True"}]}`, host)
-}
-
-// run drives the real root command.
-func (m *machine) run(args ...string) (code int, out, errout string) {
-	m.t.Helper()
-	var o, e bytes.Buffer
-	a := &app{
-		in: strings.NewReader(m.input), out: &o, err: &e, askable: m.ask,
-		getenv:  func(name string) string { return m.env[name] },
-		program: func(*pulumi.Context) error { return nil },
-	}
-	code = a.main(context.Background(), append([]string{"-C", m.root}, args...))
-	return code, o.String(), e.String()
-}
-
-// up marks the stack as one with state.
-func (m *machine) up() {
-	m.t.Helper()
-	dir := filepath.Join(m.env["HOME"], ".local", "state", "neuroscale", ".pulumi", "stacks", "neuroscale")
-	require.NoError(m.t, os.MkdirAll(dir, 0o755))
-	require.NoError(m.t, os.WriteFile(filepath.Join(dir, "ci.json"), []byte(`{}`), 0o600))
-}
-
-func (m *machine) outputs(gateway string) map[string]any {
-	return map[string]any{
-		"kubeconfig": m.kubeconfig(), "argocdUrl": "http://10.88.0.2:30081", "argocdAdminPassword": "secret-a",
-		"gatewayUrl": gateway, "forgeUrl": "http://10.88.0.2:30082", "forgeUser": "ops", "forgePassword": "secret-b",
-		"repository": "http://10.88.0.2:30082/neuroscale/endpoints.git",
-		"endpoints":  map[string]any{"demo-iris-2": "http://demo-iris-2-predictor.default.neuroscale.test"},
-		"forwards":   []any{}, "layers": map[string]any{"knative": map[string]any{"version": "v1", "hash": "abc"}},
-		"versions": map[string]any{"kserve": "v0.16.0"},
-	}
-}
-
-// iris is a gateway that answers for demo-iris-2 only.
-func iris(t *testing.T) string {
-	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Host != "demo-iris-2-predictor.default.neuroscale.test" {
-			w.WriteHeader(http.StatusNotFound)
-			return
-		}
-		io.WriteString(w, `{"predictions":[1,1]}`)
-	}))
-	t.Cleanup(s.Close)
-	return s.URL
-}
 
 func TestBadInputIsOneSentenceAndExitCodeOne(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -252,61 +104,6 @@ func TestBadInputIsOneSentenceAndExitCodeOne(t *testing.T) {
 
 const urn = "urn:pulumi:ci::neuroscale::"
 
-func events(op apitype.OpType, names ...string) []apitype.EngineEvent {
-	return eventsOf("knative", op, names...)
-}
-
-func eventsOf(phase string, op apitype.OpType, names ...string) []apitype.EngineEvent {
-	layer := urn + "neuroscale:platform:Layer::" + phase
-	list := []apitype.EngineEvent{{ResourcePreEvent: &apitype.ResourcePreEvent{Metadata: apitype.StepEventMetadata{
-		Op: op, URN: layer, Type: "neuroscale:platform:Layer", New: &apitype.StepEventStateMetadata{},
-	}}}}
-	for _, n := range names {
-		m := apitype.StepEventMetadata{
-			Op: op, URN: urn + "neuroscale:platform:Layer$kubernetes:batch/v1:Job::" + n, Type: "kubernetes:batch/v1:Job",
-			New: &apitype.StepEventStateMetadata{Custom: true, Parent: layer},
-		}
-		list = append(list, apitype.EngineEvent{ResourcePreEvent: &apitype.ResourcePreEvent{Metadata: m}},
-			apitype.EngineEvent{ResOutputsEvent: &apitype.ResOutputsEvent{Metadata: m}})
-	}
-	return append(list, apitype.EngineEvent{SummaryEvent: &apitype.SummaryEvent{
-		ResourceChanges: map[apitype.OpType]int{op: len(names)},
-	}})
-}
-
-func TestUpEndsWithThePredictionAndTheURLs(t *testing.T) {
-	m := newMachine(t)
-	m.services["demo-iris-2"] = readyStatus("demo-iris-2-predictor.default.neuroscale.test")
-	fakepulumi.Install(t, fakepulumi.Script{Events: events(apitype.OpCreate, "a", "b"), Outputs: m.outputs(iris(t))})
-	code, out, errout := m.run("up")
-	require.Equal(t, 0, code, errout)
-	assert.Contains(t, errout, "knative          done in")
-	assert.Contains(t, out, "stack ci is up: 2 resources in")
-	assert.Regexp(t, `(?m)^PHASE +FROM +TOOK +RESOURCES$`, out)
-	assert.Regexp(t, `(?m)^knative +\d+\.\ds +\d+\.\ds +2 \(2 changed\)$`, out)
-	assert.Regexp(t, `(?m)^argocd +http://10\.88\.0\.2:30081 `, out)
-	assert.Contains(t, out, "{\"predictions\":[1,1]}\n")
-	assert.NotContains(t, out+errout, "secret-", "passwords are not printed")
-}
-
-func TestUpAgainSaysNothingToChange(t *testing.T) {
-	m := newMachine(t)
-	m.services["demo-iris-2"] = readyStatus("demo-iris-2-predictor.default.neuroscale.test")
-	fakepulumi.Install(t, fakepulumi.Script{Events: events(apitype.OpSame, "a", "b"), Outputs: m.outputs(iris(t))})
-	code, out, _ := m.run("up")
-	require.Equal(t, 0, code)
-	assert.Regexp(t, `^nothing to change: the 2 resources of stack ci are as wanted`, out)
-	assert.Contains(t, out, `{"predictions":[1,1]}`)
-
-	code, out, _ = m.run("up", "-o", "json")
-	require.Equal(t, 0, code)
-	var report upReport
-	require.NoError(t, json.Unmarshal([]byte(out), &report))
-	assert.False(t, report.Changed)
-	assert.Equal(t, `{"predictions":[1,1]}`, report.Prediction.Body)
-	assert.Equal(t, "prediction", report.Phases[len(report.Phases)-1].Name)
-}
-
 // The engine also counts the stack, components and providers.
 func TestAllCommandsCountTheSameResources(t *testing.T) {
 	engine := func(op apitype.OpType) fakepulumi.Script {
@@ -338,193 +135,6 @@ func TestAllCommandsCountTheSameResources(t *testing.T) {
 	}
 }
 
-func TestUpFailsWhenTheEndpointDoesNotAnswer(t *testing.T) {
-	m := newMachine(t)
-	m.services["demo-iris-2"] = `{"conditions":[{"type":"PredictorReady","status":"False","reason":"RevisionFailed","message":"image not found"}]}`
-	fakepulumi.Install(t, fakepulumi.Script{Events: events(apitype.OpSame, "a"), Outputs: m.outputs(iris(t))})
-	code, _, errout := m.run("up", "--predict-timeout", "300ms")
-	assert.Equal(t, 1, code)
-	assert.Contains(t, errout, "gave no prediction in 300ms: endpoint demo-iris-2 in namespace default is not ready: PredictorReady RevisionFailed: image not found")
-
-	code, _, _ = m.run("up", "--skip-predict")
-	assert.Equal(t, 0, code)
-}
-
-func TestUpAsksAnEndpointThatIsThere(t *testing.T) {
-	const host = "demo-iris-2-predictor.default.neuroscale.test"
-	for name, test := range map[string]struct {
-		services map[string]string
-		settings string
-		want     string
-	}{
-		"an example is deleted": {
-			services: map[string]string{"sklearn-iris": readyStatus(host)},
-			want:     "\nsklearn-iris, asked through the gateway as " + host + ", answered in ",
-		},
-		"the first tenant is another": {
-			services: map[string]string{"team-x/demo-iris-2": readyStatus(host)},
-			settings: "config:\n  neuroscale:tenants:\n    - {namespace: team-x, owner: x, costCenter: x, repositories: [models]}\n",
-			want:     "\ndemo-iris-2, asked through the gateway as " + host + ", answered in ",
-		},
-		"only somebody's own is there": {
-			services: map[string]string{"mine": readyStatus(host)},
-			want:     "\nmine, asked through the gateway as " + host + ", answered in ",
-		},
-		"every endpoint is deleted": {
-			want: "\nno prediction: there is no endpoint in default: push a folder apps/NAME to the endpoints repository\n",
-		},
-		"nobody's is ready": {
-			services: map[string]string{"mine": `{}`},
-			want:     "\nno prediction: no endpoint is ready: mine in namespace default (its controller has not reported yet)\n",
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			m := newMachine(t)
-			m.services = test.services
-			if test.settings != "" {
-				m.write("Pulumi.ci.yaml", test.settings)
-			}
-			fakepulumi.Install(t, fakepulumi.Script{Events: events(apitype.OpCreate, "a"), Outputs: m.outputs(iris(t))})
-			code, out, errout := m.run("up", "--predict-timeout", "5s")
-			require.Equal(t, 0, code, errout)
-			assert.Contains(t, out, test.want)
-
-			code, out, _ = m.run("up", "--predict-timeout", "5s", "-o", "json")
-			require.Equal(t, 0, code)
-			var report upReport
-			require.NoError(t, json.Unmarshal([]byte(out), &report))
-			assert.NotEqual(t, report.Prediction == nil, report.NoPrediction == "", "one of the two is told")
-		})
-	}
-}
-
-func TestUpChecksTheClusterThatKubectlWouldTake(t *testing.T) {
-	m := newMachine(t)
-	first, second := filepath.Join(m.root, "first"), m.env["KUBECONFIG"]
-	require.NoError(t, os.WriteFile(first, []byte(`{"apiVersion":"v1","kind":"Config",
-"clusters":[{"name":"gone","cluster":{"server":"http://127.0.0.1:1"}}],"users":[{"name":"u","user":{}}],
-"contexts":[{"name":"gone","context":{"cluster":"gone","user":"u"}}]}`), 0o600))
-	m.env["KUBECONFIG"] = strings.Join([]string{filepath.Join(m.root, "none"), first, second}, string(filepath.ListSeparator))
-	fakepulumi.Install(t, fakepulumi.Script{Outputs: m.outputs("http://gateway")})
-	code, _, errout := m.run("up", "--skip-predict")
-	assert.Equal(t, 0, code, errout)
-}
-
-func TestPreviewListsLayersAndCounts(t *testing.T) {
-	m := newMachine(t)
-	m.api.Close() // no cluster is needed
-	delete(m.env, "KUBECONFIG")
-	fakepulumi.Install(t, fakepulumi.Script{Events: events(apitype.OpCreate, "layer-b", "layer-a")})
-	code, out, errout := m.run("preview")
-	require.Equal(t, 0, code, errout)
-	assert.Regexp(t, `^knative: 2 to create\n  create  Job  layer-a\n  create  Job  layer-b\n\nstack ci: 2 to create \(`, out)
-
-	code, out, _ = m.run("preview", "-o", "json")
-	require.Equal(t, 0, code)
-	var report preview.Report
-	require.NoError(t, json.Unmarshal([]byte(out), &report))
-	assert.True(t, report.Changed)
-	assert.Equal(t, "knative", report.Layers[0].Name)
-	assert.Len(t, report.Layers[0].Resources, 2)
-	entries, err := os.ReadDir(m.env["HOME"])
-	require.NoError(t, err)
-	assert.Len(t, entries, 1, "a preview leaves no state behind, only the kubeconfig was there")
-}
-
-func TestPreviewComparesWithTheOneItIsGiven(t *testing.T) {
-	m := newMachine(t)
-	fakepulumi.Install(t, fakepulumi.Script{Events: events(apitype.OpCreate, "layer-a")})
-	code, base, errout := m.run("preview", "-o", "json")
-	require.Equal(t, 0, code, errout)
-	file := filepath.Join(m.root, "base.json")
-	m.write("base.json", base)
-
-	fakepulumi.Install(t, fakepulumi.Script{Events: events(apitype.OpCreate, "layer-b", "layer-a")})
-	code, out, errout := m.run("preview", "--base", file, "-o", "markdown")
-	require.Equal(t, 0, code, errout)
-	assert.True(t, strings.HasPrefix(out, "<!-- neuroscale-preview -->\n"), "the comment is found by its first line")
-	assert.Contains(t, out, "**1 to create, 1 unchanged**, compared with the base.")
-
-	m.write("none.json", "{}")
-	for given, want := range map[string]string{
-		"/nowhere.json":                      "neuroscale: read the preview to compare with (--base): ",
-		filepath.Join(m.root, "none.json"):   "none.json: it names no resources: make it with ",
-		filepath.Join(m.root, "Pulumi.yaml"): "Pulumi.yaml: it is not the -o json of a preview: ",
-	} {
-		code, out, errout := m.run("preview", "--base", given)
-		assert.Equal(t, 1, code)
-		assert.Empty(t, out)
-		assert.Contains(t, errout, want)
-	}
-	m.write("base.json", strings.Replace(base, `"stack": "ci"`, `"stack": "dev"`, 1))
-	_, _, errout = m.run("preview", "--base", file)
-	assert.Contains(t, errout, "neuroscale: --base "+file+": it is a preview of stack dev, not of ci: make it with -s ci")
-}
-
-func TestPredictPrintsExactlyTheBody(t *testing.T) {
-	m := newMachine(t)
-	m.up()
-	m.services["demo-iris-2"] = readyStatus("demo-iris-2-predictor.default.neuroscale.test")
-	m.services["slow"] = `{"conditions":[{"type":"Ready","status":"False","message":"no pods"}]}`
-	fakepulumi.Install(t, fakepulumi.Script{Outputs: m.outputs(iris(t))})
-	code, out, errout := m.run("predict", "demo-iris-2")
-	require.Equal(t, 0, code, errout)
-	assert.Equal(t, "{\"predictions\":[1,1]}\n", out)
-	assert.Empty(t, errout)
-
-	code, out, _ = m.run("predict", "demo-iris-2", "-o", "json")
-	require.Equal(t, 0, code)
-	var answer map[string]any
-	require.NoError(t, json.Unmarshal([]byte(out), &answer))
-	assert.ElementsMatch(t, []string{"body", "status", "latencyMs", "url", "host"}, slices.Collect(maps.Keys(answer)))
-
-	for name, want := range map[string]string{
-		"demo-iris-3": `neuroscale: no endpoint "demo-iris-3" in namespace default (did you mean "demo-iris-2"?): there are demo-iris-2, slow`,
-		"slow":        "neuroscale: endpoint slow in namespace default is not ready: Ready: no pods",
-	} {
-		code, out, errout = m.run("predict", name)
-		assert.Equal(t, 1, code)
-		assert.Empty(t, out)
-		assert.Equal(t, want+"\n", errout)
-	}
-}
-
-func TestPredictReadsTheRequestFromWhereItIsTold(t *testing.T) {
-	var got string
-	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		raw, _ := io.ReadAll(r.Body)
-		got = string(raw)
-	}))
-	defer s.Close()
-	m := newMachine(t)
-	m.input = `{"from":"stdin"}`
-	m.write("request.json", `{"from":"file"}`)
-	for data, want := range map[string]string{
-		`{"from":"flag"}`: `{"from":"flag"}`,
-		"@" + filepath.Join(m.root, "request.json"): `{"from":"file"}`,
-		"-": `{"from":"stdin"}`,
-	} {
-		code, _, errout := m.run("predict", "x", "--gateway", s.URL, "--host", "h", "--data", data)
-		require.Equal(t, 0, code, errout)
-		assert.Equal(t, want, got)
-	}
-	code, _, errout := m.run("predict", "x", "--gateway", s.URL, "--host", "h", "--data", "@/nowhere.json")
-	assert.Equal(t, 1, code)
-	assert.Contains(t, errout, "read the request (--data @/nowhere.json)")
-}
-
-func TestPredictWithoutTheAPIServerUsesTheUsualHostName(t *testing.T) {
-	m := newMachine(t)
-	m.up()
-	gateway := iris(t)
-	fakepulumi.Install(t, fakepulumi.Script{Outputs: m.outputs(gateway)})
-	m.api.Close()
-	code, out, errout := m.run("predict", "demo-iris-2")
-	require.Equal(t, 0, code, errout)
-	assert.Equal(t, "{\"predictions\":[1,1]}\n", out)
-	assert.Contains(t, errout, "using the usual one")
-}
-
 func TestDestroyAsksForTheStacksName(t *testing.T) {
 	m := newMachine(t)
 	m.up()
@@ -534,6 +144,19 @@ func TestDestroyAsksForTheStacksName(t *testing.T) {
 	require.Equal(t, 0, code, errout)
 	assert.Contains(t, out, "stack ci is destroyed: 2 resources deleted in")
 	assert.Contains(t, strings.Join(calls.Lines(t), "\n"), "destroy --parallel")
+}
+
+func TestDestroyFreesWhatWaitsForAControllerThatIsGone(t *testing.T) {
+	m := newMachine(t)
+	m.up()
+	m.stuck = filepath.Join(m.root, "freed")
+	fakepulumi.Install(t, fakepulumi.Script{Events: events(apitype.OpDelete, "a"), Until: m.stuck})
+	code, _, errout := m.run("destroy", "--yes")
+	require.Equal(t, 0, code, errout)
+	assert.Contains(t, errout, "Ingress default/iris")
+	text, err := os.ReadFile(m.stuck)
+	require.NoError(t, err, "nobody let go of it: the destroy would have hung")
+	assert.JSONEq(t, `{"metadata":{"finalizers":null}}`, string(text))
 }
 
 func TestDestroyOfNothingIsNoError(t *testing.T) {
@@ -612,38 +235,3 @@ func TestRenderPrintsTheLayerWithTheStacksSettings(t *testing.T) {
 }
 
 var irisChoice = predict.Choice{Examples: []string{"demo-iris-2"}, Namespace: "default"}
-
-func TestUpShowsTheFirstPredictionBeforeTheWholePlatformIsThere(t *testing.T) {
-	m := newMachine(t)
-	m.services["demo-iris-2"] = readyStatus("demo-iris-2-predictor.default.neuroscale.test")
-	cluster, err := kube.Connect(kube.Source{Text: m.kubeconfig()})
-	require.NoError(t, err)
-	tracker := progress.NewTracker(nil)
-	end := (&app{}).predictEarly(t.Context(), tracker, cluster, irisChoice, iris(t))
-	for _, e := range eventsOf("endpoints", apitype.OpCreate, "applicationset") {
-		tracker.Observe(e)
-	}
-	answered := func() bool {
-		return slices.ContainsFunc(tracker.Snapshot().Phases, func(p progress.Phase) bool { return p.Name == "prediction" && p.Complete() })
-	}
-	require.Eventually(t, answered, 10*time.Second, 10*time.Millisecond)
-	end()
-	assert.True(t, answered(), "an answer that came must be kept")
-}
-
-func TestUpThatEndsBeforeTheFirstPredictionShowsNone(t *testing.T) {
-	m := newMachine(t)
-	cluster, err := kube.Connect(kube.Source{Text: m.kubeconfig()})
-	require.NoError(t, err)
-	tracker := progress.NewTracker(nil)
-	(&app{}).predictEarly(t.Context(), tracker, cluster, irisChoice, iris(t))()
-	assert.Empty(t, tracker.Snapshot().Phases)
-}
-
-func TestTheGatewayIsAtTheClustersAddressUnlessToldOtherwise(t *testing.T) {
-	cfg := config.Default()
-	cluster := &kube.Cluster{Kubeconfig: &kube.Kubeconfig{Host: "10.88.0.2"}}
-	assert.Equal(t, "http://10.88.0.2:30080", gateway(cfg, cluster))
-	cfg.Cluster.Address = "fd00::2"
-	assert.Equal(t, "http://[fd00::2]:30080", gateway(cfg, cluster))
-}

@@ -70,7 +70,7 @@ func (a *app) preview(ctx context.Context, f previewFlags) (*preview.Report, err
 	recording := preview.Record(stacks.OutputLayers)
 	refresh := f.refresh && f.base == "" && stack.Exists()
 	if refresh {
-		if err := a.reachable(ctx); err != nil {
+		if _, _, err := a.reachable(ctx); err != nil {
 			if f.insist {
 				return nil, err
 			}

@@ -97,15 +97,8 @@ func (a *app) upCommand() *cobra.Command {
 
 func (a *app) up(ctx context.Context, f upFlags) (*upReport, error) {
 	start := time.Now()
-	cfg, err := a.config()
+	cfg, cluster, err := a.reachable(ctx)
 	if err != nil {
-		return nil, err
-	}
-	cluster, err := a.cluster(cfg)
-	if err != nil {
-		return nil, err
-	}
-	if err := cluster.Reachable(ctx); err != nil {
 		return nil, err
 	}
 	choice, err := endpointChoice(cfg)

@@ -41,7 +41,8 @@ type Args struct {
 	Platform forge.Repository
 	// WebhookSecret is what the forge signs its notices with.
 	WebhookSecret pulumi.StringInput
-	// Layers of the platform: what project platform may put where.
+	// Layers of the platform, its own among them: what project platform may put
+	// where.
 	Layers layer.List
 }
 
@@ -67,8 +68,8 @@ func (a *Args) validate() error {
 	if a.WebhookSecret == nil {
 		errs = append(errs, errors.New("argocd: Args.WebhookSecret is missing"))
 	}
-	if len(a.Layers) == 0 {
-		errs = append(errs, errors.New("argocd: Args.Layers is empty"))
+	if _, ok := a.Layers.Get(Layer); !ok {
+		errs = append(errs, fmt.Errorf("argocd: Args.Layers has no %s", Layer))
 	}
 	return errors.Join(errs...)
 }
@@ -95,7 +96,8 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err := args.validate(); err != nil {
 		return nil, err
 	}
-	tree, err := Layers(args.Settings)[0].Tree(ctx.Context(), args.Source)
+	own, _ := args.Layers.Get(Layer)
+	tree, err := own.Tree(ctx.Context(), args.Source)
 	if err != nil {
 		return nil, fmt.Errorf("argocd: render: %w", err)
 	}

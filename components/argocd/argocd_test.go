@@ -32,11 +32,9 @@ func args(t *testing.T) *Args {
 	return &Args{
 		Settings: config.GitOps{NodePort: 30081}, Address: "10.0.0.7", Source: layer.Source{Renderer: recorder.Renderer(t)},
 		Platform: repository("platform"), WebhookSecret: pulumi.String("hook-secret"),
-		Layers: layer.List{
-			{Name: "argocd", Namespaces: []string{"argocd"}, ByProgram: true},
-			{Name: "models", Namespaces: []string{"models"}, ClusterKinds: []schema.GroupKind{{Kind: "Namespace"}}},
-			{Name: "quotas", Shared: []string{"team"}},
-		},
+		Layers: append(Layers(config.GitOps{NodePort: 30081}),
+			layer.Definition{Name: "models", Namespaces: []string{"models"}, ClusterKinds: []schema.GroupKind{{Kind: "Namespace"}}},
+			layer.Definition{Name: "quotas", Shared: []string{"team"}}),
 	}
 }
 
@@ -186,7 +184,7 @@ func TestBadArgs(t *testing.T) {
 		"argocd: Args.Platform.URL is empty":      func(a *Args) { a.Platform.URL = "" },
 		"argocd: Args.Settings.NodePort is 0":     func(a *Args) { a.Settings.NodePort = 0 },
 		"argocd: Args.WebhookSecret is missing":   func(a *Args) { a.WebhookSecret = nil },
-		"argocd: Args.Layers is empty":            func(a *Args) { a.Layers = nil },
+		"argocd: Args.Layers has no argocd":       func(a *Args) { a.Layers = nil },
 	} {
 		a := args(t)
 		change(a)

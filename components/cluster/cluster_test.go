@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,31 +12,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/neuroscale-platform/neuroscale/internal/kube/kubetest"
 	"github.com/neuroscale-platform/neuroscale/internal/recorder"
 )
 
-const kubeconfig = `
-apiVersion: v1
-kind: Config
-current-context: lab
-clusters:
-- {name: lab, cluster: {server: "https://10.0.0.7:6443", certificate-authority-data: Y2E=}}
-- {name: other, cluster: {server: "https://other.example:6443"}}
-contexts:
-- {name: lab, context: {cluster: lab, user: lab}}
-- {name: other, context: {cluster: other, user: lab}}
-users:
-- {name: lab, user: {token: the-token}}
-`
-
 func answers(context.Context, string) error { return nil }
-
-func write(t *testing.T, content string) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "kubeconfig")
-	require.NoError(t, os.WriteFile(file, []byte(content), 0o600))
-	return file
-}
 
 // adopt runs Existing and returns its provider's inputs and the address.
 func adopt(t *testing.T, args *Args, o recorder.Options) (*recorder.Registration, string) {
@@ -57,7 +36,7 @@ func adopt(t *testing.T, args *Args, o recorder.Options) (*recorder.Registration
 }
 
 func TestTheProviderGetsOneSelfContainedSecretContext(t *testing.T) {
-	provider, address := adopt(t, &Args{Kubeconfig: write(t, kubeconfig), Reach: answers}, recorder.Options{})
+	provider, address := adopt(t, &Args{Kubeconfig: kubetest.File(t, kubetest.Kubeconfig), Reach: answers}, recorder.Options{})
 	assert.Equal(t, "10.0.0.7", address)
 	assert.True(t, provider.Inputs["kubeconfig"].IsSecret())
 	inputs := provider.Object()
@@ -70,14 +49,14 @@ func TestTheProviderGetsOneSelfContainedSecretContext(t *testing.T) {
 // The provider would otherwise delete and create what is read all the time, and
 // replace what depends on it.
 func TestConfigMapsAndSecretsOfFixedNameAreChangedInPlace(t *testing.T) {
-	provider, _ := adopt(t, &Args{Kubeconfig: write(t, kubeconfig), Reach: answers}, recorder.Options{})
+	provider, _ := adopt(t, &Args{Kubeconfig: kubetest.File(t, kubetest.Kubeconfig), Reach: answers}, recorder.Options{})
 	assert.Equal(t, true, provider.Object()["enableConfigMapMutable"])
 	assert.Equal(t, true, provider.Object()["enableSecretMutable"])
 }
 
 func TestContextAddressAndDeleteUnreachableAreTaken(t *testing.T) {
 	provider, address := adopt(t, &Args{
-		Kubeconfig: write(t, kubeconfig), Context: "other", Address: "models.example", DeleteUnreachable: true, Reach: answers,
+		Kubeconfig: kubetest.File(t, kubetest.Kubeconfig), Context: "other", Address: "models.example", DeleteUnreachable: true, Reach: answers,
 	}, recorder.Options{})
 	assert.Equal(t, "models.example", address)
 	assert.Contains(t, provider.Object()["kubeconfig"], "other.example")
@@ -86,19 +65,19 @@ func TestContextAddressAndDeleteUnreachableAreTaken(t *testing.T) {
 
 func TestTheClusterStaysTheSameForAnotherUserAndChangesWithItsAuthority(t *testing.T) {
 	identifier := func(content string) any {
-		provider, _ := adopt(t, &Args{Kubeconfig: write(t, content), Reach: answers}, recorder.Options{})
+		provider, _ := adopt(t, &Args{Kubeconfig: kubetest.File(t, content), Reach: answers}, recorder.Options{})
 		return provider.Object()["clusterIdentifier"]
 	}
-	first := identifier(kubeconfig)
+	first := identifier(kubetest.Kubeconfig)
 	assert.NotEmpty(t, first)
-	assert.Equal(t, first, identifier(strings.ReplaceAll(kubeconfig, "the-token", "another-token")))
-	assert.NotEqual(t, first, identifier(strings.ReplaceAll(kubeconfig, "Y2E=", "Y2I=")))
-	assert.NotEqual(t, first, identifier(strings.ReplaceAll(kubeconfig, "10.0.0.7", "10.0.0.8")))
+	assert.Equal(t, first, identifier(strings.ReplaceAll(kubetest.Kubeconfig, "the-token", "another-token")))
+	assert.NotEqual(t, first, identifier(strings.ReplaceAll(kubetest.Kubeconfig, "Y2E=", "Y2I=")))
+	assert.NotEqual(t, first, identifier(strings.ReplaceAll(kubetest.Kubeconfig, "10.0.0.7", "10.0.0.8")))
 }
 
 func TestTheProviderGetsTheClusterThatKubectlWouldTake(t *testing.T) {
-	first := write(t, strings.Replace(kubeconfig, "current-context: lab", "current-context: ''", 1))
-	second := write(t, strings.NewReplacer("lab", "own", "10.0.0.7", "10.0.0.8").Replace(kubeconfig))
+	first := kubetest.File(t, strings.Replace(kubetest.Kubeconfig, "current-context: lab", "current-context: ''", 1))
+	second := kubetest.File(t, strings.NewReplacer("lab", "own", "10.0.0.7", "10.0.0.8").Replace(kubetest.Kubeconfig))
 	t.Setenv("KUBECONFIG", first+string(filepath.ListSeparator)+second)
 	provider, address := adopt(t, &Args{Reach: answers}, recorder.Options{})
 	assert.Equal(t, "10.0.0.8", address)
@@ -117,11 +96,11 @@ func TestWhatIsWrongWithAClusterIsOneSentence(t *testing.T) {
 		"no Args": {nil, "cluster: no Args"},
 		"missing": {&Args{Kubeconfig: "/missing/kubeconfig"}, "the kubeconfig /missing/kubeconfig does not exist: "},
 		"told to be unreachable": {
-			&Args{Kubeconfig: write(t, kubeconfig), Reach: func(context.Context, string) error { return errors.New("connection refused") }},
+			&Args{Kubeconfig: kubetest.File(t, kubetest.Kubeconfig), Reach: func(context.Context, string) error { return errors.New("connection refused") }},
 			"the cluster at https://10.0.0.7:6443 of the kubeconfig ",
 		},
 		"unreachable": {
-			&Args{Kubeconfig: write(t, strings.NewReplacer("https://10.0.0.7:6443", closed, ", certificate-authority-data: Y2E=", "").Replace(kubeconfig))},
+			&Args{Kubeconfig: kubetest.File(t, strings.NewReplacer("https://10.0.0.7:6443", closed, ", certificate-authority-data: Y2E=", "").Replace(kubetest.Kubeconfig))},
 			"does not answer (connect: connection refused): start it",
 		},
 	} {

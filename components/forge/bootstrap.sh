@@ -49,6 +49,19 @@ numbered() {
   sed 's/{"id":/\n&/g' "$work/answer" | grep -F -- "$1" | sed -n 's/^{"id":\([0-9]*\).*/\1/p' | head -n 1 || true
 }
 
+# described WHAT LIST TEXT MORE BODY: in a list of the API, what has TEXT in it is
+# changed to be as BODY says; if there is none, it is made with MORE to say.
+described() {
+  local what=$1 list=$2 text=$3 more=$4 body=$5 number
+  must "looking for $what" 200 -- GET "$list"
+  number=$(numbered "$text")
+  if [[ -n $number ]]; then
+    must "$what" 200 -- PATCH "$list/$number" "{$body}"
+  else
+    must "$what" 201 -- POST "$list" "{$more$body}"
+  fi
+}
+
 curl --silent --show-error --fail --output /dev/null \
   --retry 60 --retry-delay 1 --retry-max-time 90 --retry-all-errors "$FORGE_URL/api/healthz"
 
@@ -81,24 +94,11 @@ must "$WRITER writes $PLATFORM" 204 -- PUT "/repos/$ORGANIZATION/$PLATFORM/colla
 
 # What a layer's tag names is applied with all rights: even the administrator has to
 # lift this first.
-tags=/repos/$ORGANIZATION/$PLATFORM/tag_protections
-rule="{\"name_pattern\":\"layer/*\",\"whitelist_usernames\":[\"$WRITER\"]}"
-must "protected tags of $PLATFORM" 200 -- GET "$tags"
-number=$(numbered '"name_pattern":"layer/*"')
-if [[ -n $number ]]; then
-  must "only $WRITER makes tags layer/* of $PLATFORM" 200 -- PATCH "$tags/$number" "$rule"
-else
-  must "only $WRITER makes tags layer/* of $PLATFORM" 201 -- POST "$tags" "$rule"
-fi
+described "only $WRITER makes tags layer/* of $PLATFORM" "/repos/$ORGANIZATION/$PLATFORM/tag_protections" \
+  '"name_pattern":"layer/*"' '' "\"name_pattern\":\"layer/*\",\"whitelist_usernames\":[\"$WRITER\"]"
 
 settings="\"active\":true,\"events\":[\"push\"],\"config\":{\"url\":\"$WEBHOOK_URL\",\"content_type\":\"json\",\"secret\":\"$(secret webhook)\"}"
 for repository in "${endpoints[@]}"; do
-  hooks=/repos/$ORGANIZATION/$repository/hooks
-  must "webhooks of $repository" 200 -- GET "$hooks"
-  hook=$(numbered "\"$WEBHOOK_URL\"")
-  if [[ -n $hook ]]; then
-    must "webhook $WEBHOOK_URL of $repository" 200 -- PATCH "$hooks/$hook" "{$settings}"
-  else
-    must "webhook $WEBHOOK_URL of $repository" 201 -- POST "$hooks" "{\"type\":\"gitea\",$settings}"
-  fi
+  described "webhook $WEBHOOK_URL of $repository" "/repos/$ORGANIZATION/$repository/hooks" \
+    "\"$WEBHOOK_URL\"" '"type":"gitea",' "$settings"
 done

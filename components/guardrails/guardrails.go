@@ -13,6 +13,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
 	"github.com/neuroscale-platform/neuroscale/internal/policy"
+	"github.com/neuroscale-platform/neuroscale/internal/samples"
 )
 
 // Token is the component's type.
@@ -20,9 +21,9 @@ const Token = "neuroscale:platform:Guardrails"
 
 // Args of the guardrails.
 type Args struct {
-	// Policies to enforce.
-	Policies []*policy.Policy
-	// Delivery takes the layers to Git.
+	// Layers as the function of that name makes them.
+	Layers layer.List
+	// Delivery takes them to Git.
 	Delivery *layer.Delivery
 }
 
@@ -31,8 +32,8 @@ func (a *Args) validate() error {
 		return errors.New("guardrails: no Args")
 	}
 	var errs []error
-	if len(a.Policies) == 0 {
-		errs = append(errs, errors.New("guardrails: Args.Policies is empty: nothing would be refused"))
+	if len(a.Layers) == 0 {
+		errs = append(errs, errors.New("guardrails: Args.Layers is empty"))
 	}
 	if a.Delivery == nil {
 		errs = append(errs, errors.New("guardrails: Args.Delivery is missing"))
@@ -41,20 +42,12 @@ func (a *Args) validate() error {
 }
 
 // Guardrails keep out of tenants' namespaces what the policies refuse.
-type Guardrails struct {
-	pulumi.ResourceState
-	// Layers in their order.
-	Layers []*layer.Layer
-}
+type Guardrails struct{ pulumi.ResourceState }
 
-// New delivers the three layers. The policies' objects are made here, not by
-// Kyverno: those it generates leave a hole while they come into being.
+// New delivers the layers, with the namespace that their probes are offered to and
+// the configurations that Kyverno writes its webhooks into.
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Guardrails, error) {
 	if err := args.validate(); err != nil {
-		return nil, err
-	}
-	definitions, err := Layers(args.Policies)
-	if err != nil {
 		return nil, err
 	}
 	g := &Guardrails{}
@@ -72,16 +65,14 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	beside := map[string][]pulumi.Resource{
 		AdmissionLayer: {namespace}, KyvernoLayer: webhooks, PoliciesLayer: {namespace},
 	}
-	for _, definition := range definitions {
-		l, err := layer.New(ctx, &layer.Args{
+	for _, definition := range args.Layers {
+		if _, err := layer.New(ctx, &layer.Args{
 			Definition: definition, Delivery: args.Delivery, DependsOn: beside[definition.Name],
-		}, parent)
-		if err != nil {
+		}, parent); err != nil {
 			return nil, err
 		}
-		g.Layers = append(g.Layers, l)
 	}
-	return g, ctx.RegisterResourceOutputs(g, pulumi.Map{"policies": pulumi.Int(len(args.Policies))})
+	return g, ctx.RegisterResourceOutputs(g, pulumi.Map{})
 }
 
 // webhookSeconds is how long the API server waits for Kyverno. Ten, the default,
@@ -98,9 +89,9 @@ func impatient(p object) object {
 }
 
 func probeNamespace() manifest.Object {
-	o := manifest.Namespace(ProbeNamespace)
+	o := manifest.Namespace(samples.Namespace)
 	o["metadata"].(manifest.Object)["labels"] = manifest.Object{
-		policy.TenantLabel: ProbeNamespace, "owner": "platform", "cost-center": "platform",
+		policy.TenantLabel: samples.Namespace, "owner": "platform", "cost-center": "platform",
 	}
 	return o
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/policy"
 	"github.com/neuroscale-platform/neuroscale/internal/recorder"
+	"github.com/neuroscale-platform/neuroscale/internal/samples"
 )
 
 func policies(t *testing.T) []*policy.Policy {
@@ -22,10 +23,16 @@ func policies(t *testing.T) []*policy.Policy {
 	return all
 }
 
-func build(t *testing.T) (*recorder.Recording, *Guardrails) {
+func layers(t *testing.T) layer.List {
 	t.Helper()
-	var g *Guardrails
-	r := recorder.Component(t, func(ctx *pulumi.Context, on pulumi.ResourceOption) error {
+	all, err := Layers(policies(t))
+	require.NoError(t, err)
+	return all
+}
+
+func build(t *testing.T) *recorder.Recording {
+	t.Helper()
+	return recorder.Component(t, func(ctx *pulumi.Context, on pulumi.ResourceOption) error {
 		d, err := layer.NewDelivery(ctx, "delivery", &layer.DeliveryArgs{
 			Repository: forge.Repository{
 				URL:    "http://forge/platform.git",
@@ -43,28 +50,22 @@ func build(t *testing.T) (*recorder.Recording, *Guardrails) {
 		}}, on); err != nil {
 			return err
 		}
-		g, err = New(ctx, "guardrails", &Args{Policies: policies(t), Delivery: d}, on)
+		_, err = New(ctx, "guardrails", &Args{Layers: layers(t), Delivery: d}, on)
 		return err
 	})
-	return r, g
 }
 
 func TestTheAPIServersPoliciesWaitForNothingOfKyverno(t *testing.T) {
-	r, g := build(t)
+	r := build(t)
 	r.AssertBelongs(t, "delivery", "guardrails", serving.RuntimesLayer)
 	admission, kyverno, kinds := r.Get(t, "Application", "admission"), r.Get(t, "Application", "kyverno"), r.Get(t, "Application", serving.RuntimesLayer)
 	assert.False(t, r.Waits(admission, kyverno))
 	assert.False(t, r.Waits(r.Get(t, "Job", "probe-admission-*"), kyverno))
 	assert.True(t, r.Waits(kyverno, kinds), "what the first prediction needs comes first")
-	names := []string{}
-	for _, l := range g.Layers {
-		names = append(names, l.Name)
-	}
-	assert.Equal(t, []string{AdmissionLayer, KyvernoLayer, PoliciesLayer}, names)
 }
 
 func TestKyvernosPoliciesWaitForItAndForTheKindsTheyMatch(t *testing.T) {
-	r, _ := build(t)
+	r := build(t)
 	application := r.Get(t, "Application", "policies")
 	assert.True(t, r.Waits(application, r.Get(t, "Application", "kyverno")))
 	assert.True(t, r.Waits(application, r.Get(t, "Application", serving.RuntimesLayer)), "what is defined later is not reported on")
@@ -98,46 +99,44 @@ func TestThePoliciesAreDeliveredTwice(t *testing.T) {
 }
 
 func TestTheProbeNamespaceIsATenants(t *testing.T) {
-	r, _ := build(t)
-	namespace := r.Get(t, "Namespace", ProbeNamespace)
+	r := build(t)
+	namespace := r.Get(t, "Namespace", samples.Namespace)
 	assert.Equal(t, map[string]any{
-		policy.TenantLabel: ProbeNamespace, "owner": "platform", "cost-center": "platform",
+		policy.TenantLabel: samples.Namespace, "owner": "platform", "cost-center": "platform",
 	}, recorder.At(namespace.Object(), "metadata.labels"))
 	for _, probe := range []string{"probe-admission", "probe-policies"} {
 		assert.True(t, r.Waits(r.Get(t, "Role", probe), namespace), "%s has no namespace to be in", probe)
 	}
 }
 
-// Its own engine says of every probe what the API server has to say.
-func TestEachPolicyHasAProbeOnlyItRefuses(t *testing.T) {
+func TestEachPolicyIsAskedForOneRefusal(t *testing.T) {
 	all := policies(t)
-	engine, err := policy.NewEngine(all)
-	require.NoError(t, err)
 	probes, err := nativeProbes(all)
 	require.NoError(t, err)
-	refused := map[string]int{}
-	for _, c := range probes {
-		verdicts, err := engine.Evaluate(t.Context(), policy.Request{
-			Object: c.Object, Namespace: ProbeNamespace,
-			NamespaceLabels: map[string]string{policy.TenantLabel: ProbeNamespace},
-		})
-		require.NoError(t, err)
-		for _, v := range verdicts {
-			require.NoError(t, v.Err)
-			assert.Equal(t, v.Policy != c.By, v.Allowed, "%s %s: %s", c.Object["kind"], v.Policy, v.Message)
+	asked := map[string]layer.Expect{}
+	for _, p := range probes {
+		if p.By != "" {
+			asked[p.By] = p.Expect
+			continue
 		}
-		refused[c.By]++
+		assert.Equal(t, layer.Admit, p.Expect, "%v", p.Object["kind"])
 	}
-	want := map[string]int{"": 3}
+	want := map[string]layer.Expect{}
 	for _, p := range all {
-		want[p.Name] = 1
+		want[p.Name] = layer.Deny
 	}
-	assert.Equal(t, want, refused)
+	assert.Equal(t, want, asked)
+	assert.Len(t, probes, len(all)+len(samples.Good()))
+}
+
+func TestGuardrailsThatRefuseNothingAreAnError(t *testing.T) {
+	_, err := Layers(nil)
+	assert.EqualError(t, err, "guardrails: no policy: nothing would be refused")
 }
 
 func TestAPolicyWithoutAProbeIsAnError(t *testing.T) {
 	_, err := nativeProbes([]*policy.Policy{{Name: "no-such-policy"}})
-	assert.EqualError(t, err, "guardrails: there is no probe for policy no-such-policy: add what it refuses to components/guardrails")
+	assert.EqualError(t, err, "guardrails: there is no probe for policy no-such-policy: add what it refuses to internal/samples")
 }
 
 // The API server's policies refuse before any webhook is asked: only what they
@@ -148,8 +147,8 @@ func TestKyvernosProbeIsNoneOfTheAPIServers(t *testing.T) {
 	denied := 0
 	for _, c := range kyvernoProbes() {
 		verdicts, err := engine.Evaluate(t.Context(), policy.Request{
-			Object: c.Object, Namespace: ProbeNamespace,
-			NamespaceLabels: map[string]string{policy.TenantLabel: ProbeNamespace},
+			Object: c.Object, Namespace: samples.Namespace,
+			NamespaceLabels: map[string]string{policy.TenantLabel: samples.Namespace},
 		})
 		require.NoError(t, err)
 		for _, v := range verdicts {
@@ -179,7 +178,7 @@ func TestKyvernosWebhooksNeverSeeTheExemptNamespaces(t *testing.T) {
 }
 
 func TestNoWebhookOfKyvernosOutlivesThePlatform(t *testing.T) {
-	r, _ := build(t)
+	r := build(t)
 	application := r.Get(t, "Application", "kyverno")
 	registered := append(r.Kind("ValidatingWebhookConfiguration"), r.Kind("MutatingWebhookConfiguration")...)
 	assert.Len(t, registered, 8)
@@ -192,11 +191,11 @@ func TestNoWebhookOfKyvernosOutlivesThePlatform(t *testing.T) {
 
 func TestBadArgs(t *testing.T) {
 	good := func() *Args {
-		return &Args{Policies: policies(t), Delivery: &layer.Delivery{}}
+		return &Args{Layers: layers(t), Delivery: &layer.Delivery{}}
 	}
 	for want, change := range map[string]func(*Args){
-		"guardrails: Args.Policies is empty: nothing would be refused": func(a *Args) { a.Policies = nil },
-		"guardrails: Args.Delivery is missing":                         func(a *Args) { a.Delivery = nil },
+		"guardrails: Args.Layers is empty":     func(a *Args) { a.Layers = nil },
+		"guardrails: Args.Delivery is missing": func(a *Args) { a.Delivery = nil },
 	} {
 		a := good()
 		change(a)

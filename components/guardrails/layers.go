@@ -3,6 +3,7 @@ package guardrails
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/serving"
 	"github.com/neuroscale-platform/neuroscale/internal/policy"
 	"github.com/neuroscale-platform/neuroscale/internal/render"
+	"github.com/neuroscale-platform/neuroscale/internal/samples"
 )
 
 // Names of the layers.
@@ -25,18 +27,16 @@ const (
 	PoliciesLayer = "policies"
 )
 
-const (
-	kyvernoNamespace = "kyverno"
-	// ProbeNamespace is a tenant's in which nothing ever runs: objects are only
-	// offered to the API server there, to see whether it takes them.
-	ProbeNamespace = "neuroscale-probe"
-)
+const kyvernoNamespace = "kyverno"
 
 // Layers of the guardrails. The policies' objects are made here, not by Kyverno:
 // those it generates leave a hole while they come into being. Kyverno comes after
 // all kinds the policies match, because it does not report on one that is defined
 // later, and so that it does not compete with what people wait for.
 func Layers(policies []*policy.Policy) (layer.List, error) {
+	if len(policies) == 0 {
+		return nil, errors.New("guardrails: no policy: nothing would be refused")
+	}
 	probes, err := nativeProbes(policies)
 	if err != nil {
 		return nil, err
@@ -47,12 +47,12 @@ func Layers(policies []*policy.Policy) (layer.List, error) {
 	}
 	return layer.List{
 		{
-			Name: AdmissionLayer, Shared: []string{ProbeNamespace},
+			Name: AdmissionLayer, Shared: []string{samples.Namespace},
 			ClusterKinds: []schema.GroupKind{
 				{Group: "admissionregistration.k8s.io", Kind: "ValidatingAdmissionPolicy"},
 				{Group: "admissionregistration.k8s.io", Kind: "ValidatingAdmissionPolicyBinding"},
 			},
-			Tree: made(native), Probe: probes,
+			Tree: layer.Made(native), Probe: probes,
 		},
 		{
 			Name: KyvernoLayer, Namespaces: []string{kyvernoNamespace},
@@ -65,15 +65,11 @@ func Layers(policies []*policy.Policy) (layer.List, error) {
 			Tree: kyverno, After: []string{serving.RuntimesLayer},
 		},
 		{
-			Name: PoliciesLayer, Namespaces: []string{kyvernoNamespace}, Shared: []string{ProbeNamespace},
+			Name: PoliciesLayer, Namespaces: []string{kyvernoNamespace}, Shared: []string{samples.Namespace},
 			ClusterKinds: []schema.GroupKind{{Group: "policies.kyverno.io", Kind: "ValidatingPolicy"}},
-			Tree:         made(kyvernos), After: []string{serving.RuntimesLayer, KyvernoLayer}, Probe: kyvernoProbes(),
+			Tree:         layer.Made(kyvernos), After: []string{serving.RuntimesLayer, KyvernoLayer}, Probe: kyvernoProbes(),
 		},
 	}, nil
-}
-
-func made(tree *render.Tree) func(context.Context, layer.Source) (*render.Tree, error) {
-	return func(context.Context, layer.Source) (*render.Tree, error) { return tree, nil }
 }
 
 // kyverno renders Kyverno blind to the exempt namespaces: it neither judges what

@@ -22,7 +22,7 @@ type Definition struct {
 	Namespaces, Shared []string
 	// ClusterKinds are the kinds outside namespaces that its tree contains.
 	ClusterKinds []schema.GroupKind
-	// Tree renders it. Rendered makes one.
+	// Tree renders it: Rendered or Made.
 	Tree func(context.Context, Source) (*render.Tree, error)
 	// After are the names of the layers that have to be ready first.
 	After []string
@@ -69,6 +69,11 @@ func Rendered(name string, patches ...render.Patch) func(context.Context, Source
 	return func(ctx context.Context, s Source) (*render.Tree, error) {
 		return s.Renderer.Layer(ctx, name, patches...)
 	}
+}
+
+// Made is the Tree of a layer whose objects are made by a component.
+func Made(tree *render.Tree) func(context.Context, Source) (*render.Tree, error) {
+	return func(context.Context, Source) (*render.Tree, error) { return tree, nil }
 }
 
 // Namespace is where objects without one go: the first of its own, or of those it

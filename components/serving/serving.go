@@ -21,7 +21,9 @@ type Args struct {
 	Settings config.Serving
 	// Address is the host name or IP address of the gateway's node port.
 	Address string
-	// Delivery takes the layers to Git.
+	// Layers as the function of that name makes them of Settings.
+	Layers layer.List
+	// Delivery takes them to Git.
 	Delivery *layer.Delivery
 }
 
@@ -39,6 +41,9 @@ func (a *Args) validate() error {
 	if a.Address == "" {
 		errs = append(errs, errors.New("serving: Args.Address is empty"))
 	}
+	if len(a.Layers) == 0 {
+		errs = append(errs, errors.New("serving: Args.Layers is empty"))
+	}
 	if a.Delivery == nil {
 		errs = append(errs, errors.New("serving: Args.Delivery is missing"))
 	}
@@ -50,22 +55,15 @@ type Serving struct {
 	pulumi.ResourceState
 	// GatewayURL is where all endpoints answer, told apart by their host name.
 	GatewayURL string
-	// Domain is the suffix of those host names.
-	Domain string
-	// Layers in their order.
-	Layers []*layer.Layer
 }
 
-// New delivers the three layers. KServe's admission webhooks come last, when
-// their server runs, and on the way out go first.
+// New delivers the layers, with the certificate that the server of KServe's
+// webhooks shows and their configurations trust.
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Serving, error) {
 	if err := args.validate(); err != nil {
 		return nil, err
 	}
-	s := &Serving{
-		GatewayURL: fmt.Sprintf("http://%s:%d", args.Address, args.Settings.Gateway.NodePort),
-		Domain:     args.Settings.Domain,
-	}
+	s := &Serving{GatewayURL: fmt.Sprintf("http://%s:%d", args.Address, args.Settings.Gateway.NodePort)}
 	if err := ctx.RegisterComponentResource(Token, name, s, opts...); err != nil {
 		return nil, err
 	}
@@ -84,7 +82,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		return nil, err
 	}
 
-	for _, definition := range Layers(args.Settings) {
+	for _, definition := range args.Layers {
 		la := &layer.Args{Definition: definition, Delivery: args.Delivery}
 		switch definition.Name {
 		case KServeLayer:
@@ -92,14 +90,9 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		case RuntimesLayer:
 			la.Patches = func(objects []map[string]any) []layer.Patch { return trustPatches(objects, cert.authority) }
 		}
-		l, err := layer.New(ctx, la, parent)
-		if err != nil {
+		if _, err := layer.New(ctx, la, parent); err != nil {
 			return nil, err
 		}
-		s.Layers = append(s.Layers, l)
 	}
-	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{
-		"gatewayUrl": pulumi.String(s.GatewayURL),
-		"domain":     pulumi.String(s.Domain),
-	})
+	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{"gatewayUrl": pulumi.String(s.GatewayURL)})
 }

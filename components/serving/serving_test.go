@@ -36,7 +36,7 @@ func build(t *testing.T, settings config.Serving) (*recorder.Recording, *Serving
 			return err
 		}
 		s, err = New(ctx, "serving", &Args{
-			Settings: settings, Address: "10.0.0.7", Delivery: d,
+			Settings: settings, Address: "10.0.0.7", Layers: Layers(settings), Delivery: d,
 		}, on)
 		return err
 	})
@@ -52,7 +52,7 @@ func TestWebhooksComeAfterTheirServerAndItsCertificate(t *testing.T) {
 	assert.True(t, r.Waits(kserve, r.Get(t, "Job", "probe-knative-*")))
 	assert.True(t, r.Waits(runtimes, kserve), "webhooks without a server refuse everything")
 	assert.True(t, r.Waits(r.Get(t, "Job", "probe-kserve-runtimes-*"), runtimes))
-	assert.Len(t, s.Layers, 3)
+	assert.Len(t, r.Kind("Application"), 3)
 	assert.Equal(t, "http://10.0.0.7:30080", s.GatewayURL)
 }
 
@@ -159,13 +159,14 @@ func TestSettingsReachTheRenderedLayers(t *testing.T) {
 func TestBadArgs(t *testing.T) {
 	good := func() *Args {
 		return &Args{
-			Settings: config.Default().Serving, Address: "a", Delivery: &layer.Delivery{},
+			Settings: config.Default().Serving, Address: "a", Layers: Layers(config.Default().Serving), Delivery: &layer.Delivery{},
 		}
 	}
 	for want, change := range map[string]func(*Args){
 		"serving: Args.Settings.Domain is empty":       func(a *Args) { a.Settings.Domain = "" },
 		"serving: Args.Settings.Gateway.NodePort is 0": func(a *Args) { a.Settings.Gateway.NodePort = 0 },
 		"serving: Args.Address is empty":               func(a *Args) { a.Address = "" },
+		"serving: Args.Layers is empty":                func(a *Args) { a.Layers = nil },
 		"serving: Args.Delivery is missing":            func(a *Args) { a.Delivery = nil },
 	} {
 		a := good()

@@ -3,7 +3,6 @@
 package tenancy
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -34,7 +33,9 @@ type Args struct {
 	Tenants []config.Tenant
 	// Repositories of the forge by name: those of all tenants.
 	Repositories map[string]forge.Repository
-	// Delivery takes the layer to Git.
+	// Layers as the function of that name makes them of Tenants.
+	Layers layer.List
+	// Delivery takes them to Git.
 	Delivery *layer.Delivery
 	// ProjectsReady is done when an AppProject can be made.
 	ProjectsReady []pulumi.Resource
@@ -58,6 +59,9 @@ func (a *Args) validate() error {
 			}
 		}
 	}
+	if len(a.Layers) == 0 {
+		errs = append(errs, errors.New("tenancy: Args.Layers is empty"))
+	}
 	if a.Delivery == nil {
 		errs = append(errs, errors.New("tenancy: Args.Delivery is missing"))
 	}
@@ -77,8 +81,6 @@ type Tenancy struct {
 	pulumi.ResourceState
 	// Tenants in the order of Args.
 	Tenants []Tenant
-	// Layer of the quotas, limits and rights.
-	Layer *layer.Layer
 	// Ready is done when every tenant's namespace is labelled and bounded, and
 	// its Applications may be synced.
 	Ready []pulumi.Resource
@@ -88,9 +90,6 @@ type Tenancy struct {
 // namespace goes last, when nothing is left in it.
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Tenancy, error) {
 	if err := args.validate(); err != nil {
-		return nil, err
-	}
-	if _, err := tree(args.Tenants); err != nil {
 		return nil, err
 	}
 	t := &Tenancy{}
@@ -120,27 +119,21 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err := set.Err(); err != nil {
 		return nil, fmt.Errorf("tenancy: %w", err)
 	}
-	var err error
-	t.Layer, err = layer.New(ctx, &layer.Args{
-		Definition: Layers(args.Tenants)[0], Delivery: args.Delivery, DependsOn: namespaces,
-	}, pulumi.Parent(t))
-	if err != nil {
-		return nil, err
+	for _, definition := range args.Layers {
+		l, err := layer.New(ctx, &layer.Args{
+			Definition: definition, Delivery: args.Delivery, DependsOn: namespaces,
+		}, pulumi.Parent(t))
+		if err != nil {
+			return nil, err
+		}
+		t.Ready = append(t.Ready, l.Ready...)
 	}
-	t.Ready = append(t.Ready, t.Layer.Ready...)
 	return t, ctx.RegisterResourceOutputs(t, pulumi.Map{"namespaces": pulumi.ToStringArray(names(args.Tenants))})
 }
 
 // Layers of tenants: one, of the quota, limits and rights of each. Its version is
 // their names.
-func Layers(tenants []config.Tenant) layer.List {
-	return layer.List{{
-		Name: Layer, Shared: names(tenants),
-		Tree: func(context.Context, layer.Source) (*render.Tree, error) { return tree(tenants) },
-	}}
-}
-
-func tree(tenants []config.Tenant) (*render.Tree, error) {
+func Layers(tenants []config.Tenant) (layer.List, error) {
 	var objects []map[string]any
 	for _, tenant := range tenants {
 		quota, err := quota(tenant)
@@ -157,7 +150,7 @@ func tree(tenants []config.Tenant) (*render.Tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tenancy: %w", err)
 	}
-	return tree, nil
+	return layer.List{{Name: Layer, Shared: names(tenants), Tree: layer.Made(tree)}}, nil
 }
 
 func names(tenants []config.Tenant) []string {

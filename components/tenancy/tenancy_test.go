@@ -35,10 +35,18 @@ func tenants() []config.Tenant {
 	return []config.Tenant{first, second}
 }
 
-func args(list ...config.Tenant) *Args {
-	a := &Args{Tenants: list, Repositories: map[string]forge.Repository{}}
-	for _, t := range list {
-		for _, name := range t.Repositories {
+func layers(t *testing.T, list []config.Tenant) layer.List {
+	t.Helper()
+	all, err := Layers(list)
+	require.NoError(t, err)
+	return all
+}
+
+func args(t *testing.T, list ...config.Tenant) *Args {
+	t.Helper()
+	a := &Args{Tenants: list, Layers: layers(t, list), Repositories: map[string]forge.Repository{}}
+	for _, tenant := range list {
+		for _, name := range tenant.Repositories {
 			a.Repositories[name] = repository(name)
 		}
 	}
@@ -67,7 +75,7 @@ func build(t *testing.T, a *Args) (*recorder.Recording, *Tenancy) {
 }
 
 func TestTheLayerComesAfterTheNamespacesItIsFor(t *testing.T) {
-	r, tenancy := build(t, args(tenants()...))
+	r, tenancy := build(t, args(t, tenants()...))
 	r.AssertBelongs(t, "delivery", "tenancy", "kubernetes:core/v1:Namespace::ready")
 	application := r.Get(t, "Application", Layer)
 	assert.True(t, r.Waits(application, r.Get(t, "Namespace", "team")))
@@ -87,7 +95,7 @@ func TestTheLayerComesAfterTheNamespacesItIsFor(t *testing.T) {
 }
 
 func TestTheNamespaceEveryClusterHasIsOnlyAddedTo(t *testing.T) {
-	r, _ := build(t, args(tenants()...))
+	r, _ := build(t, args(t, tenants()...))
 	for _, g := range r.Kind("Namespace") {
 		assert.NotEqual(t, "default", g.ObjectName(), "default is not ours to delete")
 	}
@@ -97,7 +105,7 @@ func TestTheNamespaceEveryClusterHasIsOnlyAddedTo(t *testing.T) {
 }
 
 func TestNamespacesSayWhoseTheyAre(t *testing.T) {
-	r, _ := build(t, args(tenants()...))
+	r, _ := build(t, args(t, tenants()...))
 	for _, test := range []struct{ kind, namespace, owner, costCenter string }{
 		{"NamespacePatch", "default", "platform-team", "platform"},
 		{"Namespace", "team", "the-team", "cc-team"},
@@ -110,7 +118,7 @@ func TestNamespacesSayWhoseTheyAre(t *testing.T) {
 }
 
 func TestATenantsProjectReachesItsOwnNamespaceRepositoriesAndKindsOnly(t *testing.T) {
-	r, _ := build(t, args(tenants()...))
+	r, _ := build(t, args(t, tenants()...))
 	for namespace, urls := range map[string][]any{
 		"default": {"http://forge/endpoints.git"},
 		"team":    {"http://forge/models.git", "http://forge/more.git"},
@@ -135,7 +143,7 @@ func TestATenantsProjectReachesItsOwnNamespaceRepositoriesAndKindsOnly(t *testin
 }
 
 func TestARepositoryIsKnownToItsTenantsProjectOnly(t *testing.T) {
-	r, _ := build(t, args(tenants()...))
+	r, _ := build(t, args(t, tenants()...))
 	for name, project := range map[string]string{"endpoints": "tenant-default", "models": "tenant-team", "more": "tenant-team"} {
 		secret := r.Get(t, "Secret", "repository-"+name)
 		secret.AssertSecret(t, "data")
@@ -151,7 +159,7 @@ func TestARepositoryIsKnownToItsTenantsProjectOnly(t *testing.T) {
 // rendered are the objects of the layer by kind/name.
 func rendered(t *testing.T, list []config.Tenant) map[string]map[string]any {
 	t.Helper()
-	tree, err := tree(list)
+	tree, err := layers(t, list)[0].Tree(t.Context(), layer.Source{})
 	require.NoError(t, err)
 	out := map[string]map[string]any{}
 	for _, object := range tree.Objects() {
@@ -249,8 +257,8 @@ func TestATenantChangesNoObjectOfAnother(t *testing.T) {
 	for name, object := range alone {
 		assert.Equal(t, object, both[name], name)
 	}
-	r1, _ := build(t, args(list[0]))
-	r2, _ := build(t, args(list...))
+	r1, _ := build(t, args(t, list[0]))
+	r2, _ := build(t, args(t, list...))
 	for _, kind := range []string{"NamespacePatch", "AppProject"} {
 		for _, g := range r1.Kind(kind) {
 			assert.Equal(t, g.Object(), r2.Type(t, g.Type, g.Name).Object(), g.URN)
@@ -264,14 +272,9 @@ func TestBadArgs(t *testing.T) {
 		"tenancy: Args.Tenants[0].Namespace is empty":                              func(a *Args) { a.Tenants[0].Namespace = "" },
 		"tenancy: Args.Delivery is missing":                                        func(a *Args) { a.Delivery = nil },
 		`tenancy: Args.Repositories has no "endpoints", which is tenant default's`: func(a *Args) { a.Repositories = nil },
-		`tenancy: tenant default: quota.limits.cpu is "many": quantities must match the regular expression`: func(a *Args) {
-			a.Tenants[0].Quota.Limits.CPU = "many"
-		},
-		`tenancy: tenant default: limits.max.memory is "much": quantities must match the regular expression`: func(a *Args) {
-			a.Tenants[0].Limits.Max.Memory = "much"
-		},
+		"tenancy: Args.Layers is empty":                                            func(a *Args) { a.Layers = nil },
 	} {
-		a := args(config.Default().Tenants...)
+		a := args(t, config.Default().Tenants...)
 		a.Delivery = &layer.Delivery{}
 		change(a)
 		assert.Contains(t, recorder.Refusal(t, func(ctx *pulumi.Context) error {
@@ -283,4 +286,16 @@ func TestBadArgs(t *testing.T) {
 		_, err := New(ctx, "tenancy", nil)
 		return err
 	}))
+}
+
+func TestAnAmountThatIsNoneIsAnErrorThatNamesItsTenant(t *testing.T) {
+	for want, change := range map[string]func(*config.Tenant){
+		`tenancy: tenant default: quota.limits.cpu is "many": quantities must match the regular expression`:  func(t *config.Tenant) { t.Quota.Limits.CPU = "many" },
+		`tenancy: tenant default: limits.max.memory is "much": quantities must match the regular expression`: func(t *config.Tenant) { t.Limits.Max.Memory = "much" },
+	} {
+		list := config.Default().Tenants
+		change(&list[0])
+		_, err := Layers(list)
+		assert.ErrorContains(t, err, want)
+	}
 }

@@ -1,7 +1,7 @@
 package automation
 
 import (
-	"regexp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -25,13 +25,14 @@ func (d Drift) String() string {
 	if d.Gone {
 		return what + " is gone"
 	}
+	if len(d.Fields) == 0 {
+		return what + " differs"
+	}
 	return what + " differs in " + strings.Join(d.Fields, ", ")
 }
 
-// written are fields that the API server and controllers keep for themselves.
-var written = regexp.MustCompile(`^(status|metadata\.(managedFields|resourceVersion|generation|uid|creationTimestamp|selfLink)|__.*|id)([.\[]|$)`)
-
-// driftOf is the drift that an event of a refresh tells of; nil for none.
+// driftOf is the drift that an event of a refresh tells of; nil for none. What the
+// program does not ask for, such as a status, the engine does not compare.
 func driftOf(e apitype.EngineEvent) *Drift {
 	if e.ResOutputsEvent == nil {
 		return nil
@@ -48,14 +49,6 @@ func driftOf(e apitype.EngineEvent) *Drift {
 		d.Gone = true
 		return d
 	}
-	for path := range m.DetailedDiff {
-		if !written.MatchString(path) {
-			d.Fields = append(d.Fields, path)
-		}
-	}
-	if len(d.Fields) == 0 {
-		return nil
-	}
-	slices.Sort(d.Fields)
+	d.Fields = slices.Sorted(maps.Keys(m.DetailedDiff))
 	return d
 }

@@ -1,10 +1,14 @@
 package automation
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/neuroscale-platform/neuroscale/internal/fakepulumi"
 )
 
 // refreshed is what the engine says of one resource after it looked at it.
@@ -24,12 +28,11 @@ func TestWhatSomebodyElseDidIsSaidInWords(t *testing.T) {
 		event apitype.EngineEvent
 		want  string // empty: nothing to tell
 	}{
-		"deleted":              {refreshed(apitype.OpDelete, "argocd/settings"), "ConfigMap argocd/settings is gone"},
-		"of no namespace":      {refreshed(apitype.OpDelete, "team"), "ConfigMap team is gone"},
-		"changed":              {refreshed(apitype.OpUpdate, "argocd/settings", "data.url", "data.admin"), "ConfigMap argocd/settings differs in data.admin, data.url"},
-		"as it was":            {refreshed(apitype.OpSame, "argocd/settings"), ""},
-		"written by the API":   {refreshed(apitype.OpUpdate, "argocd/settings", "metadata.managedFields", "metadata.managedFields[0].time", "metadata.resourceVersion", "status", "status.phase"), ""},
-		"a name that looks so": {refreshed(apitype.OpUpdate, "argocd/settings", "statuses", "metadata.labels.generation"), "ConfigMap argocd/settings differs in metadata.labels.generation, statuses"},
+		"deleted":           {refreshed(apitype.OpDelete, "argocd/settings"), "ConfigMap argocd/settings is gone"},
+		"of no namespace":   {refreshed(apitype.OpDelete, "team"), "ConfigMap team is gone"},
+		"changed":           {refreshed(apitype.OpUpdate, "argocd/settings", "data.url", "data.admin"), "ConfigMap argocd/settings differs in data.admin, data.url"},
+		"as it was":         {refreshed(apitype.OpSame, "argocd/settings"), ""},
+		"changed somewhere": {refreshed(apitype.OpUpdate, "argocd/settings"), "ConfigMap argocd/settings differs"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := driftOf(test.event)
@@ -49,4 +52,60 @@ func TestWhatIsNothingInTheClusterDoesNotDrift(t *testing.T) {
 	component.ResOutputsEvent.Metadata.Old.Custom = false
 	assert.Nil(t, driftOf(component))
 	assert.Nil(t, driftOf(apitype.EngineEvent{ResourcePreEvent: &apitype.ResourcePreEvent{Metadata: apitype.StepEventMetadata{Op: apitype.OpRefresh}}}))
+}
+
+func TestAnUpdateAndAPreviewTellWhatOthersDidAndChangesAreNotAmongIt(t *testing.T) {
+	calls := fakepulumi.Install(t, fakepulumi.Script{
+		Events:    []apitype.EngineEvent{{SummaryEvent: &apitype.SummaryEvent{}}},
+		Refreshed: []apitype.EngineEvent{refreshed(apitype.OpUpdate, "b/changed", "spec.replicas"), refreshed(apitype.OpDelete, "a/gone")},
+		Outputs:   map[string]any{"gatewayUrl": "http://g"},
+	})
+	root, state := checkout(t)
+	writeState(t, state, `{}`)
+	s := open(t, root, state, nil)
+	observed := 0
+	up, err := s.Up(t.Context(), func(e apitype.EngineEvent) {
+		if e.ResOutputsEvent != nil {
+			observed++
+		}
+	})
+	require.NoError(t, err)
+	shown, err := s.Preview(t.Context(), PreviewOptions{Refresh: true}, nil)
+	require.NoError(t, err)
+	want := []Drift{
+		{Kind: "ConfigMap", Namespace: "a", Name: "gone", Gone: true},
+		{Kind: "ConfigMap", Namespace: "b", Name: "changed", Fields: []string{"spec.replicas"}},
+	}
+	assert.Equal(t, want, up.Drift)
+	assert.Equal(t, want, shown.Drift)
+	assert.True(t, shown.Changed, "the next up would put something back")
+	assert.Zero(t, observed, "a look was shown as a change")
+	assert.Empty(t, up.Changes)
+	blind, err := s.Preview(t.Context(), PreviewOptions{}, nil)
+	require.NoError(t, err)
+	assert.Empty(t, blind.Drift)
+	assert.False(t, blind.Changed)
+
+	var looks []string
+	for _, line := range calls.Lines(t) {
+		if strings.HasPrefix(line, "refresh ") {
+			looks = append(looks, line)
+			assert.Contains(t, line, definitions, "the state grows to four times its size")
+		}
+	}
+	require.Len(t, looks, 2)
+	assert.NotContains(t, looks[0], "--preview-only")
+	assert.Contains(t, looks[1], "--preview-only", "a preview wrote to the state")
+}
+
+func TestADestroyWritesTheStateOnce(t *testing.T) {
+	calls := fakepulumi.Install(t, fakepulumi.Script{})
+	root, state := checkout(t)
+	writeState(t, state, `{}`)
+	_, err := open(t, root, state, nil).Destroy(t.Context(), DestroyOptions{}, nil)
+	require.NoError(t, err)
+	assert.Equal(t, "true", calls.Environment(t, "PULUMI_SKIP_CHECKPOINTS"))
+	_, err = open(t, root, state, nil).Up(t.Context(), nil)
+	require.NoError(t, err)
+	assert.Empty(t, calls.Environment(t, "PULUMI_SKIP_CHECKPOINTS"), "an up that is killed would forget what it made")
 }

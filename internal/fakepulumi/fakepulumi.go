@@ -22,6 +22,10 @@ import (
 type Script struct {
 	// Events are written to the event log of up, preview and destroy.
 	Events []apitype.EngineEvent
+	// Refreshed are written to the event log of refresh, with the closing summary.
+	Refreshed []apitype.EngineEvent
+	// Until, if not empty, is a file that destroy does not end before.
+	Until string
 	// Fail makes these operations (up, preview, destroy, select) exit with 255,
 	// with this text on standard error.
 	Fail map[string]string
@@ -142,10 +146,20 @@ func play(dir string, args []string) int {
 	case "import":
 		in, _ := io.ReadAll(os.Stdin)
 		note(dir, "imported", in, os.O_TRUNC)
+	case "refresh":
+		events(args, append(s.Refreshed, apitype.EngineEvent{SummaryEvent: &apitype.SummaryEvent{}}))
 	case "up", "preview", "destroy":
 		events(args, s.Events)
+		for end := time.Now().Add(20 * time.Second); operation == "destroy" && !there(s.Until) && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
 	}
 	return 0
+}
+
+func there(file string) bool {
+	_, err := os.Stat(file)
+	return file == "" || err == nil
 }
 
 // addSalt does what the engine does to a stack's settings when it makes them a

@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
+	"github.com/neuroscale-platform/neuroscale/internal/samples"
 )
 
 // pretendCluster refuses by pretended; open is one that enforces nothing, away
@@ -28,7 +29,7 @@ import (
 type pretendCluster struct{ open, away bool }
 
 func (c pretendCluster) dryRun(_ context.Context, d *document) (error, error) {
-	if c.away && d.namespace != ProbeNamespace {
+	if c.away && d.namespace != samples.Namespace {
 		return nil, errors.New("connection refused")
 	}
 	if d.name == "huge" {

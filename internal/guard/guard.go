@@ -15,6 +15,7 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/policy"
+	"github.com/neuroscale-platform/neuroscale/internal/samples"
 )
 
 // engines are what a run judges with; tests bring their own.
@@ -102,7 +103,7 @@ func (c *contents) unique() {
 // Namespaces of no tenant are judged as well, so that people hear of everything
 // at once.
 func labels(documents []*document) map[string]map[string]string {
-	all := map[string]map[string]string{ProbeNamespace: namespaceLabels(ProbeNamespace)}
+	all := map[string]map[string]string{samples.Namespace: namespaceLabels(samples.Namespace)}
 	for _, d := range documents {
 		all[d.namespace] = namespaceLabels(d.namespace)
 	}

@@ -89,7 +89,7 @@ func judge(ctx context.Context, policies []rule, first *kyverno, second native, 
 			}
 		}
 		if !refuses {
-			j.add(Error, RuleProbe, "", 0, "policy %s has no built-in bad document to prove itself on: add one to internal/guard/probes.go", p.name)
+			j.add(Error, RuleProbe, "", 0, "policy %s has no built-in bad document to prove itself on: add one to internal/samples", p.name)
 		}
 	}
 	return j

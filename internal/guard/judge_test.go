@@ -175,7 +175,7 @@ func TestThePoliciesAndTheTableHaveToBeTheSame(t *testing.T) {
 	})
 	assert.Contains(t, messages(r), "error accounting - policy disallow-root-containers is missing in gitops/policies, so nothing checks what it forbids")
 	assert.Contains(t, messages(r), "error accounting - policy new is not in the table of kinds that policies have to judge: add it to internal/guard/coverage.go")
-	assert.Contains(t, messages(r), "error probe - policy new has no built-in bad document to prove itself on: add one to internal/guard/probes.go")
+	assert.Contains(t, messages(r), "error probe - policy new has no built-in bad document to prove itself on: add one to internal/samples")
 }
 
 func TestASchemaProblemIsAtItsLine(t *testing.T) {

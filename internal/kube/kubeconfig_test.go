@@ -8,40 +8,21 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/neuroscale-platform/neuroscale/internal/kube/kubetest"
 )
-
-const kubeconfig = `
-apiVersion: v1
-kind: Config
-current-context: lab
-clusters:
-- {name: lab, cluster: {server: "https://10.0.0.7:6443", certificate-authority-data: Y2E=}}
-- {name: other, cluster: {server: "https://other.example:6443"}}
-contexts:
-- {name: lab, context: {cluster: lab, user: lab}}
-- {name: other, context: {cluster: other, user: lab}}
-users:
-- {name: lab, user: {token: the-token}}
-`
-
-func write(t *testing.T, text string) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "kubeconfig")
-	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-	return file
-}
 
 func environment(values map[string]string) func(string) string {
 	return func(name string) string { return values[name] }
 }
 
 func TestTheClusterIsTheOneThatKubectlWouldTake(t *testing.T) {
-	lab := write(t, kubeconfig)
-	none := write(t, strings.Replace(kubeconfig, "current-context: lab", "", 1))
-	own := write(t, strings.NewReplacer("lab", "own", "10.0.0.7", "10.0.0.8").Replace(kubeconfig))
+	lab := kubetest.File(t, kubetest.Kubeconfig)
+	none := kubetest.File(t, strings.Replace(kubetest.Kubeconfig, "current-context: lab", "", 1))
+	own := kubetest.File(t, strings.NewReplacer("lab", "own", "10.0.0.7", "10.0.0.8").Replace(kubetest.Kubeconfig))
 	home := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(home, ".kube"), 0o700))
-	require.NoError(t, os.Rename(write(t, strings.ReplaceAll(kubeconfig, "10.0.0.7", "10.0.0.9")), filepath.Join(home, ".kube", "config")))
+	require.NoError(t, os.Rename(kubetest.File(t, strings.ReplaceAll(kubetest.Kubeconfig, "10.0.0.7", "10.0.0.9")), filepath.Join(home, ".kube", "config")))
 	missing := filepath.Join(home, "missing")
 	for name, test := range map[string]struct {
 		source Source
@@ -55,7 +36,7 @@ func TestTheClusterIsTheOneThatKubectlWouldTake(t *testing.T) {
 		"a file that was named":                   {Source{Path: own}, []string{lab}, "10.0.0.8"},
 		"its context":                             {Source{Path: own, Context: "other"}, []string{lab}, "other.example"},
 		"the home folder's":                       {Source{}, nil, "10.0.0.9"},
-		"the stack's, whatever is set":            {Source{Text: kubeconfig, Owner: "in the outputs", Path: own}, []string{own}, "10.0.0.7"},
+		"the stack's, whatever is set":            {Source{Text: kubetest.Kubeconfig, Owner: "in the outputs", Path: own}, []string{own}, "10.0.0.7"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.source.Getenv = environment(map[string]string{
@@ -75,7 +56,7 @@ func TestAKubeconfigLeavesOnlyItsContextAndNeedsNoFile(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "ca.crt"), []byte("ca"), 0o600))
 	file := filepath.Join(dir, "kubeconfig")
-	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(kubeconfig, "certificate-authority-data: Y2E=", "certificate-authority: ca.crt", 1)), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(kubetest.Kubeconfig, "certificate-authority-data: Y2E=", "certificate-authority: ca.crt", 1)), 0o600))
 	k, err := Load(Source{Path: file})
 	require.NoError(t, err)
 	assert.NotContains(t, k.Text, "other.example", "a context that is not used left the machine")
@@ -97,16 +78,16 @@ func TestWhatIsWrongWithAKubeconfigIsOneSentence(t *testing.T) {
 	}{
 		"empty":              {"", "", "the kubeconfig FILE names no cluster: point KUBECONFIG or neuroscale:cluster.kubeconfig at one that does"},
 		"not YAML":           {"{", "", "the kubeconfig FILE cannot be read ("},
-		"an unknown context": {kubeconfig, "lba", `the kubeconfig FILE has no context "lba": set neuroscale:cluster.context to one of lab, other`},
-		"no current context": {strings.Replace(kubeconfig, "current-context: lab", "", 1), "", "the kubeconfig FILE has no current context: set neuroscale:cluster.context to one of lab, other"},
-		"no such user":       {strings.Replace(kubeconfig, "user: lab", "user: lba", 1), "", "the kubeconfig FILE is incomplete ("},
-		"no cluster":         {strings.Replace(kubeconfig, "cluster: lab, ", "", 1), "", "the kubeconfig FILE is incomplete (context \"lab\" has no cluster): write it anew"},
-		"no such file":       {strings.Replace(kubeconfig, "certificate-authority-data: Y2E=", "certificate-authority: /missing/ca.crt", 1), "", "the kubeconfig FILE names a file that cannot be read ("},
-		"no certificate":     {kubeconfig, "", "the kubeconfig FILE gives no client: unable to load root certificates"},
-		"no server":          {strings.Replace(kubeconfig, "https://10.0.0.7:6443", "nonsense", 1), "", `the kubeconfig FILE has the server "nonsense": write a URL such as https://host:6443`},
+		"an unknown context": {kubetest.Kubeconfig, "lba", `the kubeconfig FILE has no context "lba": set neuroscale:cluster.context to one of lab, other`},
+		"no current context": {strings.Replace(kubetest.Kubeconfig, "current-context: lab", "", 1), "", "the kubeconfig FILE has no current context: set neuroscale:cluster.context to one of lab, other"},
+		"no such user":       {strings.Replace(kubetest.Kubeconfig, "user: lab", "user: lba", 1), "", "the kubeconfig FILE is incomplete ("},
+		"no cluster":         {strings.Replace(kubetest.Kubeconfig, "cluster: lab, ", "", 1), "", "the kubeconfig FILE is incomplete (context \"lab\" has no cluster): write it anew"},
+		"no such file":       {strings.Replace(kubetest.Kubeconfig, "certificate-authority-data: Y2E=", "certificate-authority: /missing/ca.crt", 1), "", "the kubeconfig FILE names a file that cannot be read ("},
+		"no certificate":     {kubetest.Kubeconfig, "", "the kubeconfig FILE gives no client: unable to load root certificates"},
+		"no server":          {strings.Replace(kubetest.Kubeconfig, "https://10.0.0.7:6443", "nonsense", 1), "", `the kubeconfig FILE has the server "nonsense": write a URL such as https://host:6443`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			file := write(t, test.text)
+			file := kubetest.File(t, test.text)
 			_, err := Connect(Source{Path: file, Context: test.context})
 			require.ErrorContains(t, err, strings.ReplaceAll(test.want, "FILE", file))
 			assert.NotContains(t, err.Error(), "\n")
@@ -115,6 +96,6 @@ func TestWhatIsWrongWithAKubeconfigIsOneSentence(t *testing.T) {
 	_, err := Load(Source{Getenv: environment(map[string]string{"KUBECONFIG": "/missing/a:/missing/b"})})
 	require.EqualError(t, err, "the kubeconfig /missing/a, /missing/b does not exist: set neuroscale:cluster.kubeconfig or KUBECONFIG to one that does "+
 		`(on a sealed machine: eval "$(sealed env)")`)
-	_, err = Load(Source{Owner: "in the outputs of stack ci", Path: write(t, kubeconfig)})
+	_, err = Load(Source{Owner: "in the outputs of stack ci", Path: kubetest.File(t, kubetest.Kubeconfig)})
 	require.ErrorContains(t, err, "the kubeconfig in the outputs of stack ci names no cluster", "another cluster was taken for the stack's")
 }

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -175,38 +174,6 @@ func TestWhatKServeServesItselfIsJudgedInEveryField(t *testing.T) {
 	})
 }
 
-// KServe merges what is written over the runtime's container, which says false.
-func TestOnlyWhatHasARuntimeNeedNotSayThatItDoesNotEscalate(t *testing.T) {
-	for name, c := range map[string]struct {
-		shape, path string
-		says        string // "" is admitted
-	}{
-		"a model":                        {"InferenceService/worker", "spec predictor model", ""},
-		"a container called model":       {"InferenceService/custom", "spec predictor containers main", "predictor.model (allowPrivilegeEscalation is not false)"},
-		"a worker":                       {"InferenceService/worker", "spec predictor workerSpec containers main", "predictor.workerSpec.main (allow"},
-		"a server of one's own":          {"InferenceService/custom", "spec predictor containers main", "(allow"},
-		"a runtime of the tenant's":      {"ServingRuntime", "spec containers main", "main (allow"},
-		"a Deployment":                   {"Deployment", "spec template spec containers main", "main (allow"},
-		"a Knative Service, made direct": {"Service", "spec template spec containers main", "main (allow"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			o := good(t, c.shape)
-			container := at(o, strings.Fields(c.path)...)
-			drop(at(container, "securityContext"), "allowPrivilegeEscalation")
-			if strings.HasSuffix(name, "called model") {
-				container["name"] = "model"
-			}
-			if c.says == "" {
-				judged(t, Request{Object: o}, nil)
-			} else {
-				judged(t, Request{Object: o}, []string{root}, c.says)
-			}
-			at(container, "securityContext")["allowPrivilegeEscalation"] = true
-			judged(t, Request{Object: o}, []string{root}, "allowPrivilegeEscalation is not false")
-		})
-	}
-}
-
 func TestImages(t *testing.T) {
 	for image, floats := range map[string]bool{
 		"nginx:1.27.5":                           false,
@@ -250,10 +217,7 @@ func TestImages(t *testing.T) {
 		t.Run(fmt.Sprintf("%q", image), func(t *testing.T) {
 			o := good(t, "Deployment")
 			at(pod(o, "Deployment"), "containers", "main")["image"] = image
-			var refused []string
-			if floats {
-				refused = []string{latest}
-			}
+			refused := refusedIf(floats, latest)
 			judged(t, Request{Object: o}, refused)
 		})
 	}
@@ -306,10 +270,7 @@ func TestTheContainerWinsOverThePod(t *testing.T) {
 			}
 			set(p, c.pod)
 			set(at(p, "model"), c.container)
-			var refused []string
-			if c.root {
-				refused = []string{root}
-			}
+			refused := refusedIf(c.root, root)
 			judged(t, Request{Object: o}, refused)
 		})
 	}
@@ -320,10 +281,7 @@ func TestZeroIsNoLimit(t *testing.T) {
 		t.Run(value, func(t *testing.T) {
 			o := good(t, "Job")
 			maps.Copy(at(pod(o, "Job"), "containers", "main", "resources", "limits"), decode(t, "{cpu: "+value+"}"))
-			var refused []string
-			if bad {
-				refused = []string{resources}
-			}
+			refused := refusedIf(bad, resources)
 			judged(t, Request{Object: o}, refused)
 		})
 	}
@@ -411,10 +369,7 @@ func TestOnlyAControllerThatWorksForAJudgedObjectIsTrusted(t *testing.T) {
 			if c.owner != "" {
 				at(o, "metadata")["ownerReferences"] = []any{decode(t, c.owner)}
 			}
-			var refused []string
-			if !c.trusted {
-				refused = []string{latest}
-			}
+			refused := refusedIf(!c.trusted, latest)
 			judged(t, Request{Object: o, Username: c.user}, refused)
 			if c.trusted {
 				assert.False(t, evaluate(t, Request{Object: o, Username: c.user})[latest].Matched)
@@ -424,199 +379,12 @@ func TestOnlyAControllerThatWorksForAJudgedObjectIsTrusted(t *testing.T) {
 	}
 }
 
-func TestAPodClaimsNothingThatIsTheClusters(t *testing.T) {
-	for shape := range shapes {
-		for name, c := range map[string]struct {
-			claim string
-			says  string // "" is admitted
-		}{
-			"a priority of its own":      {"{priorityClassName: batch}", ""},
-			"no priority":                {"{priorityClassName: ''}", ""},
-			"the node's priority":        {"{priorityClassName: system-node-critical}", "priorityClassName is system-node-critical, before which the platform has to go: leave it out"},
-			"the cluster's own priority": {"{priorityClassName: system-cluster-critical}", "priorityClassName is system-cluster-critical"},
-			"the default account":        {"{serviceAccountName: default, serviceAccount: default, automountServiceAccountToken: false}", ""},
-			"no account":                 {"{serviceAccountName: ''}", ""},
-			"another account":            {"{serviceAccountName: builder}", "serviceAccountName is builder: leave it out or write default"},
-			"another, in the old way":    {"{serviceAccount: builder}", "serviceAccount is builder: leave it out or write default"},
-			"the account's token":        {"{automountServiceAccountToken: true}", "automountServiceAccountToken is true: leave it out or write false"},
-			"two at once":                {"{priorityClassName: system-node-critical, serviceAccountName: builder}", "leave it out; serviceAccountName is builder"},
-		} {
-			t.Run(shape+" "+name, func(t *testing.T) {
-				o := good(t, shape)
-				maps.Copy(pod(o, shape), decode(t, c.claim))
-				var refused []string
-				if c.says != "" {
-					refused = []string{privileges}
-				}
-				judged(t, Request{Object: o}, refused, c.says)
-				judged(t, Request{Operation: "UPDATE", Object: o, OldObject: good(t, shape)}, refused, c.says)
-			})
-		}
-	}
-}
-
-const initializerUID = "serving.kserve.io/storage-initializer-uid"
-
-func TestNobodyChoosesTheUserOfTheStorageInitializer(t *testing.T) {
-	places := map[string][]string{
-		"Pod": {"metadata"}, "Revision": {"metadata"}, "CronJob": {"metadata", "spec.jobTemplate.spec.template.metadata"},
-		"InferenceService/custom": {"metadata", "spec.predictor"}, "InferenceService/transformer": {"metadata", "spec.predictor", "spec.transformer"},
-		"InferenceService/explainer": {"metadata", "spec.explainer"}, "InferenceService/worker": {"metadata", "spec.predictor"},
-		"ServingRuntime": {"metadata", "spec"}, "ServingRuntime/worker": {"metadata", "spec"},
-	}
-	for shape := range shapes {
-		for place := range strings.FieldsSeq(cmp.Or(strings.Join(places[shape], " "), "metadata spec.template.metadata")) {
-			t.Run(shape+" "+place, func(t *testing.T) {
-				o := good(t, shape)
-				at(o, strings.Split(place, ".")...)["annotations"] = map[string]any{initializerUID: "0", "other": "1"}
-				judged(t, Request{Object: o}, []string{privileges}, "annotations has "+initializerUID+": leave it out")
-				judged(t, Request{Operation: "UPDATE", Object: o, OldObject: good(t, shape)}, []string{privileges})
-			})
-		}
-	}
-	t.Run("what was there before stays changeable", func(t *testing.T) {
-		old, now := good(t, "InferenceService/custom"), good(t, "InferenceService/custom")
-		at(old, "metadata")["annotations"] = map[string]any{initializerUID: "0"}
-		at(now, "metadata")["annotations"] = map[string]any{initializerUID: "0", "other": "1"}
-		judged(t, Request{Operation: "UPDATE", Object: now, OldObject: old}, nil)
-		at(now, "metadata", "annotations")[initializerUID] = "1"
-		judged(t, Request{Operation: "UPDATE", Object: now, OldObject: old}, []string{privileges})
-	})
-}
-
-const routeOwner = "{apiVersion: serving.knative.dev/v1, kind: Route, name: o, uid: u, controller: true}"
-
-func TestAServiceReachesNoFurtherThanTheCluster(t *testing.T) {
-	for name, c := range map[string]struct {
-		spec string
-		says string // "" is admitted
-	}{
-		"nothing said":            {"{ports: [{port: 80}]}", ""},
-		"no spec":                 {"null", ""},
-		"a ClusterIP":             {"{type: ClusterIP, ports: [{port: 80}]}", ""},
-		"a headless one":          {"{clusterIP: None, ports: [{port: 80}]}", ""},
-		"empty fields":            {"{externalIPs: [], externalName: '', loadBalancerIP: ''}", ""},
-		"a port of the node":      {"{type: NodePort, ports: [{port: 80, nodePort: 30082}]}", "spec.type is NodePort: write type: ClusterIP"},
-		"a load balancer":         {"{type: LoadBalancer, loadBalancerIP: 10.0.0.7}", "spec.type is LoadBalancer, spec.loadBalancerIP is set"},
-		"a name outside":          {"{type: ExternalName, externalName: gitea.forge.svc}", "spec.type is ExternalName, spec.externalName is set"},
-		"the node's address":      {"{externalIPs: [10.88.0.2], ports: [{port: 30082}]}", "Service s reaches beyond the cluster: spec.externalIPs is set: write"},
-		"an address for later":    {"{loadBalancerIP: 10.0.0.7}", "spec.loadBalancerIP is set"},
-		"a type of another case":  {"{type: clusterip}", "spec.type is clusterip"},
-		"a type that is a number": {"{type: 1}", "spec.type is 1"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			o := decode(t, "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: "+c.spec+"}")
-			old := decode(t, "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 1}]}}")
-			var refused []string
-			if c.says != "" {
-				refused = []string{clusterIP}
-			}
-			judged(t, Request{Object: o}, refused, c.says)
-			judged(t, Request{Operation: "UPDATE", Object: o, OldObject: old}, refused, c.says)
-		})
-	}
-	for name, c := range map[string]struct {
-		user, owner string
-		refused     []string
-	}{
-		"Knative's for a Route":              {knative, routeOwner, nil},
-		"KServe's for an InferenceService":   {kserve, "{apiVersion: serving.kserve.io/v1beta1, kind: InferenceService, name: o, uid: u, controller: true}", nil},
-		"a person's that says it is":         {"", routeOwner, []string{clusterIP}},
-		"Argo CD's that says it is":          {"system:serviceaccount:argocd:argocd-application-controller", routeOwner, []string{clusterIP}},
-		"Knative's for nobody":               {knative, "{apiVersion: v1, kind: Pod, name: o, uid: u, controller: true}", []string{clusterIP}},
-		"Knative's for what is called Route": {knative, "{apiVersion: route.openshift.io/v1, kind: Route, name: o, uid: u, controller: true}", []string{clusterIP}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			o := decode(t, "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {type: ExternalName, externalName: kourier-internal.kourier-system.svc}}")
-			at(o, "metadata")["ownerReferences"] = []any{decode(t, c.owner)}
-			judged(t, Request{Object: o, Username: c.user}, c.refused)
-		})
-	}
-	t.Run("a Route does not excuse a workload", func(t *testing.T) {
-		o := good(t, "Deployment")
-		at(pod(o, "Deployment"), "containers", "main")["image"] = "nginx"
-		at(o, "metadata")["ownerReferences"] = []any{decode(t, routeOwner)}
-		judged(t, Request{Object: o, Username: knative}, []string{latest})
-	})
-}
-
 func TestKnativesDryRunIsLetThroughAndNothingElseOfIt(t *testing.T) {
 	probe := decode(t, "{apiVersion: v1, kind: Pod, metadata: {name: dry-run-validation}, spec: {containers: [{name: user-container, image: nginx}]}}")
 	everything := []string{latest, root, resources, workloadLabels}
 	judged(t, Request{Object: probe, Username: knative, DryRun: true}, nil)
 	judged(t, Request{Object: probe, Username: knative}, everything)
 	judged(t, Request{Object: probe, DryRun: true}, everything)
-}
-
-func TestOnlyWhatChangesIsJudged(t *testing.T) {
-	bad := func(t *testing.T) map[string]any {
-		o := good(t, "Deployment")
-		at(pod(o, "Deployment"), "containers", "main")["image"] = "nginx"
-		return o
-	}
-	deleted := func(o map[string]any) { at(o, "metadata")["deletionTimestamp"] = "2026-01-01T00:00:00Z" }
-	for name, c := range map[string]struct {
-		old, now func(o map[string]any)
-		refused  []string
-	}{
-		"an annotation":                   {nil, func(o map[string]any) { at(o, "metadata")["annotations"] = map[string]any{"a": "b"} }, nil},
-		"a status":                        {nil, func(o map[string]any) { o["status"] = map[string]any{"replicas": 1} }, nil},
-		"an owner":                        {nil, func(o map[string]any) { at(o, "metadata")["ownerReferences"] = []any{map[string]any{"uid": "u"}} }, nil},
-		"a label":                         {nil, func(o map[string]any) { at(o, "metadata", "labels")["tier"] = "1" }, []string{latest}},
-		"a required label":                {nil, func(o map[string]any) { drop(at(o, "metadata", "labels"), "owner") }, []string{latest, workloadLabels}},
-		"the spec":                        {nil, func(o map[string]any) { at(o, "spec")["replicas"] = 3 }, []string{latest}},
-		"a finalizer, while deleted":      {deleted, func(o map[string]any) { deleted(o); at(o, "spec")["paused"] = true }, nil},
-		"a deletion only the writer says": {nil, func(o map[string]any) { deleted(o); at(o, "spec")["replicas"] = 3 }, []string{latest}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			old, now := bad(t), bad(t)
-			if c.old != nil {
-				c.old(old)
-			}
-			c.now(now)
-			judged(t, Request{Operation: "UPDATE", Object: now, OldObject: old}, c.refused)
-		})
-	}
-	t.Run("a new object that says it is deleted", func(t *testing.T) {
-		o := bad(t)
-		deleted(o)
-		judged(t, Request{Object: o}, []string{latest})
-	})
-	t.Run("an update that makes it good", func(t *testing.T) {
-		judged(t, Request{Operation: "UPDATE", Object: good(t, "Deployment"), OldObject: bad(t)}, nil)
-	})
-}
-
-func TestOfADebuggedPodOnlyWhatIsAddedIsJudged(t *testing.T) {
-	// As Knative makes them: neither limits nor a security context on queue-proxy.
-	running := decode(t, `{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [
-	  {name: kserve-container, image: "kserve/sklearnserver:v0.16.0"}, {name: queue-proxy, image: "queue@sha256:bad"}]}}`)
-	for name, c := range map[string]struct {
-		added   string
-		refused []string
-		says    string
-	}{
-		"good":     {`{name: shell, image: "busybox:1.37", securityContext: {runAsNonRoot: true, allowPrivilegeEscalation: false}}`, nil, ""},
-		"floating": {`{name: shell, image: "busybox:latest", securityContext: {runAsNonRoot: true, allowPrivilegeEscalation: false}}`, []string{latest}, "shell=busybox:latest"},
-		"root":     {`{name: shell, image: "busybox:1.37"}`, []string{root}, "shell (runAsNonRoot is not true"},
-		"setuid":   {`{name: shell, image: "busybox:1.37", securityContext: {runAsNonRoot: true}}`, []string{root}, "shell (allowPrivilegeEscalation is not false)"},
-		"both":     {`{name: shell, image: busybox, securityContext: {runAsUser: 0}}`, []string{latest, root}, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			now := Normal(running)
-			at(now, "spec")["ephemeralContainers"] = []any{decode(t, c.added)}
-			r := Request{Operation: "UPDATE", SubResource: "ephemeralcontainers", Object: now, OldObject: running}
-			judged(t, r, c.refused, c.says)
-			assert.False(t, evaluate(t, r)[resources].Matched, "they may not have any")
-		})
-	}
-	for _, other := range []string{"status", "resize", "scale", "binding", "eviction"} {
-		now := Normal(running)
-		at(now, "spec")["ephemeralContainers"] = []any{}
-		for _, v := range evaluate(t, Request{Operation: "UPDATE", SubResource: other, Object: now, OldObject: running}) {
-			assert.False(t, v.Matched, "%s by %s", other, v.Policy)
-		}
-	}
 }
 
 func TestWhatCannotBeJudgedIsRefused(t *testing.T) {

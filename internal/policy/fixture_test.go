@@ -172,6 +172,14 @@ func evaluate(t testing.TB, r Request) map[string]Verdict {
 	return byName
 }
 
+// refusedIf is what refuses a request that is bad in the eyes of one policy.
+func refusedIf(bad bool, policy string) []string {
+	if bad {
+		return []string{policy}
+	}
+	return nil
+}
+
 // judged asserts that exactly the policies in refused refuse, without errors, and
 // with all of says in the message.
 func judged(t testing.TB, r Request, refused []string, says ...string) {

@@ -85,16 +85,13 @@ func (c Choice) example(o *unstructured.Unstructured) bool {
 
 // pick returns the endpoint to ask now.
 func (c Choice) pick(ctx context.Context, cluster dynamic.Interface) (*unstructured.Unstructured, error) {
-	list, err := cluster.Resource(InferenceServices).List(ctx, metav1.ListOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil, &kindError{ErrUnknown, "the cluster does not know InferenceServices: bring the platform up with `neuroscale up`"}
-	}
+	endpoints, err := list(ctx, cluster, metav1.NamespaceAll)
 	if err != nil {
-		return nil, fmt.Errorf("list the endpoints: %w", err)
+		return nil, err
 	}
 	there := map[string]*unstructured.Unstructured{}
-	for i := range list.Items {
-		there[list.Items[i].GetNamespace()+"/"+list.Items[i].GetName()] = &list.Items[i]
+	for i := range endpoints {
+		there[endpoints[i].GetNamespace()+"/"+endpoints[i].GetName()] = &endpoints[i]
 	}
 	for _, name := range c.Examples {
 		if o := there[c.Namespace+"/"+name]; o != nil {
@@ -102,7 +99,7 @@ func (c Choice) pick(ctx context.Context, cluster dynamic.Interface) (*unstructu
 		}
 	}
 	var notReady []string
-	for _, o := range list.Items {
+	for _, o := range endpoints {
 		if !slices.Contains(c.Tenants, o.GetNamespace()) {
 			continue
 		}

@@ -71,16 +71,26 @@ func hostOf(o *unstructured.Unstructured) (string, error) {
 	return u.Hostname(), nil
 }
 
-func unknown(ctx context.Context, c dynamic.Interface, namespace, name string) error {
-	list, err := c.Resource(InferenceServices).Namespace(namespace).List(ctx, metav1.ListOptions{})
+// list are the endpoints of a namespace, or of all. A cluster that does not know
+// their kind is ErrUnknown.
+func list(ctx context.Context, c dynamic.Interface, namespace string) ([]unstructured.Unstructured, error) {
+	all, err := c.Resource(InferenceServices).Namespace(namespace).List(ctx, metav1.ListOptions{})
 	if apierrors.IsNotFound(err) {
-		return &kindError{ErrUnknown, "the cluster does not know InferenceServices: bring the platform up with `neuroscale up`"}
+		return nil, &kindError{ErrUnknown, "the cluster does not know InferenceServices: bring the platform up with `neuroscale up`"}
 	}
 	if err != nil {
-		return fmt.Errorf("list the endpoints of namespace %s: %w", namespace, err)
+		return nil, fmt.Errorf("list the endpoints: %w", err)
+	}
+	return all.Items, nil
+}
+
+func unknown(ctx context.Context, c dynamic.Interface, namespace, name string) error {
+	there, err := list(ctx, c, namespace)
+	if err != nil {
+		return err
 	}
 	var known []string
-	for _, o := range list.Items {
+	for _, o := range there {
 		known = append(known, o.GetName())
 	}
 	slices.Sort(known)

@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/neuroscale-platform/neuroscale/components/endpoints"
-	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
@@ -37,7 +37,7 @@ func (s *suite) tenantsStayInside(t *testing.T) {
 
 func (s *suite) mergedProgramsDoNotRun(ctx context.Context, t *testing.T) {
 	const folder = "program"
-	clone := s.cloneOf(ctx, t, config.Default().Tenants[0].Repositories[0])
+	clone := s.clone(ctx, t, s.outputs.Repository)
 	dir := filepath.Join(clone.Dir, endpoints.Folder, folder)
 	require.NoError(t, os.MkdirAll(dir, 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "a.jsonnet"), []byte(`{apiVersion: "v1", kind: "ConfigMap",
@@ -82,17 +82,16 @@ func (s *suite) forgeKeepsNoPassword(ctx context.Context, t *testing.T) {
 }
 
 func (s *suite) layerTagsStay(ctx context.Context, t *testing.T) {
-	first := config.Default().Tenants[0].Repositories[0]
-	clone := s.cloneOf(ctx, t, first)
-	platform := strings.Replace(s.outputs.Repository, "/"+first+".git", "/platform.git", 1)
+	clone := s.clone(ctx, t, s.outputs.Repository)
 	tag := "layer/knative/" + s.outputs.Layers["knative"].Hash
-	before := taggedCommit(ctx, t, s.outputs, tag)
+	before := s.tags(ctx, t)
+	require.Contains(t, before, tag)
 	for what, refspec := range map[string]string{"moved": "HEAD:refs/tags/" + tag, "deleted": ":refs/tags/" + tag, "made": "HEAD:refs/tags/layer/knative/mine"} {
-		_, err := clone.Git(ctx, "push", "--force", platform, refspec)
+		_, err := clone.Git(ctx, "push", "--force", s.urlOf(t, forge.Platform), refspec)
 		require.Error(t, err, "a tag was %s", what)
 		assert.ErrorContains(t, err, "is protected", what)
 	}
-	assert.Equal(t, before, taggedCommit(ctx, t, s.outputs, tag))
+	assert.Equal(t, before, s.tags(ctx, t))
 }
 
 // podsAreConfined looks at what became of what people wrote, the containers that KServe

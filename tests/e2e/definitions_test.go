@@ -9,8 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/neuroscale-platform/neuroscale/internal/git"
-	"github.com/neuroscale-platform/neuroscale/stacks"
+	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
@@ -19,7 +18,7 @@ import (
 // name, the commit that was computed before there was one, and what Argo CD synced.
 func (s *suite) layersAreTheSameEverywhere(t *testing.T) {
 	ctx := within(t, 2*time.Minute)
-	outputs := s.readOutputs(ctx, t)
+	outputs, tags := s.readOutputs(ctx, t), s.tags(ctx, t)
 	for _, d := range layers(t) {
 		t.Run(d.Name, func(t *testing.T) {
 			var rendered struct {
@@ -37,24 +36,25 @@ func (s *suite) layersAreTheSameEverywhere(t *testing.T) {
 			app, err := s.cluster.Get(ctx, rig.Applications, argocd, d.Name)
 			require.NoError(t, err)
 			require.NotNil(t, app, "there is no Application")
-			commit := taggedCommit(ctx, t, outputs, tag)
+			commit := tags[tag]
+			require.NotEmpty(t, commit, "%s is not in Git", tag)
 			assert.Equal(t, commit, rig.Text(app, "spec", "source", "targetRevision"), "the program computed another commit")
 			assert.Equal(t, commit, rig.Text(app, "status", "sync", "revision"), "Argo CD synced another commit than the tag's")
 		})
 	}
 }
 
-// taggedCommit is the commit that a tag of the platform's repository names.
-func taggedCommit(ctx context.Context, t *testing.T, o *stacks.Outputs, tag string) string {
+// tags are the commits that the tags of the platform's repository name. There is
+// nothing else in it, so that it cannot be cloned: it is asked from another's clone.
+func (s *suite) tags(ctx context.Context, t *testing.T) map[string]string {
 	t.Helper()
-	// Only tags are in it, so it cannot be cloned: it is asked from another's clone.
-	platform := o.Repository[:strings.LastIndex(o.Repository, "/")] + "/platform.git"
-	clone, err := git.Clone(ctx, git.Remote{URL: o.Repository, Username: o.ForgeUser, Password: o.ForgePassword},
-		git.Author{Name: "test", Email: "test@example.test"}, t.TempDir())
+	listed, err := s.clone(ctx, t, s.outputs.Repository).Git(ctx, "ls-remote", "--tags", s.urlOf(t, forge.Platform))
 	require.NoError(t, err)
-	listed, err := clone.Git(ctx, "ls-remote", platform, "refs/tags/"+tag)
-	require.NoError(t, err)
-	commit, _, found := strings.Cut(listed, "\t")
-	require.True(t, found, "%s is not in Git", tag)
-	return commit
+	commits := map[string]string{}
+	for line := range strings.Lines(listed) {
+		commit, reference, found := strings.Cut(strings.TrimSpace(line), "\t")
+		require.True(t, found, line)
+		commits[strings.TrimPrefix(reference, "refs/tags/")] = commit
+	}
+	return commits
 }

@@ -19,6 +19,7 @@ import (
 
 	guards "github.com/neuroscale-platform/neuroscale/components/guardrails"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
+	"github.com/neuroscale-platform/neuroscale/internal/samples"
 	"github.com/neuroscale-platform/neuroscale/tests/guardrails"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
@@ -211,7 +212,7 @@ func (s *suite) awaitKyverno(ctx context.Context, t *testing.T, g *gate, limit t
 	t.Helper()
 	start := time.Now()
 	require.NoError(t, rig.Poll(ctx, limit, often, func(ctx context.Context) (string, error) {
-		answers, err := g.KyvernoAnswers(ctx, guards.ProbeNamespace, kyvernoAnswers)
+		answers, err := g.KyvernoAnswers(ctx, samples.Namespace, kyvernoAnswers)
 		if err == nil && !answers {
 			return "Kyverno does not refuse its probe", nil
 		}

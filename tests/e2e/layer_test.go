@@ -66,7 +66,8 @@ func (s *suite) layerChangeAndRollback(t *testing.T) {
 	for name, revision := range revisions {
 		wanted[name] = revision
 	}
-	wanted[moved] = taggedCommit(ctx, t, s.outputs, "layer/"+moved+"/"+after[moved].Hash)
+	wanted[moved] = s.tags(ctx, t)["layer/"+moved+"/"+after[moved].Hash]
+	require.NotEmpty(t, wanted[moved], "the new tag is not in Git")
 	assert.Equal(t, wanted, s.revisions(ctx, t))
 	require.NoError(t, s.awaitSynced(ctx, moved, wanted[moved]))
 	changed := s.servingDefaults(ctx, t)

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	guards "github.com/neuroscale-platform/neuroscale/components/guardrails"
+	"github.com/neuroscale-platform/neuroscale/internal/samples"
 	"github.com/neuroscale-platform/neuroscale/tests/guardrails"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
@@ -37,7 +38,7 @@ func (s *suite) guardrailsHoldWithoutKyverno(t *testing.T) {
 	list, _, err := unstructured.NestedSlice(webhooks.Object, "webhooks")
 	require.NoError(t, err)
 	require.NotEmpty(t, list, "Kyverno's webhooks went with it: it was not killed")
-	answers, err := g.KyvernoAnswers(ctx, guards.ProbeNamespace, kyvernoAnswers)
+	answers, err := g.KyvernoAnswers(ctx, samples.Namespace, kyvernoAnswers)
 	require.NoError(t, err)
 	require.False(t, answers, "Kyverno still answers")
 

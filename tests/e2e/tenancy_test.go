@@ -102,9 +102,15 @@ func (s *suite) contents(ctx context.Context, t *testing.T, namespace string) ma
 // cloneOf clones one of the forge's repositories beside the first tenant's.
 func (s *suite) cloneOf(ctx context.Context, t *testing.T, repository string) *git.Checkout {
 	t.Helper()
+	return s.clone(ctx, t, s.urlOf(t, repository))
+}
+
+// urlOf is where one of the forge's repositories is cloned from.
+func (s *suite) urlOf(t *testing.T, repository string) string {
+	t.Helper()
 	base, found := strings.CutSuffix(s.outputs.Repository, "/"+config.Default().Tenants[0].Repositories[0]+".git")
 	require.True(t, found, "%s is not the first tenant's repository", s.outputs.Repository)
-	return s.clone(ctx, t, base+"/"+repository+".git")
+	return base + "/" + repository + ".git"
 }
 
 // merge writes one manifest into a folder of a clone and pushes it.
