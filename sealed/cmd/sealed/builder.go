@@ -77,6 +77,7 @@ func (b *builder) report(e images.Event) {
 }
 
 func (b *builder) Binaries() string  { return images.NodeBinaries(b.options.Cache) }
+func (b *builder) KubeRouter() string { return images.NetworkPolicies(b.options.Cache) }
 func (b *builder) Objects() string   { return images.ModelDir(b.options.Cache) }
 func (b *builder) Registry() string  { return images.RegistryDir(b.options.Cache) }
 func (b *builder) BuildLock() string { return images.LockFile(b.options.Cache) }

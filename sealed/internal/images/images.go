@@ -84,6 +84,11 @@ func KubernetesPlugin(cache string) string {
 // NodeBinaries is the folder of kube-apiserver, kubelet and the others.
 func NodeBinaries(cache string) (dir string) { return filepath.Join(cache, "tools", "kubernetes") }
 
+// NetworkPolicies is the program that enforces them on a node.
+func NetworkPolicies(cache string) string {
+	return filepath.Join(cache, "tools", "kube-router", "kube-router")
+}
+
 // ModelDir is the object store's root: one folder a bucket.
 func ModelDir(cache string) string { return filepath.Join(cache, "objects") }
 

@@ -83,10 +83,11 @@ const (
 	scheduler         = "kube-scheduler"
 	kubelet           = "kubelet"
 	proxy             = "kube-proxy"
+	router            = "kube-router"
 )
 
 // Processes in the order they are started.
-var Processes = []string{etcd, containerd, apiServer, controllerManager, scheduler, kubelet, proxy}
+var Processes = []string{etcd, containerd, apiServer, controllerManager, scheduler, kubelet, proxy, router}
 
 // arguments of every process.
 func (c config) arguments() map[string][]string {
@@ -105,7 +106,7 @@ func (c config) arguments() map[string][]string {
 			"--etcd-servers=" + etcdURL,
 			"--bind-address=0.0.0.0", "--secure-port=6443", "--advertise-address=" + c.NodeIP,
 			"--service-cluster-ip-range=" + ServiceCIDR, "--allow-privileged=true",
-			"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
+			"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction,DenyServiceExternalIPs",
 			cert("client-ca-file", pki.CA, "crt"),
 			cert("tls-cert-file", pki.APIServer, "crt"), cert("tls-private-key-file", pki.APIServer, "key"),
 			cert("kubelet-certificate-authority", pki.CA, "crt"),
@@ -145,17 +146,28 @@ func (c config) arguments() map[string][]string {
 			kubeconfig(pki.Proxy), "--hostname-override=" + c.Node, "--cluster-cidr=" + PodCIDR,
 			"--proxy-mode=iptables", "--iptables-min-sync-period=100ms", "--conntrack-max-per-core=0", "--oom-score-adj=0",
 		},
+		// Only its firewall: NetworkPolicies. It reads what kube-proxy may and a few
+		// kinds more, see addons/network.yaml.
+		router: {
+			kubeconfig(pki.Proxy), "--hostname-override=" + c.Node,
+			"--run-firewall=true", "--run-router=false", "--run-service-proxy=false", "--run-loadbalancer=false",
+			"--enable-ipv6=false", "--service-cluster-ip-range=" + ServiceCIDR, "--service-node-port-range=30000-32767",
+			"--health-port=0", "--metrics-port=0", "--iptables-sync-period=1m",
+		},
 	}
 }
 
 // processes turns names into what the supervisor runs. Kubernetes' own
-// programs are taken from s.Binaries, the others from PATH.
+// programs are taken from s.Binaries, Debian's from PATH.
 func (c config) processes(s Spec, look func(string) (string, error)) (map[string]process.Spec, error) {
 	specs := map[string]process.Spec{}
 	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=/root", "LANG=C.UTF-8"}
 	for name, args := range c.arguments() {
 		path := filepath.Join(s.Binaries, name)
-		if !strings.HasPrefix(name, "kube") {
+		switch {
+		case name == router:
+			path = s.KubeRouter
+		case !strings.HasPrefix(name, "kube"):
 			var err error
 			if path, err = look(name); err != nil {
 				return nil, fmt.Errorf("program %s is not on PATH: %w", name, err)

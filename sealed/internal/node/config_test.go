@@ -71,11 +71,12 @@ func TestNoSecretIsAnArgument(t *testing.T) {
 
 func TestEveryProcessHasAProgram(t *testing.T) {
 	look := func(name string) (string, error) { return "/usr/bin/" + name, nil }
-	specs, err := exampleConfig(t).processes(Spec{Binaries: "/tools"}, look)
+	specs, err := exampleConfig(t).processes(Spec{Binaries: "/tools", KubeRouter: "/other/kube-router"}, look)
 	require.NoError(t, err)
 	assert.ElementsMatch(t, Processes, slices.Collect(maps.Keys(specs)))
 	assert.Equal(t, "/tools/kubelet", specs[kubelet].Path)
 	assert.Equal(t, "/usr/bin/etcd", specs[etcd].Path)
+	assert.Equal(t, "/other/kube-router", specs[router].Path)
 
 	_, err = exampleConfig(t).processes(Spec{}, func(name string) (string, error) { return "", errors.New("not found") })
 	assert.ErrorContains(t, err, "is not on PATH")

@@ -205,6 +205,73 @@ func TestUpThatIsKilledAtAnyMomentCanBeRepeatedOrUndone(t *testing.T) {
 	}
 }
 
+// A pod is watched from its first moment: policies that take a second to hold let
+// it talk to whom they forbid for that second.
+func TestAPodReachesWhatNoPolicyAllowsItNotEvenAtItsFirstMoment(t *testing.T) {
+	m := newMachine(t)
+	m.up()
+	m.kubectl("", "create", "namespace", "open")
+	m.kubectl(denyAll, "apply", "-f", "-")
+	talk := func(namespace, name string) string {
+		m.kubectl(strings.NewReplacer("NAME", name, "NAMESPACE", namespace, "IMAGE", image(t, "argo-cd", "redis")).Replace(podThatTalks), "apply", "-f", "-")
+		m.kubectl("", "wait", "-n", namespace, "--for=jsonpath={.status.phase}=Succeeded", "pod/"+name, "--timeout=60s")
+		return m.kubectl("", "logs", "-n", namespace, name)
+	}
+	for _, name := range []string{"first", "second", "third"} {
+		assert.NotContains(t, talk("default", name), "reached", "a policy forbids it")
+	}
+	assert.Contains(t, talk("open", "fourth"), "reached", "no policy forbids it")
+
+	t.Log("nobody judges: nothing new is let through, what is judged later is")
+	var status node.Status
+	require.NoError(t, json.Unmarshal([]byte(m.sealed("status", "-o", "json")), &status))
+	router := 0
+	for _, p := range status.Processes {
+		if p.Name == "kube-router" {
+			router = p.PID
+		}
+	}
+	require.NotZero(t, router)
+	require.NoError(t, syscall.Kill(router, syscall.SIGSTOP))
+	t.Cleanup(func() { _ = syscall.Kill(router, syscall.SIGCONT) })
+	assert.NotContains(t, talk("open", "fifth"), "reached")
+	require.NoError(t, syscall.Kill(router, syscall.SIGCONT))
+	assert.Contains(t, talk("open", "sixth"), "reached")
+}
+
+const denyAll = `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: nothing
+spec:
+  podSelector: {}
+  policyTypes: [Ingress, Egress]
+`
+
+const podThatTalks = `
+apiVersion: v1
+kind: Pod
+metadata:
+  name: NAME
+  namespace: NAMESPACE
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 1
+  automountServiceAccountToken: false
+  containers:
+    - name: talk
+      image: IMAGE
+      command: [bash, -c]
+      args:
+        - |
+          for i in {1..30}; do
+            timeout 2 bash -c "exec 3<>/dev/tcp/$KUBERNETES_SERVICE_HOST/443" 2>/dev/null && { echo reached; exit; }
+            sleep 0.1
+          done
+          echo refused
+`
+
 const podWithVolume = `
 apiVersion: v1
 kind: PersistentVolumeClaim

@@ -145,7 +145,7 @@ func startClients(ctx context.Context, i *Instance, s *process.Supervisor, all m
 	if err := poll(ctx, apiTimeout, func() (bool, error) { return apiReady(ctx, config), nil }); err != nil {
 		return fmt.Errorf("the API server was not ready in %s: %w", apiTimeout, err)
 	}
-	for _, name := range []string{kubelet, controllerManager, scheduler, proxy} {
+	for _, name := range []string{kubelet, controllerManager, scheduler, proxy, router} {
 		s.Run(ctx, all[name])
 	}
 	client, err := kubernetes.NewForConfig(config)

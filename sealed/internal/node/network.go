@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strings"
 
+	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/addons"
 	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/netns"
 )
 
@@ -32,7 +33,48 @@ link set eth0 up
 route add %s dev eth0
 route add unreachable default
 `, i.NodeIP(), ServiceCIDR)
-	return netns.Do(i.FullName(), func() error { return ip(ctx, inside) })
+	return netns.Do(i.FullName(), func() error {
+		return errors.Join(ip(ctx, inside), nft(ctx, unjudged(i)))
+	})
+}
+
+// judged is the mark that kube-router gives to what a NetworkPolicy, or none at
+// all, allows.
+const judged = 0x20000
+
+// unjudged keeps what kube-router has not looked at yet, which is a new pod for
+// about a second, from everything but what every pod may reach: without it, that
+// second is enough to talk to whom the policies forbid. It comes after
+// kube-router's own rules, and while there is no kube-router, nothing new passes.
+func unjudged(i *Instance) string {
+	return fmt.Sprintf(`table ip neuroscale {
+  chain unjudged {
+    ip saddr != %[1]s accept
+    ct state != new accept
+    meta mark & %#[2]x == %#[2]x accept
+    ip daddr %[3]s tcp dport %[4]d accept
+    ip daddr %[1]s meta l4proto { tcp, udp } th dport { 53, %[5]d } accept
+    drop
+  }
+  chain input {
+    type filter hook input priority 10
+    jump unjudged
+  }
+  chain forward {
+    type filter hook forward priority 10
+    jump unjudged
+  }
+}
+`, PodCIDR, judged, i.NodeIP(), ObjectStorePort, addons.DNSPort)
+}
+
+func nft(ctx context.Context, rules string) error {
+	cmd := exec.CommandContext(ctx, "nft", "-f", "-")
+	cmd.Stdin = strings.NewReader(rules)
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("keep new pods from the network with nft: %w: %s", err, strings.TrimSpace(string(said)))
+	}
+	return nil
 }
 
 // disconnect takes away what connect made, however much of it there is.

@@ -14,6 +14,7 @@ import (
 // Spec is all that a node's first process is told, as a file of its instance.
 type Spec struct {
 	Binaries     string `json:"binaries"`     // folder of Kubernetes' programs
+	KubeRouter   string `json:"kubeRouter"`   // program that enforces NetworkPolicies
 	PluginDir    string `json:"pluginDir"`    // folder of network plugins
 	RegistryDir  string `json:"registryDir"`  // folder of images
 	BuildLock    string `json:"buildLock"`    // file that is locked while images are built

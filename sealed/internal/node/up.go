@@ -36,6 +36,8 @@ type Images interface {
 	// Binaries is the folder of Kubernetes' programs, Objects that of buckets,
 	// Registry that of images.
 	Binaries() string
+	// KubeRouter is the program that enforces NetworkPolicies.
+	KubeRouter() string
 	Objects() string
 	Registry() string
 	// BuildLock is the file that is locked (flock) while images are built.
@@ -203,8 +205,9 @@ func prepare(ctx context.Context, o Options, i *Instance, images Images) error {
 	if err != nil {
 		return err
 	}
-	spec := Spec{Binaries: images.Binaries(), PluginDir: plugins, RegistryDir: images.Registry(), BuildLock: images.BuildLock(),
-		ObjectDir: images.Objects(), PauseImage: pause, CoreDNSImage: coredns}
+	spec := Spec{Binaries: images.Binaries(), KubeRouter: images.KubeRouter(), PluginDir: plugins,
+		RegistryDir: images.Registry(), BuildLock: images.BuildLock(), ObjectDir: images.Objects(),
+		PauseImage: pause, CoreDNSImage: coredns}
 	if err := spec.save(i); err != nil {
 		return err
 	}

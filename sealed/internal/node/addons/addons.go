@@ -1,5 +1,6 @@
 // Package addons applies what every node needs inside Kubernetes: cluster DNS,
-// a default StorageClass and the way to the object store.
+// a default StorageClass, the way to the object store and the rights of what
+// enforces NetworkPolicies.
 package addons
 
 import (
@@ -35,13 +36,16 @@ type Params struct {
 	ObjectStorePort int
 }
 
-// Port that CoreDNS listens on in its pod; below 1024 would need a capability.
-func (Params) Port() int { return 1053 }
+// DNSPort is what CoreDNS listens on in its pod; below 1024 would need a capability.
+const DNSPort = 1053
+
+// Port is DNSPort.
+func (Params) Port() int { return DNSPort }
 
 // Objects renders the add-ons in the order to apply them.
 func Objects(p Params) ([]*unstructured.Unstructured, error) {
 	var objects []*unstructured.Unstructured
-	for _, file := range []string{"coredns.yaml", "storage.yaml"} {
+	for _, file := range []string{"coredns.yaml", "storage.yaml", "network.yaml"} {
 		t, err := template.ParseFS(manifests, file)
 		if err != nil {
 			return nil, fmt.Errorf("parse %s: %w", file, err)

@@ -33,6 +33,8 @@ var Required = []Package{
 	{Name: "runc", Program: "runc"},
 	{Name: "containernetworking-plugins", Files: []string{PluginDirs[0] + "/bridge", PluginDirs[1] + "/bridge"}},
 	{Name: "iptables", Program: "iptables"},
+	{Name: "ipset", Program: "ipset"},
+	{Name: "nftables", Program: "nft"},
 	{Name: "conntrack", Program: "conntrack"},
 	{Name: "iproute2", Program: "ip"},
 	{Name: "mount", Program: "mount"},
