@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"io/fs"
 	"maps"
@@ -28,6 +29,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/kube/kubetest"
+	"github.com/neuroscale-platform/neuroscale/internal/policy"
 	"github.com/neuroscale-platform/neuroscale/internal/recorder"
 	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
@@ -142,6 +144,39 @@ func TestADefinitionSaysWhatItsTreeContains(t *testing.T) {
 		}
 		assert.ElementsMatchf(t, slices.Collect(maps.Keys(kinds)), d.ClusterKinds, "layer %s", d.Name)
 	}
+}
+
+// Argo CD brings policies of its own; the probes' namespace has no pods.
+func TestNoTenantsPodReachesMoreOfAPlatformsNamespaceThanIsForEverybody(t *testing.T) {
+	layers, trees := definitions(t)
+	open := map[string][]any{}
+	for _, d := range layers.FromGit() {
+		for _, o := range trees[d.Name].Objects() {
+			if o["kind"] != "NetworkPolicy" || !slices.Contains(d.Namespaces, recorder.At(o, "metadata.namespace").(string)) {
+				continue
+			}
+			assert.Empty(t, recorder.At(o, "spec.podSelector"), "every pod")
+			assert.Equal(t, []any{"Ingress"}, recorder.At(o, "spec.policyTypes"))
+			rules := recorder.At(o, "spec.ingress").([]any)
+			require.Len(t, rules, 2)
+			assert.Equal(t, map[string]any{"from": []any{map[string]any{"namespaceSelector": map[string]any{
+				"matchExpressions": []any{map[string]any{"key": policy.TenantLabel, "operator": "DoesNotExist"}},
+			}}}}, rules[0], "all but tenants")
+			for _, port := range recorder.At(rules[1], "ports").([]any) {
+				namespace := recorder.At(o, "metadata.namespace").(string)
+				open[namespace] = append(open[namespace], recorder.At(port, "port"))
+			}
+		}
+	}
+	for namespace, ports := range open {
+		for i, p := range ports {
+			open[namespace][i] = fmt.Sprint(p)
+		}
+	}
+	assert.Equal(t, map[string][]any{
+		"knative-serving": {"8443"}, "kourier-system": {"8080", "8081", "8443", "8444"}, "kserve": {"9443"}, "kyverno": {"9443"},
+	}, open)
+	assert.ElementsMatch(t, layers.FromGit().Namespaces(), slices.Collect(maps.Keys(open)), "a namespace without a policy is open")
 }
 
 func TestEveryRenderedFolderIsALayer(t *testing.T) {

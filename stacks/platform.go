@@ -71,6 +71,7 @@ var platform = []part{
 		s.tenancy, err = tenancy.New(s.ctx, "tenancy", &tenancy.Args{
 			Tenants: s.cfg.Tenants, Repositories: s.forge.Repositories, Layers: layers, Delivery: s.delivery,
 			ProjectsReady: s.argocd.ProjectsReady,
+			ProbeImage:    s.images.storageInitializer, RequireNetworkPolicy: s.cfg.Cluster.RequireNetworkPolicy,
 		}, s.onCluster())
 		return err
 	}},
@@ -95,7 +96,7 @@ var platform = []part{
 
 func argocdLayers(c *config.Config) (layer.List, error)  { return argocd.Layers(c.GitOps), nil }
 func servingLayers(c *config.Config) (layer.List, error) { return serving.Layers(c.Serving), nil }
-func tenancyLayers(c *config.Config) (layer.List, error) { return tenancy.Layers(c.Tenants) }
+func tenancyLayers(c *config.Config) (layer.List, error) { return tenancy.Layers(c.Tenants, c.Serving.ModelStores) }
 
 func guardrailsLayers(*config.Config) (layer.List, error) {
 	policies, err := policy.Load(gitops.FS)

@@ -18,6 +18,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/require"
 
+	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/components/tenancy"
 	"github.com/neuroscale-platform/neuroscale/internal/fakepulumi"
 )
 
@@ -35,7 +37,9 @@ type machine struct {
 	ask   bool
 	// statuses of InferenceServices the cluster knows, by name or NAMESPACE/NAME.
 	services map[string]string
-	api      *httptest.Server
+	// verdict is what was found out about NetworkPolicies; empty if it was forgotten.
+	verdict string
+	api     *httptest.Server
 	// stuck, if not empty, is a file that gets the patch of an Ingress which waits
 	// for a controller that is gone.
 	stuck string
@@ -43,7 +47,7 @@ type machine struct {
 
 func newMachine(t *testing.T) *machine {
 	t.Helper()
-	m := &machine{t: t, root: t.TempDir(), services: map[string]string{}}
+	m := &machine{t: t, root: t.TempDir(), services: map[string]string{}, verdict: tenancy.Enforced}
 	m.write("Pulumi.yaml", "name: neuroscale\nruntime: go\n")
 	m.write("Pulumi.ci.yaml", "config:\n  neuroscale:cluster:\n    provider: existing\n")
 	m.write("Pulumi.dev.yaml", "config:\n  neuroscale:cluster:\n    provider: k3d\n")
@@ -94,6 +98,9 @@ func (m *machine) serveAPI(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == "/version":
 		io.WriteString(w, `{"gitVersion":"v1.35.4"}`)
+	case r.URL.Path == "/api/v1/namespaces/"+layer.Namespace+"/pods" && r.URL.Query().Get("labelSelector") == tenancy.EnforcementPods:
+		fmt.Fprintf(w, `{"apiVersion":"v1","kind":"PodList","items":[{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"status":{
+			"containerStatuses":[{"state":{"terminated":{"message":%q,"finishedAt":"2026-01-01T00:00:00Z"}}}]}}]}`, m.verdict)
 	case path == "inferenceservices":
 		list("")
 	case m.stuck != "" && r.URL.Path == ingresses+"ingresses":

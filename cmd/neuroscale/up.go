@@ -20,6 +20,8 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/components/argocd"
 	"github.com/neuroscale-platform/neuroscale/components/endpoints"
+	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/components/tenancy"
 	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/automation"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
@@ -46,8 +48,11 @@ type upReport struct {
 	Prediction *predict.Shown     `json:"prediction,omitempty"`
 	// NoPrediction says why no endpoint was there to be asked.
 	NoPrediction string     `json:"noPrediction,omitempty"`
-	URLs         []namedURL `json:"urls"`
-	Seconds      float64    `json:"seconds"`
+	// NetworkPolicies says whether the cluster enforces them: tenancy.Enforced or
+	// tenancy.NotEnforced; empty if what found out is there no more.
+	NetworkPolicies string     `json:"networkPolicies"`
+	URLs            []namedURL `json:"urls"`
+	Seconds         float64    `json:"seconds"`
 }
 
 type phaseReport struct {
@@ -129,6 +134,9 @@ func (a *app) up(ctx context.Context, f upFlags) (*upReport, error) {
 		Stack: a.stack, Changed: result.Changed, Resources: result.Changes.Resources(), Changes: result.Changes, Drift: result.Drift, URLs: urls(out),
 	}
 	report.addPhases(snapshot)
+	if report.NetworkPolicies, err = kube.LastWords(ctx, cluster.Dynamic, layer.Namespace, tenancy.EnforcementPods); err != nil {
+		return nil, fmt.Errorf("find out whether NetworkPolicies are enforced: %w", err)
+	}
 	if !f.skipPredict {
 		if err := a.addPrediction(ctx, report, cluster, choice, out.GatewayURL, f.timeout); err != nil {
 			return nil, err
@@ -246,6 +254,9 @@ func (r *upReport) print(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	if r.NetworkPolicies != tenancy.Enforced {
+		fmt.Fprintf(w, "\n%s\n", unenforced(r.NetworkPolicies))
+	}
 	switch p := r.Prediction; {
 	case p != nil:
 		fmt.Fprintf(w, "\n%s, asked through the gateway as %s, answered in %.1f ms:\n%s\n", p.Name, p.Host, p.LatencyMS, p.Body)
@@ -253,6 +264,15 @@ func (r *upReport) print(w io.Writer) error {
 		fmt.Fprintf(w, "\nno prediction: %s\n", r.NoPrediction)
 	}
 	return nil
+}
+
+// unenforced is what is said of a cluster on which tenants may not be apart.
+func unenforced(verdict string) string {
+	if verdict == tenancy.NotEnforced {
+		return "NetworkPolicies are not enforced on this cluster: pods of one tenant reach those of the others and the platform's. " +
+			"Use a network plugin that enforces them; neuroscale:cluster.requireNetworkPolicy makes it an error"
+	}
+	return "whether this cluster enforces NetworkPolicies is not known: the pod of the Job that found out is gone"
 }
 
 func urls(o *stacks.Outputs) []namedURL {

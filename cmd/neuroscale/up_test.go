@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/neuroscale-platform/neuroscale/components/tenancy"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/fakepulumi"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
@@ -32,6 +33,27 @@ func TestUpEndsWithThePredictionAndTheURLs(t *testing.T) {
 	assert.Regexp(t, `(?m)^argocd +http://10\.88\.0\.2:30081 `, out)
 	assert.Contains(t, out, "{\"predictions\":[1,1]}\n")
 	assert.NotContains(t, out+errout, "secret-", "passwords are not printed")
+}
+
+func TestUpSaysIfTenantsAreNotApart(t *testing.T) {
+	for verdict, want := range map[string]string{
+		tenancy.Enforced:    "",
+		tenancy.NotEnforced: "NetworkPolicies are not enforced on this cluster: ",
+		"":                  "whether this cluster enforces NetworkPolicies is not known: ",
+	} {
+		m := newMachine(t)
+		m.verdict = verdict
+		fakepulumi.Install(t, fakepulumi.Script{Events: events(apitype.OpSame, "a"), Outputs: m.outputs(iris(t))})
+		code, out, errout := m.run("up", "--skip-predict")
+		require.Equal(t, 0, code, errout)
+		assert.Contains(t, out, want)
+		assert.Equal(t, want != "", strings.Contains(out, "NetworkPolicies"), out)
+		code, out, _ = m.run("up", "--skip-predict", "-o", "json")
+		require.Equal(t, 0, code)
+		var report upReport
+		require.NoError(t, json.Unmarshal([]byte(out), &report))
+		assert.Equal(t, verdict, report.NetworkPolicies)
+	}
 }
 
 func TestUpAgainSaysNothingToChange(t *testing.T) {

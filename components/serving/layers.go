@@ -17,8 +17,11 @@ const (
 )
 
 const (
-	knativeNamespace = "knative-serving"
-	gatewayNamespace = "kourier-system"
+	// KnativeNamespace has the activator, which holds requests for what is scaled
+	// to zero, and the autoscaler, which asks pods how busy they are.
+	KnativeNamespace = "knative-serving"
+	// GatewayNamespace has the gateway.
+	GatewayNamespace = "kourier-system"
 	kserveNamespace  = "kserve"
 )
 
@@ -33,7 +36,7 @@ const (
 func Layers(s config.Serving) layer.List {
 	return layer.List{
 		{
-			Name: KnativeLayer, Namespaces: []string{knativeNamespace, gatewayNamespace},
+			Name: KnativeLayer, Namespaces: []string{KnativeNamespace, GatewayNamespace},
 			ClusterKinds: []schema.GroupKind{
 				{Kind: "Namespace"},
 				{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"},
@@ -49,7 +52,7 @@ func Layers(s config.Serving) layer.List {
 				{Group: "networking.internal.knative.dev", Version: "v1alpha1", Resource: "ingresses"},
 				{Group: "serving.knative.dev", Version: "v1", Resource: "routes"},
 			},
-			Forwards: []layer.Forward{{Name: "gateway", Namespace: gatewayNamespace, Service: gatewayService, Port: gatewayPort, LocalPort: 8082}},
+			Forwards: []layer.Forward{{Name: "gateway", Namespace: GatewayNamespace, Service: gatewayService, Port: gatewayPort, LocalPort: 8082}},
 		},
 		{
 			Name: KServeLayer, Namespaces: []string{kserveNamespace},

@@ -10,15 +10,15 @@ import (
 
 func knativePatches(s config.Serving) []render.Patch {
 	return []render.Patch{
-		configMap(knativeNamespace, "config-domain", map[string]any{s.Domain: ""}),
-		configMap(knativeNamespace, "config-deployment", map[string]any{
+		configMap(KnativeNamespace, "config-domain", map[string]any{s.Domain: ""}),
+		configMap(KnativeNamespace, "config-deployment", map[string]any{
 			"registries-skipping-tag-resolving": strings.Join(s.RegistriesSkippingTagResolving, ","),
 		}),
-		configMap(knativeNamespace, "config-autoscaler", map[string]any{
+		configMap(KnativeNamespace, "config-autoscaler", map[string]any{
 			"scale-to-zero-grace-period": s.ScaleToZeroGracePeriod.String(),
 			"stable-window":              s.StableWindow.String(),
 		}),
-		{Kind: "Service", Namespace: gatewayNamespace, Name: gatewayService, Merge: map[string]any{
+		{Kind: "Service", Namespace: GatewayNamespace, Name: gatewayService, Merge: map[string]any{
 			"spec": map[string]any{
 				"type":  "NodePort",
 				"ports": []any{map[string]any{"name": "http2", "nodePort": s.Gateway.NodePort}},

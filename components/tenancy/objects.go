@@ -14,9 +14,9 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/policy"
 )
 
-// namespace is a tenant's Namespace. The guardrails go by its first label, costs by
+// namespaceObject is a tenant's Namespace. The guardrails go by its first label, costs by
 // the owner and the cost center.
-func namespace(t config.Tenant) manifest.Object {
+func namespaceObject(t config.Tenant) manifest.Object {
 	object := manifest.Namespace(t.Namespace)
 	object["metadata"].(manifest.Object)["labels"] = manifest.Object{
 		policy.TenantLabel: t.Namespace,

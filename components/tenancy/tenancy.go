@@ -20,7 +20,7 @@ import (
 const (
 	// Token is the component's type.
 	Token = "neuroscale:platform:Tenancy"
-	// Layer holds the quotas, limits and rights of all tenants.
+	// Layer holds the quotas, limits, rights and networks of all tenants.
 	Layer = "tenancy"
 	// Existing is the namespace every cluster has. A tenant may have it: the
 	// platform then only adds to it, and leaves it when the tenant goes.
@@ -39,6 +39,10 @@ type Args struct {
 	Delivery *layer.Delivery
 	// ProjectsReady is done when an AppProject can be made.
 	ProjectsReady []pulumi.Resource
+	// ProbeImage has Python: it finds out whether the cluster enforces
+	// NetworkPolicies, which is an error if not and RequireNetworkPolicy is set.
+	ProbeImage           string
+	RequireNetworkPolicy bool
 }
 
 func (a *Args) validate() error {
@@ -64,6 +68,9 @@ func (a *Args) validate() error {
 	}
 	if a.Delivery == nil {
 		errs = append(errs, errors.New("tenancy: Args.Delivery is missing"))
+	}
+	if a.ProbeImage == "" {
+		errs = append(errs, errors.New("tenancy: Args.ProbeImage is empty"))
 	}
 	return errors.Join(errs...)
 }
@@ -101,9 +108,9 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	for _, tenant := range args.Tenants {
 		logical := name + "-" + tenant.Namespace
 		if tenant.Namespace == Existing {
-			namespaces = append(namespaces, set.Patch(logical, namespace(tenant)))
+			namespaces = append(namespaces, set.Patch(logical, namespaceObject(tenant)))
 		} else {
-			namespaces = append(namespaces, set.Add(logical, namespace(tenant)))
+			namespaces = append(namespaces, set.Add(logical, namespaceObject(tenant)))
 		}
 		project := project(tenant, args.Repositories)
 		t.Ready = append(t.Ready, set.Add(logical, project.Object(), pulumi.DependsOn(args.ProjectsReady)))
@@ -115,6 +122,10 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		t.Tenants = append(t.Tenants, Tenant{
 			Namespace: tenant.Namespace, Project: project.Name, Repositories: tenant.Repositories,
 		})
+	}
+	probe := addEnforcement(set, args)
+	if args.RequireNetworkPolicy {
+		t.Ready = append(t.Ready, probe)
 	}
 	if err := set.Err(); err != nil {
 		return nil, fmt.Errorf("tenancy: %w", err)
@@ -131,9 +142,9 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	return t, ctx.RegisterResourceOutputs(t, pulumi.Map{"namespaces": pulumi.ToStringArray(names(args.Tenants))})
 }
 
-// Layers of tenants: one, of the quota, limits and rights of each. Its version is
-// their names.
-func Layers(tenants []config.Tenant) (layer.List, error) {
+// Layers of tenants: one, of the quota, limits, rights and network of each, whose
+// pods may fetch models from stores. Its version is their names.
+func Layers(tenants []config.Tenant, stores []config.Egress) (layer.List, error) {
 	var objects []map[string]any
 	for _, tenant := range tenants {
 		quota, err := quota(tenant)
@@ -144,7 +155,7 @@ func Layers(tenants []config.Tenant) (layer.List, error) {
 		if err != nil {
 			return nil, err
 		}
-		objects = append(objects, quota, systemPriority(tenant), limits, serviceAccount(tenant), role(tenant), roleBinding(tenant))
+		objects = append(objects, quota, systemPriority(tenant), limits, networkPolicy(tenant, stores), serviceAccount(tenant), role(tenant), roleBinding(tenant))
 	}
 	tree, err := render.FromObjects(Layer, strings.Join(names(tenants), ", "), objects)
 	if err != nil {

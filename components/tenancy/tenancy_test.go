@@ -37,14 +37,14 @@ func tenants() []config.Tenant {
 
 func layers(t *testing.T, list []config.Tenant) layer.List {
 	t.Helper()
-	all, err := Layers(list)
+	all, err := Layers(list, config.Default().Serving.ModelStores)
 	require.NoError(t, err)
 	return all
 }
 
 func args(t *testing.T, list ...config.Tenant) *Args {
 	t.Helper()
-	a := &Args{Tenants: list, Layers: layers(t, list), Repositories: map[string]forge.Repository{}}
+	a := &Args{Tenants: list, Layers: layers(t, list), Repositories: map[string]forge.Repository{}, ProbeImage: "python:1"}
 	for _, tenant := range list {
 		for _, name := range tenant.Repositories {
 			a.Repositories[name] = repository(name)
@@ -182,7 +182,7 @@ func TestTheDefaultTenantHasTheOriginalsFigures(t *testing.T) {
 		"max":            map[string]any{"cpu": "2", "memory": "4Gi"},
 		"min":            map[string]any{"cpu": "10m", "memory": "32Mi"},
 	}}, recorder.At(objects["LimitRange/default/default-namespace-limits"], "spec.limits"))
-	assert.Len(t, objects, 6)
+	assert.Len(t, objects, 7)
 }
 
 func TestNoPodOfATenantGoesBeforeThePlatforms(t *testing.T) {
@@ -272,6 +272,7 @@ func TestBadArgs(t *testing.T) {
 		"tenancy: Args.Tenants[0].Namespace is empty":                              func(a *Args) { a.Tenants[0].Namespace = "" },
 		"tenancy: Args.Delivery is missing":                                        func(a *Args) { a.Delivery = nil },
 		`tenancy: Args.Repositories has no "endpoints", which is tenant default's`: func(a *Args) { a.Repositories = nil },
+		"tenancy: Args.ProbeImage is empty":                                        func(a *Args) { a.ProbeImage = "" },
 		"tenancy: Args.Layers is empty":                                            func(a *Args) { a.Layers = nil },
 	} {
 		a := args(t, config.Default().Tenants...)
@@ -295,7 +296,7 @@ func TestAnAmountThatIsNoneIsAnErrorThatNamesItsTenant(t *testing.T) {
 	} {
 		list := config.Default().Tenants
 		change(&list[0])
-		_, err := Layers(list)
+		_, err := Layers(list, nil)
 		assert.ErrorContains(t, err, want)
 	}
 }

@@ -19,6 +19,8 @@ func Default() *Config {
 			RegistriesSkippingTagResolving: []string{"kind.local", "ko.local", "dev.local"},
 			ScaleToZeroGracePeriod:         Duration(30 * time.Second),
 			StableWindow:                   Duration(60 * time.Second),
+			// Object stores on the internet.
+			ModelStores: []Egress{{CIDR: "0.0.0.0/0", Ports: []int{443}}},
 		},
 		Endpoints: Endpoints{RequeueSeconds: 5},
 		Tenants: []Tenant{tenant(Tenant{

@@ -42,6 +42,7 @@ func (v *checker) tenants(tenants []Tenant) {
 		for j, repository := range t.Repositories {
 			v.repository(fmt.Sprintf("%s.repositories[%d]", at, j), repository, repositories)
 		}
+		v.egress(at+".egress", t.Egress)
 		v.tenantQuota(at, t)
 		v.containerLimits(at+".limits.", t.Limits)
 		if t.Quota.InferenceServices > 0 {

@@ -105,7 +105,7 @@ func TestEveryProblemOfATenantNamesItsField(t *testing.T) {
 	for name, test := range map[string]struct{ value, want string }{
 		"no tenant":           {`[]`, `neuroscale:tenants is []: write at least one tenant, with namespace, owner, costCenter and repositories`},
 		"no list":             {`{}`, `neuroscale:tenants is {}: write a list`},
-		"no object":           {`[` + first + `,"team-b"]`, `neuroscale:tenants[1] is "team-b": write an object with costCenter, limits, namespace, owner, quota, repositories`},
+		"no object":           {`[` + first + `,"team-b"]`, `neuroscale:tenants[1] is "team-b": write an object with costCenter, egress, limits, namespace, owner, quota, repositories`},
 		"a text for a number": {second(`"quota":{"pods":"20"}`), `neuroscale:tenants[1].quota.pods is "20": write a whole number, without quotes`},
 		"an unknown key": {second(`"quota":{"requests":{"cpus":"1"}}`),
 			"neuroscale:tenants[1].quota.requests.cpus is not a key of neuroscale:tenants[1].quota.requests: did you mean cpu?"},

@@ -63,6 +63,9 @@ type Cluster struct {
 	// DeleteUnreachable lets a destroy forget the resources of a cluster that
 	// no longer answers.
 	DeleteUnreachable bool `json:"deleteUnreachable"`
+	// RequireNetworkPolicy makes it an error if the cluster does not enforce
+	// NetworkPolicies.
+	RequireNetworkPolicy bool `json:"requireNetworkPolicy"`
 }
 
 // GitOps configures Argo CD.
@@ -97,6 +100,18 @@ type Serving struct {
 	// StableWindow is the time over which the autoscaler averages load, so also
 	// how long an endpoint has to be idle before it scales to zero.
 	StableWindow Duration `json:"stableWindow"`
+	// ModelStores are where every tenant's pods may fetch models from.
+	ModelStores []Egress `json:"modelStores"`
+}
+
+// Egress is where pods may connect to over TCP.
+type Egress struct {
+	// CIDR of the addresses. One that is wider than a private or link-local range
+	// does not mean the addresses in it: those of the cluster, its neighbours and a
+	// cloud's metadata service.
+	CIDR string `json:"cidr"`
+	// Ports, from 1 to 65535, at least one.
+	Ports []int `json:"ports"`
 }
 
 // Gateway configures Kourier, through which every prediction comes in.
@@ -141,6 +156,8 @@ type Tenant struct {
 	Repositories []string        `json:"repositories"`
 	Quota        Quota           `json:"quota"`
 	Limits       ContainerLimits `json:"limits"`
+	// Egress is where the tenant's pods may connect to, beside serving.modelStores.
+	Egress []Egress `json:"egress"`
 }
 
 // Quota is the most that everything in a namespace may add up to.

@@ -121,6 +121,8 @@ func (v *checker) serving(s Serving) {
 	v.duration("serving.scaleToZeroGracePeriod", s.ScaleToZeroGracePeriod, 6*time.Second, time.Hour)
 	v.duration("serving.stableWindow", s.StableWindow, 6*time.Second, time.Hour)
 
+	v.egress("serving.modelStores", s.ModelStores)
+
 	const at = "serving.defaultResources."
 	r := s.DefaultResources
 	for _, pair := range []struct{ name, request, limit string }{

@@ -64,6 +64,7 @@ func (s *suite) tenantsAreApart(t *testing.T) {
 	clone := s.cloneOf(ctx, t, otherRepository)
 	if t.Run("the second tenant's endpoint serves", func(t *testing.T) { s.otherServes(ctx, t, clone) }) {
 		t.Run("its costs are its own", func(t *testing.T) { s.otherPays(ctx, t) })
+		t.Run("neither tenant's pods reach what is not theirs", func(t *testing.T) { s.networksAreApart(ctx, t) })
 		t.Run("its people see and debug their own only", func(t *testing.T) { s.peopleSeeTheirOwn(ctx, t) })
 	}
 	t.Run("what it merges stays within its bounds", func(t *testing.T) { s.mergesAreBounded(ctx, t, clone) })
