@@ -213,7 +213,7 @@ func TestAPodReachesWhatNoPolicyAllowsItNotEvenAtItsFirstMoment(t *testing.T) {
 	m.kubectl("", "create", "namespace", "open")
 	m.kubectl(denyAll, "apply", "-f", "-")
 	talk := func(namespace, name string) string {
-		m.kubectl(strings.NewReplacer("NAME", name, "NAMESPACE", namespace, "IMAGE", image(t, "argo-cd", "redis")).Replace(podThatTalks), "apply", "-f", "-")
+		m.kubectl(strings.NewReplacer("NAMESPACE", namespace, "NAME", name, "IMAGE", image(t, "argo-cd", "redis")).Replace(podThatTalks), "apply", "-f", "-")
 		m.kubectl("", "wait", "-n", namespace, "--for=jsonpath={.status.phase}=Succeeded", "pod/"+name, "--timeout=60s")
 		return m.kubectl("", "logs", "-n", namespace, name)
 	}
@@ -265,8 +265,8 @@ spec:
       command: [bash, -c]
       args:
         - |
-          for i in {1..30}; do
-            timeout 2 bash -c "exec 3<>/dev/tcp/$KUBERNETES_SERVICE_HOST/443" 2>/dev/null && { echo reached; exit; }
+          for i in {1..10}; do
+            timeout 1 bash -c "exec 3<>/dev/tcp/$KUBERNETES_SERVICE_HOST/443" 2>/dev/null && { echo reached; exit; }
             sleep 0.1
           done
           echo refused
