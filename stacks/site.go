@@ -75,6 +75,22 @@ func newSite(ctx *pulumi.Context, cfg *config.Config, renderer *render.Renderer,
 // pins are the images the program itself runs.
 type pins struct{ argocd, gitea, storageInitializer string }
 
+// Images that the command line runs, too.
+type Images struct {
+	// Gitea is the forge's, Python one that has Python.
+	Gitea, Python string
+}
+
+// Pinned are the images of this version.
+func Pinned() (Images, error) {
+	renderer, err := Options{}.renderer()
+	if err != nil {
+		return Images{}, err
+	}
+	p, err := pinned(renderer.Upstream())
+	return Images{Gitea: p.gitea, Python: p.storageInitializer}, err
+}
+
 func pinned(upstream *render.Upstream) (pins, error) {
 	var p pins
 	var errs []error

@@ -158,7 +158,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	settings := set.Add(name+"-settings", appIniSecret(secrets), inNamespace)
 	accounts := set.Add(name+"-accounts", accountsSecret(secrets), inNamespace)
 	scripts := set.Add(name+"-scripts", scriptsConfigMap(), inNamespace)
-	volume := set.Add(name+"-volume", volumeClaim(args), inNamespace)
+	volume := set.Add(name+"-volume", volumeClaim(args.Storage), inNamespace)
 	server := set.Add(name+"-server", deployment(args, secrets.checksum()),
 		pulumi.DependsOn([]pulumi.Resource{settings, accounts, scripts, volume}))
 	svc := set.Add(name+"-service", serviceObject(args), inNamespace)

@@ -58,7 +58,7 @@ func accountsSecret(s *secrets) manifest.Object {
 	})
 }
 
-func volumeClaim(args *Args) manifest.Object {
+func volumeClaim(storage string) manifest.Object {
 	return manifest.Object{
 		"apiVersion": "v1", "kind": "PersistentVolumeClaim",
 		"metadata": manifest.Object{
@@ -68,7 +68,7 @@ func volumeClaim(args *Args) manifest.Object {
 		},
 		"spec": manifest.Object{
 			"accessModes": []any{"ReadWriteOnce"},
-			"resources":   manifest.Object{"requests": manifest.Object{"storage": args.Storage}},
+			"resources":   manifest.Object{"requests": manifest.Object{"storage": storage}},
 		},
 	}
 }

@@ -10,13 +10,14 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
-var pods = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
+// Pods is the resource.
+var Pods = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
 
 // LastWords is the termination message of the newest of the pods in a namespace
 // that a label selector finds, by the end of their first container; "" if none of
 // them left one.
 func LastWords(ctx context.Context, client dynamic.Interface, namespace, selector string) (string, error) {
-	list, err := client.Resource(pods).Namespace(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	list, err := client.Resource(Pods).Namespace(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
 		return "", fmt.Errorf("list pods %s of namespace %s: %w", selector, namespace, err)
 	}

@@ -26,7 +26,7 @@ func TestTheLastWordsAreThoseOfThePodThatEndedLast(t *testing.T) {
 		"metadata": fields{"name": "running", "namespace": "n", "labels": fields{"probe": "a"}},
 		"status":   fields{"containerStatuses": []any{fields{"state": fields{"running": fields{}}}}},
 	}}
-	client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{pods: "PodList"},
+	client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{Pods: "PodList"},
 		pod("old", "a", "not yet", "2026-01-01T00:00:00Z"), pod("new", "a", "enforced", "2026-01-01T00:00:01Z"),
 		pod("silent", "a", "", "2026-01-01T00:00:02Z"), pod("other", "b", "else", "2026-01-01T00:00:03Z"), running)
 	said, err := LastWords(t.Context(), client, "n", "probe=a")

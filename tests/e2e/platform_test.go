@@ -47,7 +47,9 @@ func TestPlatform(t *testing.T) {
 		{"a guardrail that is changed or made again leaves no hole", (*suite).guardrailsHaveNoHole, false},
 		{"background reports stay when a policy is made again", (*suite).reportsStay, false},
 		{"two tenants are apart", (*suite).tenantsAreApart, false},
+		{"a backup has all that nobody could make again", (*suite).backupIsMade, false},
 		{"a destroy leaves nothing in the cluster", (*suite).destroyLeavesNothing, false},
+		{"a backup makes an empty cluster the platform it was made of", (*suite).backupComesBack, false},
 		{"a sealed down leaves nothing on the host", (*suite).downLeavesNothing, false},
 	} {
 		passed := t.Run(step.name, func(t *testing.T) {

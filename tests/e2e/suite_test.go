@@ -36,6 +36,7 @@ type suite struct {
 	host    rig.HostSnapshot
 	empty   rig.Inventory
 	outputs *stacks.Outputs
+	backup  keepsake
 }
 
 func newSuite() (*suite, error) {
