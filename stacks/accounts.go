@@ -15,6 +15,9 @@ const (
 	argocdName = "argocd"
 )
 
+// randomPassword is how the URN of a password ends, before its name.
+const randomPassword = "$random:index/randomPassword:RandomPassword::"
+
 // Account is one that people sign in with.
 type Account struct {
 	// Name to sign in with.
@@ -61,9 +64,16 @@ func (a Account) Password(o *Outputs) (string, bool) {
 func (a Account) Random() []string {
 	var urns []string
 	for _, name := range a.random {
-		urns = append(urns, "**$random:index/randomPassword:RandomPassword::"+name)
+		urns = append(urns, "**"+randomPassword+name)
 	}
 	return urns
+}
+
+// MadeAnew is whether all of Random are among resources that were made.
+func (a Account) MadeAnew(urns []string) bool {
+	return !slices.ContainsFunc(a.random, func(name string) bool {
+		return !slices.ContainsFunc(urns, func(urn string) bool { return strings.HasSuffix(urn, randomPassword+name) })
+	})
 }
 
 // teams are the tenants' in the forge.

@@ -1,7 +1,9 @@
 package stacks
 
 import (
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,6 +50,8 @@ func TestEveryAccountHasAPasswordThatCanBeMadeAnew(t *testing.T) {
 			assert.Falsef(t, made[found[0]], "%s is of two accounts", found[0])
 			made[found[0]] = true
 		}
+		assert.True(t, a.MadeAnew(slices.Collect(maps.Keys(made))), a.Name)
+		assert.False(t, a.MadeAnew([]string{"urn:pulumi:test::neuroscale::x$" + "random:index/randomPassword:RandomPassword::forge-member-" + a.Name + "2"}), a.Name)
 		password, there := a.Password(outputs)
 		assert.Equal(t, a.Name != "data-scientist", there)
 		if there {
