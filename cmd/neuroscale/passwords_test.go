@@ -58,6 +58,8 @@ func TestShowPrintsOnePasswordAndNothingElse(t *testing.T) {
 		code, out, errout := m.run("passwords", "show", name)
 		require.Equal(t, 0, code, errout)
 		assert.Equal(t, want, out, name)
+		_, out, _ = m.run("passwords", "-s", "ci", "show", name)
+		assert.Equal(t, want, out, "a flag before the command")
 		assert.Empty(t, errout, "somebody who reads both gets more than the password")
 	}
 }

@@ -91,8 +91,9 @@ account() {
   if exists "/users/$user"; then
     must "account $user" 200 -- PATCH "/admin/users/$user" "{$settings$4}"
   else
+    # Nobody has taken an address before that nobody can guess.
     must "account $user" 201 -- POST /admin/users \
-      "{\"username\":\"$user\",\"email\":\"$user@forge.invalid\",\"restricted\":true,$settings}"
+      "{\"username\":\"$user\",\"email\":\"$user-$RANDOM$RANDOM@forge.invalid\",\"restricted\":true,$settings}"
   fi
 }
 

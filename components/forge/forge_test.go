@@ -138,6 +138,18 @@ func TestSecretsAreGeneratedAndOnlyInSecrets(t *testing.T) {
 	assert.Contains(t, string(text), "SECRET_KEY = forge-secret-key result\n")
 }
 
+func TestNobodyHasARepositoryOrANameOfTheirOwnMaking(t *testing.T) {
+	for setting, otherwise := range map[string]string{
+		"MAX_CREATION_LIMIT = 0":                                               "a member makes a repository, whose hooks reach any private address",
+		"ALLOW_FORK_WITHOUT_MAXIMUM_LIMIT = false":                             "a member forks a repository and gives it to others",
+		"USER_DISABLED_FEATURES = deletion,change_username,manage_credentials": "a member's account is another one than the outputs say",
+		"DEFAULT_KEEP_EMAIL_PRIVATE = true":                                    "members see each other's e-mail",
+		"DEFAULT_ALLOW_CREATE_ORGANIZATION = false":                            "a member makes an organization",
+	} {
+		assert.Contains(t, appIni, "\n"+setting+"\n", otherwise)
+	}
+}
+
 func TestANewSecretReachesTheServerAndTheAccounts(t *testing.T) {
 	checksums := func(a *Args) (server, bootstrap any) {
 		r, _ := build(t, a)
