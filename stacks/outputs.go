@@ -21,6 +21,7 @@ const (
 	OutputForgeURL            = "forgeUrl"
 	OutputForgeUser           = "forgeUser"
 	OutputForgePassword       = "forgePassword"
+	OutputMembers             = "members"
 	OutputRepository          = "repository"
 	OutputEndpoints           = "endpoints"
 	OutputForwards            = "forwards"
@@ -35,10 +36,14 @@ type Outputs struct {
 	ArgoCDURL           string `json:"argocdUrl"`
 	ArgoCDAdminPassword string `json:"argocdAdminPassword"`
 	// GatewayURL answers for all endpoints, told apart by their host name.
-	GatewayURL    string `json:"gatewayUrl"`
-	ForgeURL      string `json:"forgeUrl"`
+	GatewayURL string `json:"gatewayUrl"`
+	ForgeURL   string `json:"forgeUrl"`
+	// ForgeUser is the account of the platform's administrators, who push nothing
+	// with it.
 	ForgeUser     string `json:"forgeUser"`
 	ForgePassword string `json:"forgePassword"`
+	// Members of tenants by the name of their account: their passwords in the forge.
+	Members map[string]string `json:"members"`
 	// Repository is where people clone the first tenant's endpoints from.
 	Repository string `json:"repository"`
 	// Endpoints of the first content: name to URL, whose host is the one to ask
@@ -81,6 +86,11 @@ func (s *site) export() {
 	s.ctx.Export(OutputForgeURL, pulumi.String(s.forge.URL))
 	s.ctx.Export(OutputForgeUser, pulumi.String(s.forge.Admin.Username))
 	s.ctx.Export(OutputForgePassword, s.forge.Admin.Password)
+	members := pulumi.StringMap{}
+	for _, account := range s.forge.Members {
+		members[account.Username] = account.Password
+	}
+	s.ctx.Export(OutputMembers, pulumi.ToSecret(members))
 	s.ctx.Export(OutputRepository, pulumi.String(s.forge.PublicURLs[s.cfg.Tenants[0].Repositories[0]]))
 	s.ctx.Export(OutputEndpoints, pulumi.ToStringMap(s.endpoints.URLs))
 	s.ctx.Export(OutputForwards, forwarded)

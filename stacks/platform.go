@@ -35,15 +35,15 @@ var platform = []part{
 		return err
 	}},
 	{"forge", nil, func(s *site, _ layer.List) (err error) {
-		s.forge, err = forge.New(s.ctx, "forge", &forge.Args{
+		s.forge, err = forge.New(s.ctx, forgeName, &forge.Args{
 			Image: s.images.gitea, Storage: s.cfg.Forge.Storage,
-			Organization: s.cfg.Forge.Organization, Repositories: s.cfg.Repositories(),
+			Organization: s.cfg.Forge.Organization, Repositories: s.cfg.Repositories(), Teams: teams(s.cfg.Tenants),
 			Address: s.cluster.Address, NodePort: s.cfg.Forge.NodePort, WebhookURL: argocd.WebhookURL,
 		}, s.onCluster())
 		return err
 	}},
 	{"argocd", argocdLayers, func(s *site, _ layer.List) (err error) {
-		s.argocd, err = argocd.New(s.ctx, "argocd", &argocd.Args{
+		s.argocd, err = argocd.New(s.ctx, argocdName, &argocd.Args{
 			Settings: s.cfg.GitOps, Address: s.cluster.Address, Source: s.source, Layers: s.layers,
 			Platform: s.forge.Platform, WebhookSecret: s.forge.WebhookSecret,
 		}, s.onCluster())
@@ -96,7 +96,9 @@ var platform = []part{
 
 func argocdLayers(c *config.Config) (layer.List, error)  { return argocd.Layers(c.GitOps), nil }
 func servingLayers(c *config.Config) (layer.List, error) { return serving.Layers(c.Serving), nil }
-func tenancyLayers(c *config.Config) (layer.List, error) { return tenancy.Layers(c.Tenants, c.Serving.ModelStores) }
+func tenancyLayers(c *config.Config) (layer.List, error) {
+	return tenancy.Layers(c.Tenants, c.Serving.ModelStores)
+}
 
 func guardrailsLayers(*config.Config) (layer.List, error) {
 	policies, err := policy.Load(gitops.FS)

@@ -98,7 +98,7 @@ func TestNothingWaitsThatNeedNot(t *testing.T) {
 // twoTenants is a configuration with a second one.
 var twoTenants = map[string]string{"neuroscale:tenants": `[
 	{"namespace":"default","owner":"platform-team","costCenter":"platform","repositories":["endpoints"]},
-	{"namespace":"team-b","owner":"team-b","costCenter":"cc-b","repositories":["models-b"],"quota":{"inferenceServices":2}}]`}
+	{"namespace":"team-b","owner":"team-b","costCenter":"cc-b","repositories":["models-b"],"members":["bob","data-scientist"],"quota":{"inferenceServices":2}}]`}
 
 func TestASecondTenantIsBesideTheFirst(t *testing.T) {
 	one := recorder.MustRun(t, program(t, nil), recorder.Options{})
@@ -113,7 +113,8 @@ func TestASecondTenantIsBesideTheFirst(t *testing.T) {
 	}
 	for _, kind := range []string{"NamespacePatch", "AppProject", "Secret"} {
 		for _, g := range one.Kind(kind) {
-			if g.ObjectName() != "platform" {
+			// Argo CD's project and the forge's passwords are of all tenants.
+			if name := g.ObjectName(); name != "platform" && name != "gitea-members" {
 				assert.Equal(t, g.Object(), two.Type(t, g.Type, g.Name).Object(), "%s changes with another tenant", g.URN)
 			}
 		}
@@ -250,6 +251,7 @@ func TestDecodeOutputs(t *testing.T) {
 	for name, value := range map[string]any{
 		OutputKubeconfig: "k", OutputArgoCDURL: "a", OutputArgoCDAdminPassword: "p", OutputGatewayURL: "g",
 		OutputForgeURL: "f", OutputForgeUser: "u", OutputForgePassword: "w", OutputRepository: "r",
+		OutputMembers:   map[string]any{"anna": "s"},
 		OutputEndpoints: map[string]any{"iris": "http://iris"},
 		OutputForwards:  []any{map[string]any{"name": "n", "namespace": "s", "service": "v", "port": 80.0, "localPort": 8080.0}},
 		OutputLayers:    map[string]any{"knative": map[string]any{"version": "v1", "hash": "h"}},
@@ -262,6 +264,7 @@ func TestDecodeOutputs(t *testing.T) {
 	assert.Equal(t, &Outputs{
 		Kubeconfig: "k", ArgoCDURL: "a", ArgoCDAdminPassword: "p", GatewayURL: "g",
 		ForgeURL: "f", ForgeUser: "u", ForgePassword: "w", Repository: "r",
+		Members:   map[string]string{"anna": "s"},
 		Endpoints: map[string]string{"iris": "http://iris"},
 		Forwards:  []layer.Forward{{Name: "n", Namespace: "s", Service: "v", Port: 80, LocalPort: 8080}},
 		Layers:    map[string]Layer{"knative": {"v1", "h"}},

@@ -12,8 +12,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/neuroscale-platform/neuroscale/internal/bench"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/git"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
+	"github.com/neuroscale-platform/neuroscale/stacks"
 )
 
 type benchFlags struct {
@@ -92,7 +94,7 @@ func (a *app) platform(ctx context.Context, f benchFlags) (*bench.Platform, erro
 	p := &bench.Platform{
 		Dynamic: cluster.Dynamic, Get: cluster.Get, HTTP: predict.NewClient(time.Minute), Log: a.err,
 		Gateway: out.GatewayURL, Domain: cfg.Serving.Domain, Namespace: cfg.Tenants[0].Namespace,
-		Repository: git.Remote{URL: out.Repository, Username: out.ForgeUser, Password: out.ForgePassword},
+		Repository: endpointsOf(out, cfg.Tenants[0]),
 		Self: func(ctx context.Context, args ...string) ([]byte, error) {
 			return execute(ctx, self, append(args, "-s", a.stack, "-C", project.Root)...)
 		},
@@ -103,6 +105,17 @@ func (a *app) platform(ctx context.Context, f benchFlags) (*bench.Platform, erro
 		}
 	}
 	return p, nil
+}
+
+// endpointsOf are the first tenant's endpoints, written by its first member: without
+// one, by the administrator.
+func endpointsOf(out *stacks.Outputs, tenant config.Tenant) git.Remote {
+	for _, member := range tenant.Members {
+		if password, ok := out.Members[member]; ok {
+			return git.Remote{URL: out.Repository, Username: member, Password: password}
+		}
+	}
+	return git.Remote{URL: out.Repository, Username: out.ForgeUser, Password: out.ForgePassword}
 }
 
 // execute runs a program to its end; its error is the last line it wrote.

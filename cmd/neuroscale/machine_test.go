@@ -154,6 +154,7 @@ func (m *machine) outputs(gateway string) map[string]any {
 	return map[string]any{
 		"kubeconfig": m.kubeconfig(), "argocdUrl": "http://10.88.0.2:30081", "argocdAdminPassword": "secret-a",
 		"gatewayUrl": gateway, "forgeUrl": "http://10.88.0.2:30082", "forgeUser": "ops", "forgePassword": "secret-b",
+		"members":    map[string]any{"data-scientist": "secret-c"},
 		"repository": "http://10.88.0.2:30082/neuroscale/endpoints.git",
 		"endpoints":  map[string]any{"demo-iris-2": "http://demo-iris-2-predictor.default.neuroscale.test"},
 		"forwards":   []any{}, "layers": map[string]any{"knative": map[string]any{"version": "v1", "hash": "abc"}},

@@ -143,18 +143,21 @@ func tableBelow(t *testing.T, head string) string {
 // The table's rows are how a command is called: [what may be left out], A|B.
 func TestTheTableOfCommandsIsThatOfTheProgram(t *testing.T) {
 	root := (&app{getenv: os.Getenv}).root()
-	var rows []string
+	var rows, commands []string
 	for row := range strings.Lines(tableBelow(t, "| command | does |\n|---|---|\n")) {
-		usage := regexp.MustCompile("^\\| `([a-z]+)([^`]*)`").FindStringSubmatch(row)
+		usage := regexp.MustCompile("^\\| `([a-z]+( [a-z]+)*)([^`]*)`").FindStringSubmatch(row)
 		require.NotNil(t, usage, row)
-		rows = append(rows, usage[1])
-		cmd, _, err := root.Find([]string{usage[1]})
+		rows = append(rows, "neuroscale "+usage[1])
+		cmd, _, err := root.Find(strings.Fields(usage[1]))
 		require.NoError(t, err)
-		for _, flag := range regexp.MustCompile(`--?[a-z-]+`).FindAllString(usage[2], -1) {
+		for _, flag := range regexp.MustCompile(`--?[a-z-]+`).FindAllString(usage[3], -1) {
 			assert.NotNilf(t, flagOf(cmd, strings.TrimLeft(flag, "-")), "%s has no %s", usage[1], flag)
 		}
 	}
-	assert.ElementsMatch(t, commandNames(root), rows)
+	for _, cmd := range tree(root)[1:] {
+		commands = append(commands, cmd.CommandPath())
+	}
+	assert.ElementsMatch(t, commands, rows)
 }
 
 func TestTheTableOfRulesIsThatOfThePolicies(t *testing.T) {

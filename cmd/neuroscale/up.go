@@ -120,7 +120,7 @@ func (a *app) up(ctx context.Context, f upFlags) (*upReport, error) {
 	if !f.skipPredict {
 		ended = a.predictEarly(ctx, tracker, cluster, choice, gateway(cfg, cluster))
 	}
-	result, err := stack.Up(ctx, tracker.Observe)
+	result, err := stack.Up(ctx, automation.UpOptions{}, tracker.Observe)
 	ended()
 	snapshot := stop()
 	if err != nil {
@@ -131,7 +131,7 @@ func (a *app) up(ctx context.Context, f upFlags) (*upReport, error) {
 		return nil, err
 	}
 	report := &upReport{
-		Stack: a.stack, Changed: result.Changed, Resources: result.Changes.Resources(), Changes: result.Changes, Drift: result.Drift, URLs: urls(out),
+		Stack: a.stack, Changed: result.Changed, Resources: result.Changes.Resources(), Changes: result.Changes, Drift: result.Drift, URLs: urls(out, cfg),
 	}
 	report.addPhases(snapshot)
 	if report.NetworkPolicies, err = kube.LastWords(ctx, cluster.Dynamic, layer.Namespace, tenancy.EnforcementPods); err != nil {
@@ -275,17 +275,25 @@ func unenforced(verdict string) string {
 	return "whether this cluster enforces NetworkPolicies is not known: the pod of the Job that found out is gone"
 }
 
-func urls(o *stacks.Outputs) []namedURL {
+func urls(o *stacks.Outputs, cfg *config.Config) []namedURL {
 	list := []namedURL{
 		{"gateway", o.GatewayURL, "predictions, by Host header"},
-		{"argocd", o.ArgoCDURL, "user admin, password: output argocdAdminPassword"},
-		{"forge", o.ForgeURL, "user " + o.ForgeUser + ", password: output forgePassword"},
-		{"repository", o.Repository, "push a folder apps/NAME for a new endpoint"},
+		{"argocd", o.ArgoCDURL, "user " + argocd.Admin + ", password: output argocdAdminPassword"},
+		{"forge", o.ForgeURL, "administrator " + o.ForgeUser + ", password: output forgePassword"},
+		{"repository", o.Repository, pusher(cfg.Tenants[0])},
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.Endpoints)) {
 		list = append(list, namedURL{"endpoint " + name, o.Endpoints[name], ""})
 	}
 	return list
+}
+
+// pusher says who adds endpoints to a tenant's repository.
+func pusher(t config.Tenant) string {
+	if len(t.Members) == 0 {
+		return "nobody pushes here: tenant " + t.Namespace + " has no members"
+	}
+	return "push a folder apps/NAME as user " + t.Members[0] + ", password: output members"
 }
 
 // renderer is live on a terminal and plain lines elsewhere.

@@ -22,6 +22,8 @@ const (
 	Layer = "argocd"
 	// Namespace holds Argo CD, its Applications and projects.
 	Namespace = "argocd"
+	// Admin is the account of the platform's administrators.
+	Admin = "admin"
 	// WebhookURL takes the forge's notice of a push.
 	WebhookURL = "http://argocd-server." + Namespace + ".svc/api/webhook"
 

@@ -8,6 +8,10 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
 )
 
+// PasswordOf are the logical names of what Admin's password is in an Argo CD of the
+// given name: the password itself and the key of the sessions that it began.
+func PasswordOf(name string) []string { return []string{name + "-admin", name + "-server-key"} }
+
 // partOf makes Argo CD watch a Secret.
 var partOf = map[string]string{"app.kubernetes.io/part-of": "argocd"}
 
@@ -16,8 +20,8 @@ func settingsSecret(passwords map[string]*random.RandomPassword, webhook pulumi.
 	unused := passwords["unused-webhooks"].Result
 	return manifest.Secret(Namespace, "argocd-secret", partOf, map[string]pulumi.StringInput{
 		"admin.password": passwords["admin"].BcryptHash,
-		// Sessions older than this end; a new password comes with a new key
-		// only when it is asked for.
+		// Sessions older than this end; those of an old password end with the
+		// key that is made anew with it.
 		"admin.passwordMtime": pulumi.String("2000-01-01T00:00:00Z"),
 		"server.secretkey":    passwords["server-key"].Result,
 		// Gitea signs like Gogs, and Argo CD reads it as such.

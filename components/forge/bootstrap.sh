@@ -1,18 +1,21 @@
 #!/usr/bin/env bash
-# Makes the organization, its repositories, the accounts and the webhooks be as
-# described. Every step looks first, so it can run any number of times; a repository
-# that is no longer described stays as it is. Passwords go from files to files.
+# Makes the organization, its repositories, the accounts, the teams and the webhooks be
+# as described. Every step looks first, so it can run any number of times. A repository
+# that is no longer described stays as it is, and so does what an account wrote that is
+# nobody's any more. Passwords go from files to files.
 set -euo pipefail
 
 work=$WORK/bootstrap
+# The login_name by which members' accounts are told from those of others.
+member=tenant-member
 umask 077
 # No password stays behind, nor one that a killed run has left.
 rm -rf "$work"
 trap 'rm -rf "$work"' EXIT
 trap 'exit 143' TERM INT
 mkdir -p "$work"
-secret() { printf '%s' "$(<"$ACCOUNTS/$1")"; }
-printf 'user = "%s:%s"\n' "$ADMIN" "$(secret "$ADMIN")" >"$work/auth"
+secret() { printf '%s' "$(<"$1")"; }
+printf 'user = "%s:%s"\n' "$ADMIN" "$(secret "$ACCOUNTS/$ADMIN")" >"$work/auth"
 
 # api METHOD PATH [BODY]: prints the status, leaves the answer in $work/answer.
 api() {
@@ -44,9 +47,10 @@ must() {
 
 exists() { [[ $(api GET "$1") == 200 ]]; }
 
-# numbered TEXT: prints the number of the first in the answer, a list, with TEXT.
+# numbered TEXT [FILE]: prints the number of the first with TEXT in the answer, or in
+# another list.
 numbered() {
-  sed 's/{"id":/\n&/g' "$work/answer" | grep -F -- "$1" | sed -n 's/^{"id":\([0-9]*\).*/\1/p' | head -n 1 || true
+  sed 's/{"id":/\n&/g' "${2:-$work/answer}" | grep -F -- "$1" | sed -n 's/^{"id":\([0-9]*\).*/\1/p' | head -n 1 || true
 }
 
 # described WHAT LIST TEXT MORE BODY: in a list of the API, what has TEXT in it is
@@ -62,6 +66,66 @@ described() {
   fi
 }
 
+# all PATH [PARAMETERS]: leaves every page of a list of the API in $work/list.
+all() {
+  local page=1
+  : >"$work/list"
+  while must "looking at $1" 200 -- GET "$1?limit=50&page=$page${2:-}" && [[ $(<"$work/answer") == '[{'* ]]; do
+    cat "$work/answer" >>"$work/list"
+    page=$((page + 1))
+  done
+}
+
+# values FIELD [PREFIX]: prints the texts in that field of $work/list, one a line.
+values() { grep -o "\"$1\":\"${2:-}[^\"]*\"" "$work/list" | cut -d '"' -f 4 || true; }
+
+# has LIST WORD: whether the word is in a list with spaces or line ends between words.
+has() { [[ " ${1//$'\n'/ } " == *" $2 "* ]]; }
+
+# account USER FILE NAMED MORE: makes an account with the password in the file, or
+# gives it that, with MORE to say. NAMED is its login_name, which Gitea makes no use of
+# and only an administrator can change.
+account() {
+  local user=$1 settings
+  settings="\"source_id\":0,\"login_name\":\"$3\",\"password\":\"$(secret "$2")\",\"must_change_password\":false"
+  if exists "/users/$user"; then
+    must "account $user" 200 -- PATCH "/admin/users/$user" "{$settings$4}"
+  else
+    # Nobody has taken an address before that nobody can guess.
+    must "account $user" 201 -- POST /admin/users \
+      "{\"username\":\"$user\",\"email\":\"$user-$RANDOM$RANDOM@forge.invalid\",\"restricted\":true,$settings}"
+  fi
+}
+
+# exactly LIST FIELD PREFIX WANTED: what is in a team's list becomes what is wanted.
+exactly() {
+  local list=$1 wanted=$4 there each
+  all "$list"
+  there=$(values "$2" "$3")
+  for each in $wanted; do
+    has "$there" "$each" || must "$each into $list" 204 -- PUT "$list/$each"
+  done
+  for each in $there; do
+    has "$wanted" "$each" || must "$each out of $list" 204 -- DELETE "$list/$each"
+  done
+}
+
+# team NAME REPOSITORIES MEMBERS: makes a team in which exactly these write there.
+team() {
+  local name=$1 number settings
+  settings='"permission":"write","units_map":{"repo.code":"write","repo.pulls":"write","repo.issues":"write"},'
+  settings+='"includes_all_repositories":false,"can_create_org_repo":false'
+  number=$(numbered "\"name\":\"$name\"" "$work/teams")
+  if [[ -n $number ]]; then
+    must "team $name" 200 -- PATCH "/teams/$number" "{\"name\":\"$name\",$settings}"
+  else
+    must "team $name" 201 -- POST "/orgs/$ORGANIZATION/teams" "{\"name\":\"$name\",$settings}"
+    number=$(numbered "\"name\":\"$name\"")
+  fi
+  exactly "/teams/$number/repos" full_name "$ORGANIZATION/" "$2"
+  exactly "/teams/$number/members" login '' "$3"
+}
+
 curl --silent --show-error --fail --output /dev/null \
   --retry 60 --retry-delay 1 --retry-max-time 90 --retry-all-errors "$FORGE_URL/api/healthz"
 
@@ -71,13 +135,11 @@ if ! exists "/orgs/$ORGANIZATION"; then
 fi
 
 for user in "$READER" "$WRITER"; do
-  if exists "/users/$user"; then
-    must "account $user" 200 -- PATCH "/admin/users/$user" \
-      "{\"source_id\":0,\"login_name\":\"$user\",\"password\":\"$(secret "$user")\",\"must_change_password\":false}"
-  else
-    must "account $user" 201 -- POST /admin/users \
-      "{\"username\":\"$user\",\"email\":\"$user@forge.invalid\",\"password\":\"$(secret "$user")\",\"must_change_password\":false,\"restricted\":true}"
-  fi
+  account "$user" "$ACCOUNTS/$user" "$user" ''
+done
+for file in "$MEMBERS"/*; do
+  [[ -f $file ]] || continue
+  account "${file##*/}" "$file" "$member" ',"admin":false,"active":true,"restricted":true,"prohibit_login":false'
 done
 
 read -ra endpoints <<<"$REPOSITORIES"
@@ -97,8 +159,29 @@ must "$WRITER writes $PLATFORM" 204 -- PUT "/repos/$ORGANIZATION/$PLATFORM/colla
 described "only $WRITER makes tags layer/* of $PLATFORM" "/repos/$ORGANIZATION/$PLATFORM/tag_protections" \
   '"name_pattern":"layer/*"' '' "\"name_pattern\":\"layer/*\",\"whitelist_usernames\":[\"$WRITER\"]"
 
-settings="\"active\":true,\"events\":[\"push\"],\"config\":{\"url\":\"$WEBHOOK_URL\",\"content_type\":\"json\",\"secret\":\"$(secret webhook)\"}"
+settings="\"active\":true,\"events\":[\"push\"],\"config\":{\"url\":\"$WEBHOOK_URL\",\"content_type\":\"json\",\"secret\":\"$(secret "$ACCOUNTS/webhook")\"}"
 for repository in "${endpoints[@]}"; do
   described "webhook $WEBHOOK_URL of $repository" "/repos/$ORGANIZATION/$repository/hooks" \
     "\"$WEBHOOK_URL\"" '"type":"gitea",' "$settings"
+done
+
+all "/orgs/$ORGANIZATION/teams"
+mv "$work/list" "$work/teams"
+described=
+while IFS='|' read -r name repositories members; do
+  [[ -n $name ]] || continue
+  team "$name" "$repositories" "$members"
+  described+=" $name"
+done <<<"$TEAMS"
+
+# What is no longer described writes nothing any more: a tenant's team is empty, and
+# nobody signs in with an account that is in none.
+cp "$work/teams" "$work/list"
+for name in $(values name "$TEAM_PREFIX"); do
+  has "$described" "$name" || team "$name" '' ''
+done
+all /admin/users "&login_name=$member&is_prohibit_login=false"
+for user in $(values login); do
+  [[ -f $MEMBERS/$user ]] || must "nobody signs in as $user" 200 -- PATCH "/admin/users/$user" \
+    "{\"source_id\":0,\"login_name\":\"$member\",\"prohibit_login\":true}"
 done

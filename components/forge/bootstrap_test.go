@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -31,6 +34,19 @@ type tagProtection struct {
 	Usernames   []string `json:"whitelist_usernames"`
 }
 
+// account has its fields in Gitea's order.
+type account struct {
+	Login           string `json:"login"`
+	LoginName       string `json:"login_name"`
+	ProhibitedLogin bool   `json:"prohibit_login"`
+}
+
+// team has what its lists, repos and members, say.
+type team struct {
+	name  string
+	lists map[string][]string
+}
+
 // fakeGitea answers like Gitea's API as far as the bootstrap asks, and remembers
 // what it was told.
 type fakeGitea struct {
@@ -38,8 +54,12 @@ type fakeGitea struct {
 	things   map[string]bool   // paths that exist
 	hooks    map[string][]hook // by repository
 	tags     []tagProtection   // of the platform's repository
-	requests []string
-	bodies   map[string]string
+	teams    []team            // numbered from 0
+	accounts map[string]account
+	// described are the teams that the next run makes.
+	described []Team
+	requests  []string
+	bodies    map[string]string
 }
 
 func (f *fakeGitea) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -74,14 +94,33 @@ func (f *fakeGitea) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = json.Unmarshal(text, &made)
 		f.tags = append(f.tags, made)
 		status = http.StatusCreated
+	case strings.HasPrefix(path, "/teams/"), strings.HasSuffix(path, "/teams"):
+		f.serveTeams(w, r, path, body)
+		return
+	case path == "/admin/users" && r.Method == http.MethodGet:
+		found := []any{}
+		for _, name := range slices.Sorted(maps.Keys(f.accounts)) {
+			if a := f.accounts[name]; a.LoginName == r.FormValue("login_name") && fmt.Sprint(a.ProhibitedLogin) == r.FormValue("is_prohibit_login") {
+				found = append(found, a)
+			}
+		}
+		writePage(w, r, found)
+		return
+	case strings.HasPrefix(path, "/admin/users"):
+		name, _ := body["username"].(string)
+		if status = http.StatusCreated; r.Method == http.MethodPatch {
+			name, status = strings.TrimPrefix(path, "/admin/users/"), http.StatusOK
+		}
+		a := f.accounts[name]
+		_ = json.Unmarshal(text, &a)
+		a.Login = name
+		f.accounts[name], f.things["/users/"+name] = a, true
 	case r.Method == http.MethodPut:
 		status = http.StatusNoContent
 	case r.Method == http.MethodPost:
 		for _, key := range []string{"username", "name"} {
 			if name, ok := body[key].(string); ok {
-				f.things[map[string]string{
-					"/orgs": "/orgs/" + name, "/admin/users": "/users/" + name, "/orgs/acme/repos": "/repos/acme/" + name,
-				}[path]] = true
+				f.things[map[string]string{"/orgs": "/orgs/" + name, "/orgs/acme/repos": "/repos/acme/" + name}[path]] = true
 			}
 		}
 		status = http.StatusCreated
@@ -91,8 +130,70 @@ func (f *fakeGitea) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(status)
 }
 
+// serveTeams answers for /orgs/acme/teams, /teams/N, /teams/N/LIST and /teams/N/LIST/WHO.
+func (f *fakeGitea) serveTeams(w http.ResponseWriter, r *http.Request, path string, body map[string]any) {
+	if path == "/orgs/acme/teams" {
+		if r.Method == http.MethodPost {
+			f.teams = append(f.teams, team{body["name"].(string), map[string][]string{}})
+			w.WriteHeader(http.StatusCreated)
+			fmt.Fprintf(w, `{"id":%d,"name":%q,"organization":{"id":2,"name":"acme"}}`, len(f.teams)-1, body["name"])
+			return
+		}
+		all := []any{}
+		for i, t := range f.teams {
+			all = append(all, json.RawMessage(fmt.Sprintf(`{"id":%d,"name":%q,"description":"","organization":null}`, i, t.name)))
+		}
+		writePage(w, r, all)
+		return
+	}
+	parts := strings.SplitN(strings.TrimPrefix(path, "/teams/"), "/", 3)
+	number, _ := strconv.Atoi(parts[0])
+	if len(parts) == 1 {
+		return
+	}
+	list := f.teams[number].lists[parts[1]]
+	switch r.Method {
+	case http.MethodGet:
+		all := []any{}
+		for _, each := range list {
+			all = append(all, map[string]string{"login": each, "full_name": each})
+		}
+		writePage(w, r, all)
+		return
+	case http.MethodPut:
+		list = append(list, parts[2])
+	case http.MethodDelete:
+		list = slices.DeleteFunc(list, func(each string) bool { return each == parts[2] })
+	}
+	f.teams[number].lists[parts[1]] = list
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// writePage writes two of a list, of which more come with the next page.
+func writePage(w io.Writer, r *http.Request, all []any) {
+	page, _ := strconv.Atoi(r.FormValue("page"))
+	from := min(2*(page-1), len(all))
+	_ = json.NewEncoder(w).Encode(all[from:min(from+2, len(all))])
+}
+
+// signIn are the members' accounts that can.
+func (f *fakeGitea) signIn() []string {
+	var names []string
+	for name, a := range f.accounts {
+		if a.LoginName == "tenant-member" && !a.ProhibitedLogin {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 func newFakeGitea() *fakeGitea {
-	return &fakeGitea{things: map[string]bool{}, hooks: map[string][]hook{}}
+	// Every organization has a team of its owners.
+	return &fakeGitea{
+		things: map[string]bool{}, hooks: map[string][]hook{}, accounts: map[string]account{},
+		teams: []team{{"Owners", map[string][]string{"members": {Admin}}}},
+	}
 }
 
 func (f *fakeGitea) run(t *testing.T, url, dir string, repositories ...string) (string, error) {
@@ -102,7 +203,8 @@ func (f *fakeGitea) run(t *testing.T, url, dir string, repositories ...string) (
 	command.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "WORK=" + dir, "ACCOUNTS=" + dir, "FORGE_URL=" + url, "ADMIN=" + Admin,
 		"READER=" + reader, "WRITER=" + writer, "ORGANIZATION=acme", "PLATFORM=" + Platform,
-		"REPOSITORIES=" + strings.Join(repositories, " "),
+		"REPOSITORIES=" + strings.Join(repositories, " "), "MEMBERS=" + filepath.Join(dir, "members"),
+		"TEAM_PREFIX=" + teamPrefix, "TEAMS=" + teams(&Args{Organization: "acme", Teams: f.described}),
 		"WEBHOOK_URL=http://argocd/webhook",
 	}
 	output, err := command.CombinedOutput()
@@ -118,7 +220,25 @@ func workshop(t *testing.T) string {
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
 	}
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "members"), 0o700))
 	return dir
+}
+
+// people brings the forge up with teams that have no repository but endpoints and
+// models-b, and returns what was asked of it.
+func (f *fakeGitea) people(t *testing.T, url, dir string, teams ...Team) []string {
+	t.Helper()
+	members := filepath.Join(dir, "members")
+	require.NoError(t, os.RemoveAll(members))
+	require.NoError(t, os.Mkdir(members, 0o700))
+	for _, member := range (&Args{Teams: teams}).members() {
+		require.NoError(t, os.WriteFile(filepath.Join(members, member), []byte(member+"-password"), 0o600))
+	}
+	f.described = teams
+	output, err := f.run(t, url, dir, "endpoints", "models-b")
+	require.NoError(t, err, output)
+	assert.NotContains(t, output, "-password", "a password is in the log")
+	return f.requests
 }
 
 func TestBootstrapMakesEverythingOnceAndThenOnlyConfirms(t *testing.T) {
@@ -180,6 +300,89 @@ func TestANewTenantsRepositoryIsMadeBesideTheOthers(t *testing.T) {
 	for _, request := range f.requests {
 		assert.NotContains(t, request, "models-b", "what is no longer described was touched")
 	}
+}
+
+func TestMembersWriteWhatIsTheirTenantsOnly(t *testing.T) {
+	f := newFakeGitea()
+	server := httptest.NewServer(f)
+	defer server.Close()
+	dir := workshop(t)
+	first := Team{"default", []string{"anna", "bob", "zoe"}, []string{"endpoints"}}
+	second := Team{"b", []string{"bob"}, []string{"models-b"}}
+
+	f.people(t, server.URL, dir, first, second)
+	var made struct {
+		Login      string `json:"username"`
+		LoginName  string `json:"login_name"`
+		Password   string `json:"password"`
+		Restricted bool   `json:"restricted"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(f.bodies["POST /admin/users"]), &made))
+	assert.Equal(t, "zoe tenant-member zoe-password true", fmt.Sprint(made.Login, " ", made.LoginName, " ", made.Password, " ", made.Restricted))
+	assert.JSONEq(t, `{"name":"tenant-b","permission":"write","includes_all_repositories":false,"can_create_org_repo":false,
+		"units_map":{"repo.code":"write","repo.pulls":"write","repo.issues":"write"}}`, f.bodies["POST /orgs/acme/teams"])
+	assert.Equal(t, []team{
+		{"Owners", map[string][]string{"members": {Admin}}},
+		{"tenant-default", map[string][]string{"members": {"anna", "bob", "zoe"}, "repos": {"acme/endpoints"}}},
+		{"tenant-b", map[string][]string{"members": {"bob"}, "repos": {"acme/models-b"}}},
+	}, f.teams)
+
+	for _, request := range f.people(t, server.URL, dir, first, second) {
+		confirms := strings.HasPrefix(request, "GET ") || strings.HasPrefix(request, "PATCH ") || strings.Contains(request, "/collaborators/")
+		assert.True(t, confirms, "done again: %s", request)
+	}
+	for what, said := range map[string]string{
+		"a new password would not arrive":               `"password":"anna-password"`,
+		"somebody who was made an administrator is one": `"admin":false`,
+	} {
+		assert.Contains(t, f.bodies["PATCH /admin/users/anna"], said, what)
+	}
+	assert.Contains(t, f.bodies["PATCH /teams/1"], `"repo.code":"write"`, "a right that was changed would stay so")
+}
+
+func TestWhoeverIsNoMemberAnyMoreCannotSignIn(t *testing.T) {
+	f := newFakeGitea()
+	server := httptest.NewServer(f)
+	defer server.Close()
+	dir := workshop(t)
+	first := func(members ...string) Team { return Team{"default", members, []string{"endpoints"}} }
+	second := Team{"b", []string{"bob", "carl", "dora"}, []string{"models-b"}}
+	members := func() (all [][]string) {
+		for _, t := range f.teams[1:] {
+			all = append(all, t.lists["members"])
+		}
+		return all
+	}
+	f.people(t, server.URL, dir, first("anna", "bob"), second)
+	assert.Equal(t, []string{"anna", "bob", "carl", "dora"}, f.signIn())
+
+	requests := f.people(t, server.URL, dir, first("bob"), second)
+	assert.Equal(t, [][]string{{"bob"}, {"bob", "carl", "dora"}}, members(), "who left the first tenant still writes there")
+	assert.Equal(t, []string{"bob", "carl", "dora"}, f.signIn())
+	assert.Contains(t, f.accounts, "anna", "what she wrote is nobody's any more")
+	assert.NotContains(t, requests, "DELETE /admin/users/anna")
+
+	f.people(t, server.URL, dir, first("bob"))
+	assert.Equal(t, [][]string{{"bob"}, {}}, members(), "the people of a tenant that is gone still write")
+	assert.Empty(t, f.teams[2].lists["repos"])
+	assert.Equal(t, []string{"bob"}, f.signIn())
+	assert.False(t, f.accounts[reader].ProhibitedLogin || f.accounts[writer].ProhibitedLogin, "the platform's accounts are locked out")
+
+	f.people(t, server.URL, dir, first("anna", "bob"), second)
+	assert.Equal(t, []string{"anna", "bob", "carl", "dora"}, f.signIn(), "who comes back cannot sign in")
+	assert.ElementsMatch(t, []string{"bob", "carl", "dora"}, members()[1])
+	assert.Equal(t, []string{"acme/models-b"}, f.teams[2].lists["repos"])
+}
+
+func TestARepositoryThatChangesTenantsChangesItsPeople(t *testing.T) {
+	f := newFakeGitea()
+	server := httptest.NewServer(f)
+	defer server.Close()
+	dir := workshop(t)
+	f.people(t, server.URL, dir, Team{"a", []string{"anna"}, []string{"endpoints", "models-b"}}, Team{"b", []string{"bob"}, nil})
+	f.people(t, server.URL, dir, Team{"a", []string{"anna"}, []string{"endpoints"}}, Team{"b", []string{"bob"}, []string{"models-b"}})
+	assert.Equal(t, []string{"acme/endpoints"}, f.teams[1].lists["repos"])
+	assert.Equal(t, []string{"acme/models-b"}, f.teams[2].lists["repos"])
 }
 
 func TestBootstrapSaysWhatWasRefused(t *testing.T) {

@@ -16,7 +16,7 @@ const (
 	Token = "neuroscale:platform:Forge"
 	// Namespace holds Gitea.
 	Namespace = "forge"
-	// Admin is the account people sign in with.
+	// Admin is the account of the platform's administrators.
 	Admin = "ops"
 
 	// reader is Argo CD's account, writer the program's. Accounts and
@@ -30,8 +30,21 @@ const (
 	Port = 3000
 )
 
+// ownAccounts are nobody's but the platform's.
+var ownAccounts = []string{Admin, reader, writer}
+
 // Platform is the repository that only the program writes.
 const Platform = "platform"
+
+// Team is who writes what.
+type Team struct {
+	// Name is the tenant's namespace.
+	Name string
+	// Members are names of accounts. One may be in several teams.
+	Members []string
+	// Repositories of Args that they write.
+	Repositories []string
+}
 
 // Args of the forge.
 type Args struct {
@@ -48,6 +61,9 @@ type Args struct {
 	// Repositories are those that people write, beside Platform. One that is
 	// taken out of the list is no longer looked after, but never deleted.
 	Repositories []string
+	// Teams are those people. One that is taken out of the list, or out of a team,
+	// can no longer write; what was written stays.
+	Teams []Team
 	// WebhookURL is told about pushes to Repositories.
 	WebhookURL string
 }
@@ -76,10 +92,40 @@ func (a *Args) validate() error {
 			errs = append(errs, fmt.Errorf("forge: Args.Repositories[%d] is %q: a name of its own, other than %s", i, repository, Platform))
 		}
 	}
-	if slices.Contains([]string{Admin, reader, writer}, a.Organization) {
+	if slices.Contains(ownAccounts, a.Organization) {
 		errs = append(errs, fmt.Errorf("forge: Args.Organization is %s: an account has that name", a.Organization))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, a.validateTeams()...)...)
+}
+
+func (a *Args) validateTeams() []error {
+	var errs []error
+	for i, team := range a.Teams {
+		if team.Name == "" {
+			errs = append(errs, fmt.Errorf("forge: Args.Teams[%d].Name is empty", i))
+		}
+		for j, member := range team.Members {
+			if member == "" || member == a.Organization || slices.Contains(ownAccounts, member) {
+				errs = append(errs, fmt.Errorf("forge: Args.Teams[%d].Members[%d] is %q: a name of its own", i, j, member))
+			}
+		}
+		for j, repository := range team.Repositories {
+			if !slices.Contains(a.Repositories, repository) {
+				errs = append(errs, fmt.Errorf("forge: Args.Teams[%d].Repositories[%d] is %q, which Args.Repositories has not", i, j, repository))
+			}
+		}
+	}
+	return errs
+}
+
+// members of all teams, each once, sorted.
+func (a *Args) members() []string {
+	var all []string
+	for _, team := range a.Teams {
+		all = append(all, team.Members...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // Account may do something with a repository.
@@ -101,8 +147,10 @@ type Forge struct {
 	pulumi.ResourceState
 	// URL at which people reach it.
 	URL string
-	// Admin is the account people sign in with.
+	// Admin is the account of the platform's administrators.
 	Admin Account
+	// Members are the accounts of all teams, sorted by name.
+	Members []Account
 	// Platform is written by the program only.
 	Platform Repository
 	// Repositories by name are written by people only (but for their first
@@ -117,7 +165,7 @@ type Forge struct {
 }
 
 // New brings up Gitea with an organization, its private repositories and an
-// account for each of those who use them.
+// account for each of those who use them. What an account may write is its teams'.
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Forge, error) {
 	if err := args.validate(); err != nil {
 		return nil, err
@@ -129,11 +177,14 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err := ctx.RegisterComponentResource(Token, name, f, opts...); err != nil {
 		return nil, err
 	}
-	secrets, err := newSecrets(ctx, name, pulumi.Parent(f))
+	secrets, err := newSecrets(ctx, name, args.members(), pulumi.Parent(f))
 	if err != nil {
 		return nil, err
 	}
 	f.Admin = Account{Admin, secrets.admin}
+	for _, member := range args.members() {
+		f.Members = append(f.Members, Account{member, secrets.members[member]})
+	}
 	f.WebhookSecret = secrets.webhook
 	f.Platform = Repository{
 		URL:    repositoryURL(internalURL(), args.Organization, Platform),
@@ -157,12 +208,14 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 
 	settings := set.Add(name+"-settings", appIniSecret(secrets), inNamespace)
 	accounts := set.Add(name+"-accounts", accountsSecret(secrets), inNamespace)
+	members := set.Add(name+"-members", membersSecret(secrets), inNamespace)
 	scripts := set.Add(name+"-scripts", scriptsConfigMap(), inNamespace)
 	volume := set.Add(name+"-volume", volumeClaim(args.Storage), inNamespace)
 	server := set.Add(name+"-server", deployment(args, secrets.checksum()),
 		pulumi.DependsOn([]pulumi.Resource{settings, accounts, scripts, volume}))
 	svc := set.Add(name+"-service", serviceObject(args), inNamespace)
-	bootstrap := set.Add(name+"-bootstrap", bootstrapJob(args, secrets.checksum()), manifest.JobTimeout(), pulumi.DependsOn([]pulumi.Resource{server, svc}))
+	bootstrap := set.Add(name+"-bootstrap", bootstrapJob(args, secrets.checksumWithMembers()), manifest.JobTimeout(),
+		pulumi.DependsOn([]pulumi.Resource{server, svc, members}))
 	if err := set.Err(); err != nil {
 		return nil, fmt.Errorf("forge: %w", err)
 	}
@@ -171,6 +224,15 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		"url":          pulumi.String(f.URL),
 		"repositories": pulumi.ToStringMap(f.PublicURLs),
 	})
+}
+
+// PasswordOf is the logical name of an account's random password in a forge of the
+// given name: of Admin or of a member.
+func PasswordOf(name, account string) string {
+	if account == Admin {
+		return name + "-admin"
+	}
+	return name + "-member-" + account
 }
 
 // internalURL is how the cluster reaches the forge. Gitea writes it into webhook

@@ -15,6 +15,7 @@ func args() *Args {
 	return &Args{
 		Image: "gitea:1", NodePort: 30082, Address: "10.0.0.7", Storage: "2Gi",
 		Organization: "acme", Repositories: []string{"endpoints", "models-b"}, WebhookURL: "http://argocd/webhook",
+		Teams: []Team{{"default", []string{"bob", "anna"}, []string{"endpoints"}}, {"b", []string{"bob"}, []string{"models-b"}}},
 	}
 }
 
@@ -40,6 +41,7 @@ func TestTheForgeIsReadyWhenItIsBootstrapped(t *testing.T) {
 		assert.Truef(t, r.Waits(server, earlier), "the server does not wait for %s", earlier.URN)
 	}
 	assert.True(t, r.Waits(bootstrap, server))
+	assert.True(t, r.Waits(bootstrap, r.Get(t, "Secret", "gitea-members")))
 	assert.True(t, r.Waits(bootstrap, r.Get(t, "Service", "gitea")))
 	assert.False(t, r.Waits(server, r.Get(t, "Service", "gitea")), "Pulumi waits for a Service until the server answers")
 	assert.Len(t, f.Ready, 1)
@@ -66,6 +68,34 @@ func TestEachHasAnAccountOfItsOwn(t *testing.T) {
 	for name, repository := range f.Repositories {
 		assert.Equal(t, "argocd", repository.Reader.Username, name)
 		assert.Equal(t, "ops", repository.Writer.Username, name)
+	}
+	require.Len(t, f.Members, 2)
+	assert.Equal(t, "anna", f.Members[0].Username)
+	assert.Equal(t, "bob", f.Members[1].Username)
+}
+
+func TestMembersPasswordsAreTheBootstrapsOnly(t *testing.T) {
+	r, _ := build(t, args())
+	members := r.Get(t, "Secret", "gitea-members")
+	members.AssertSecret(t, "data")
+	assert.Equal(t, map[string]any{
+		"anna": base64.StdEncoding.EncodeToString([]byte("forge-member-anna result")),
+		"bob":  base64.StdEncoding.EncodeToString([]byte("forge-member-bob result")),
+	}, recorder.At(members.Object(), "data"))
+	volumes := func(kind, name string) (secrets []any) {
+		for _, v := range recorder.At(r.Get(t, kind, name).Object(), "spec.template.spec.volumes").([]any) {
+			secrets = append(secrets, recorder.At(v, "secret.secretName"))
+		}
+		return secrets
+	}
+	assert.Contains(t, volumes("Job", "gitea-bootstrap-*"), "gitea-members")
+	assert.NotContains(t, volumes("Deployment", "gitea"), "gitea-members", "the server's processes can read them")
+}
+
+func TestEveryPasswordHasTheNameItIsReplacedBy(t *testing.T) {
+	r, f := build(t, args())
+	for _, account := range append(f.Members, f.Admin) {
+		r.Type(t, "random:index/randomPassword:RandomPassword", PasswordOf("forge", account.Username))
 	}
 }
 
@@ -108,13 +138,33 @@ func TestSecretsAreGeneratedAndOnlyInSecrets(t *testing.T) {
 	assert.Contains(t, string(text), "SECRET_KEY = forge-secret-key result\n")
 }
 
+func TestNobodyHasARepositoryOrANameOfTheirOwnMaking(t *testing.T) {
+	for setting, otherwise := range map[string]string{
+		"MAX_CREATION_LIMIT = 0":                                               "a member makes a repository, whose hooks reach any private address",
+		"ALLOW_FORK_WITHOUT_MAXIMUM_LIMIT = false":                             "a member forks a repository and gives it to others",
+		"USER_DISABLED_FEATURES = deletion,change_username,manage_credentials": "a member's account is another one than the outputs say",
+		"DEFAULT_KEEP_EMAIL_PRIVATE = true":                                    "members see each other's e-mail",
+		"DEFAULT_ALLOW_CREATE_ORGANIZATION = false":                            "a member makes an organization",
+	} {
+		assert.Contains(t, appIni, "\n"+setting+"\n", otherwise)
+	}
+}
+
 func TestANewSecretReachesTheServerAndTheAccounts(t *testing.T) {
-	r, _ := build(t, args())
-	const path = "spec.template.metadata.annotations"
-	server := recorder.At(r.Get(t, "Deployment", "gitea").Object(), path).(map[string]any)["neuroscale.dev/secrets"]
-	bootstrap := recorder.At(r.Get(t, "Job", "gitea-bootstrap-*").Object(), path).(map[string]any)["neuroscale.dev/secrets"]
+	checksums := func(a *Args) (server, bootstrap any) {
+		r, _ := build(t, a)
+		const path = "spec.template.metadata.annotations"
+		return recorder.At(r.Get(t, "Deployment", "gitea").Object(), path).(map[string]any)["neuroscale.dev/secrets"],
+			recorder.At(r.Get(t, "Job", "gitea-bootstrap-*").Object(), path).(map[string]any)["neuroscale.dev/secrets"]
+	}
+	server, bootstrap := checksums(args())
 	assert.Regexp(t, "^[0-9a-f]{12}$", server)
-	assert.Equal(t, server, bootstrap)
+	assert.Regexp(t, "^[0-9a-f]{12}$", bootstrap)
+	other := args()
+	other.Teams[1].Members = []string{"carl"}
+	serverThen, bootstrapThen := checksums(other)
+	assert.Equal(t, server, serverThen, "a member's password starts the server again")
+	assert.NotEqual(t, bootstrap, bootstrapThen, "a member's new password would never arrive")
 }
 
 func TestWhatIsBootstrappedDifferentlyIsBootstrappedAnew(t *testing.T) {
@@ -129,6 +179,9 @@ func TestWhatIsBootstrappedDifferentlyIsBootstrappedAnew(t *testing.T) {
 	more := args()
 	more.Repositories = append(more.Repositories, "models-c")
 	assert.NotEqual(t, name(args()), name(more), "a new tenant's repository would never be made")
+	left := args()
+	left.Teams[0].Members = []string{"bob"}
+	assert.NotEqual(t, name(args()), name(left), "who left a team would stay in it")
 }
 
 func TestBadArgs(t *testing.T) {
@@ -139,10 +192,14 @@ func TestBadArgs(t *testing.T) {
 		"forge: Args.Organization is empty":                                                  func(a *Args) { a.Organization = "" },
 		"forge: Args.WebhookURL is empty":                                                    func(a *Args) { a.WebhookURL = "" },
 		"forge: Args.Organization is argocd: an account has that name":                       func(a *Args) { a.Organization = "argocd" },
+		"forge: Args.Teams[1].Name is empty":                                                 func(a *Args) { a.Teams[1].Name = "" },
+		`forge: Args.Teams[0].Members[1] is "ops": a name of its own`:                        func(a *Args) { a.Teams[0].Members[1] = Admin },
+		`forge: Args.Teams[0].Members[0] is "acme": a name of its own`:                       func(a *Args) { a.Teams[0].Members[0] = "acme" },
+		`forge: Args.Teams[1].Repositories[0] is "mine", which Args.Repositories has not`:    func(a *Args) { a.Teams[1].Repositories[0] = "mine" },
 		"forge: Args.NodePort is 0":                                                          func(a *Args) { a.NodePort = 0 },
-		"forge: Args.Repositories is empty":                                                  func(a *Args) { a.Repositories = nil },
-		`forge: Args.Repositories[1] is "platform": a name of its own, other than platform`:  func(a *Args) { a.Repositories[1] = Platform },
-		`forge: Args.Repositories[1] is "endpoints": a name of its own, other than platform`: func(a *Args) { a.Repositories[1] = "endpoints" },
+		"forge: Args.Repositories is empty":                                                  func(a *Args) { a.Repositories, a.Teams = nil, nil },
+		`forge: Args.Repositories[1] is "platform": a name of its own, other than platform`:  func(a *Args) { a.Repositories[1], a.Teams = Platform, nil },
+		`forge: Args.Repositories[1] is "endpoints": a name of its own, other than platform`: func(a *Args) { a.Repositories[1], a.Teams = "endpoints", nil },
 	} {
 		a := args()
 		change(a)

@@ -22,11 +22,16 @@ const (
 	uid           = 1000 // of the user git in Gitea's rootless image
 	settingsName  = "gitea-settings"
 	accountsName  = "gitea-accounts"
+	membersName   = "gitea-members"
 	volumeName    = "gitea"
 	workDir       = "/var/lib/gitea"
 	accountsDir   = "/etc/forge/accounts"
+	membersDir    = "/etc/forge/members"
 	scriptsDir    = "/etc/forge/scripts"
 	webhookSecret = "webhook"
+
+	// teamPrefix keeps the names of teams apart from those Gitea has itself.
+	teamPrefix = "tenant-"
 )
 
 func scriptsName() string {
@@ -56,6 +61,28 @@ func accountsSecret(s *secrets) manifest.Object {
 	return manifest.Secret(Namespace, accountsName, nil, map[string]pulumi.StringInput{
 		Admin: s.admin, reader: s.reader, writer: s.writer, webhookSecret: s.webhook,
 	})
+}
+
+// membersSecret is apart from the accounts', which the server's pod has.
+func membersSecret(s *secrets) manifest.Object {
+	values := map[string]pulumi.StringInput{}
+	for member, password := range s.members {
+		values[member] = password
+	}
+	return manifest.Secret(Namespace, membersName, nil, values)
+}
+
+// teams has a line for each tenant: its team, its repositories, its members.
+func teams(args *Args) string {
+	var lines []string
+	for _, t := range args.Teams {
+		var repositories []string
+		for _, repository := range t.Repositories {
+			repositories = append(repositories, args.Organization+"/"+repository)
+		}
+		lines = append(lines, teamPrefix+t.Name+"|"+strings.Join(repositories, " ")+"|"+strings.Join(t.Members, " "))
+	}
+	return strings.Join(lines, "\n")
 }
 
 func volumeClaim(storage string) manifest.Object {
@@ -188,7 +215,7 @@ func deployment(args *Args, checksum pulumi.StringInput) manifest.Object {
 // bootstrapJob is named by all that it does, so a change runs it again.
 func bootstrapJob(args *Args, checksum pulumi.StringInput) manifest.Object {
 	repositories := strings.Join(args.Repositories, " ")
-	name := "gitea-bootstrap-" + manifest.Hash(bootstrapScript, args.Image, args.Organization, args.WebhookURL, repositories)
+	name := "gitea-bootstrap-" + manifest.Hash(bootstrapScript, args.Image, args.Organization, args.WebhookURL, repositories, teams(args))
 	env := scriptEnvironment()
 	for _, pair := range [][2]string{
 		{"FORGE_URL", internalURL()},
@@ -197,6 +224,9 @@ func bootstrapJob(args *Args, checksum pulumi.StringInput) manifest.Object {
 		{"ORGANIZATION", args.Organization},
 		{"PLATFORM", Platform},
 		{"REPOSITORIES", repositories},
+		{"MEMBERS", membersDir},
+		{"TEAM_PREFIX", teamPrefix},
+		{"TEAMS", teams(args)},
 		{"WEBHOOK_URL", args.WebhookURL},
 	} {
 		env = append(env, manifest.Object{"name": pair[0], "value": pair[1]})
@@ -211,6 +241,7 @@ func bootstrapJob(args *Args, checksum pulumi.StringInput) manifest.Object {
 			"env":     env,
 			"volumeMounts": []any{
 				manifest.Mount("accounts", accountsDir, true),
+				manifest.Mount("members", membersDir, true),
 				manifest.Mount("scripts", scriptsDir, true),
 				manifest.Mount("scratch", "/tmp", false),
 			},
@@ -218,6 +249,7 @@ func bootstrapJob(args *Args, checksum pulumi.StringInput) manifest.Object {
 		},
 		Volumes: []any{
 			manifest.SecretVolume("accounts", accountsName),
+			manifest.SecretVolume("members", membersName),
 			manifest.ConfigMapVolume("scripts", scriptsName()),
 			manifest.ScratchVolume("scratch"),
 		},

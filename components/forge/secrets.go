@@ -3,6 +3,8 @@ package forge
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/pulumi/pulumi-random/sdk/v4/go/random"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -15,31 +17,44 @@ import (
 type secrets struct {
 	admin, reader, writer, webhook           pulumi.StringOutput
 	secretKey, internalToken, oauthJWTSecret pulumi.StringOutput
+	members                                  map[string]pulumi.StringOutput // by account
 }
 
-func newSecrets(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption) (*secrets, error) {
-	s := &secrets{}
-	for _, each := range []struct {
-		name   string
-		length int
-		to     *pulumi.StringOutput
-	}{
-		{"admin", 24, &s.admin},
-		{"reader", 32, &s.reader},
-		{"writer", 32, &s.writer},
-		{"webhook", 32, &s.webhook},
-		{"secret-key", 64, &s.secretKey},
-		{"internal-token", 64, &s.internalToken},
-		{"oauth", 32, &s.oauthJWTSecret},
-	} {
-		password, err := random.NewRandomPassword(ctx, name+"-"+each.name, &random.RandomPasswordArgs{
-			Length:  pulumi.Int(each.length),
+func newSecrets(ctx *pulumi.Context, name string, members []string, opts ...pulumi.ResourceOption) (*secrets, error) {
+	s := &secrets{members: map[string]pulumi.StringOutput{}}
+	generate := func(logical string, length int) (pulumi.StringOutput, error) {
+		password, err := random.NewRandomPassword(ctx, logical, &random.RandomPasswordArgs{
+			Length:  pulumi.Int(length),
 			Special: pulumi.Bool(false),
 		}, opts...)
 		if err != nil {
-			return nil, fmt.Errorf("forge: secret %s: %w", each.name, err)
+			return pulumi.StringOutput{}, fmt.Errorf("forge: secret %s: %w", logical, err)
 		}
-		*each.to = pulumi.ToSecret(password.Result).(pulumi.StringOutput)
+		return pulumi.ToSecret(password.Result).(pulumi.StringOutput), nil
+	}
+	for _, each := range []struct {
+		logical string
+		length  int
+		to      *pulumi.StringOutput
+	}{
+		{PasswordOf(name, Admin), 24, &s.admin},
+		{name + "-reader", 32, &s.reader},
+		{name + "-writer", 32, &s.writer},
+		{name + "-webhook", 32, &s.webhook},
+		{name + "-secret-key", 64, &s.secretKey},
+		{name + "-internal-token", 64, &s.internalToken},
+		{name + "-oauth", 32, &s.oauthJWTSecret},
+	} {
+		var err error
+		if *each.to, err = generate(each.logical, each.length); err != nil {
+			return nil, err
+		}
+	}
+	for _, member := range members {
+		var err error
+		if s.members[member], err = generate(PasswordOf(name, member), 24); err != nil {
+			return nil, err
+		}
 	}
 	// Gitea wants exactly 32 bytes in URL-safe base64 here.
 	s.oauthJWTSecret = s.oauthJWTSecret.ApplyT(func(value string) string {
@@ -48,16 +63,29 @@ func newSecrets(ctx *pulumi.Context, name string, opts ...pulumi.ResourceOption)
 	return s, nil
 }
 
-// checksum changes with any of the secrets, so that what reads them only once
-// runs again. It tells nothing about them.
+// checksum changes with any of the secrets that the server has, so that what reads
+// them only once runs again. It tells nothing about them.
 func (s *secrets) checksum() pulumi.StringOutput {
-	sum := pulumi.All(s.admin, s.reader, s.writer, s.webhook, s.secretKey, s.internalToken, s.oauthJWTSecret).
-		ApplyT(func(values []any) string {
-			parts := []string{}
-			for _, value := range values {
-				parts = append(parts, value.(string))
-			}
-			return manifest.Hash(parts...)
-		})
+	return checksumOf(s.admin, s.reader, s.writer, s.webhook, s.secretKey, s.internalToken, s.oauthJWTSecret)
+}
+
+// checksumWithMembers also changes with a member's password, which is no reason to
+// start the server again.
+func (s *secrets) checksumWithMembers() pulumi.StringOutput {
+	values := []any{s.checksum()}
+	for _, member := range slices.Sorted(maps.Keys(s.members)) {
+		values = append(values, s.members[member])
+	}
+	return checksumOf(values...)
+}
+
+func checksumOf(values ...any) pulumi.StringOutput {
+	sum := pulumi.All(values...).ApplyT(func(values []any) string {
+		parts := []string{}
+		for _, value := range values {
+			parts = append(parts, value.(string))
+		}
+		return manifest.Hash(parts...)
+	})
 	return pulumi.Unsecret(sum).(pulumi.StringOutput)
 }

@@ -159,7 +159,7 @@ func TestTheEnginesSaltStaysOutOfTheCheckoutAndIsKept(t *testing.T) {
 	fakepulumi.Install(t, fakepulumi.Script{})
 	root, state := checkout(t)
 	s := open(t, root, state, nil)
-	_, err := s.Up(context.Background(), nil)
+	_, err := s.Up(context.Background(), UpOptions{}, nil)
 	require.NoError(t, err)
 
 	own, err := os.ReadFile(filepath.Join(root, "Pulumi.ci.yaml"))
@@ -247,7 +247,7 @@ func TestEveryOperationCountsTheSameResources(t *testing.T) {
 	stack := open(t, root, state, nil)
 	before, err := stack.Preview(t.Context(), PreviewOptions{}, nil)
 	require.NoError(t, err)
-	after, err := stack.Up(t.Context(), nil)
+	after, err := stack.Up(t.Context(), UpOptions{}, nil)
 	require.NoError(t, err)
 	assert.Equal(t, Changes{"create": 3}, before.Changes)
 	assert.Equal(t, before.Changes, after.Changes)
@@ -257,7 +257,7 @@ func TestEveryOperationCountsTheSameResources(t *testing.T) {
 func TestOnlyAProviderThatChangesIsAChange(t *testing.T) {
 	fakepulumi.Install(t, fakepulumi.Script{Events: stepEvents(0)})
 	root, state := checkout(t)
-	r, err := open(t, root, state, nil).Up(t.Context(), nil)
+	r, err := open(t, root, state, nil).Up(t.Context(), UpOptions{}, nil)
 	require.NoError(t, err)
 	assert.Empty(t, r.Changes)
 	assert.True(t, r.Changed)
@@ -319,7 +319,7 @@ func TestFailuresAreSentencesWithTheResourceAndTheReason(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			fakepulumi.Install(t, c.script)
 			root, state := checkout(t)
-			_, err := open(t, root, state, nil).Up(context.Background(), nil)
+			_, err := open(t, root, state, nil).Up(context.Background(), UpOptions{}, nil)
 			assert.EqualError(t, err, c.want)
 		})
 	}
@@ -328,7 +328,7 @@ func TestFailuresAreSentencesWithTheResourceAndTheReason(t *testing.T) {
 func TestAWrongPassphraseNamesTheVariable(t *testing.T) {
 	fakepulumi.Install(t, fakepulumi.Script{Fail: map[string]string{"select": "error: incorrect passphrase"}})
 	root, state := checkout(t)
-	_, err := open(t, root, state, nil).Up(context.Background(), nil)
+	_, err := open(t, root, state, nil).Up(context.Background(), UpOptions{}, nil)
 	assert.ErrorContains(t, err, "set PULUMI_CONFIG_PASSPHRASE_FILE")
 	assert.NotContains(t, err.Error(), "stdout:")
 }
@@ -380,7 +380,7 @@ func TestPendingOperationsOfAKilledRunAreClearedAndNamed(t *testing.T) {
 	root, dir := checkout(t)
 	writeState(t, dir, `{"checkpoint":{"latest":{"pending_operations":[{}]}}}`)
 	var log strings.Builder
-	_, err := open(t, root, dir, slog.New(slog.NewTextHandler(&log, nil))).Up(context.Background(), nil)
+	_, err := open(t, root, dir, slog.New(slog.NewTextHandler(&log, nil))).Up(context.Background(), UpOptions{}, nil)
 	require.NoError(t, err)
 	assert.JSONEq(t, state, calls.Imported(t))
 	assert.Contains(t, log.String(), `operation=creating resource="Namespace forge"`)
@@ -393,7 +393,7 @@ func TestAStateWithoutPendingOperationsIsNotExported(t *testing.T) {
 	calls := fakepulumi.Install(t, fakepulumi.Script{})
 	root, state := checkout(t)
 	writeState(t, state, `{"checkpoint":{"latest":{}}}`)
-	_, err := open(t, root, state, nil).Up(context.Background(), nil)
+	_, err := open(t, root, state, nil).Up(context.Background(), UpOptions{}, nil)
 	require.NoError(t, err)
 	assert.NotContains(t, strings.Join(calls.Lines(t), "\n"), "stack export")
 }
@@ -424,7 +424,7 @@ func TestALockOfAKilledRunIsReleasedWithALogLine(t *testing.T) {
 	require.NoError(t, err)
 	file := writeLock(t, state, lock{Pid: endedProcess(t), Hostname: host, Timestamp: time.Now()})
 	var log strings.Builder
-	_, err = open(t, root, state, slog.New(slog.NewTextHandler(&log, nil))).Up(context.Background(), nil)
+	_, err = open(t, root, state, slog.New(slog.NewTextHandler(&log, nil))).Up(context.Background(), UpOptions{}, nil)
 	require.NoError(t, err)
 	assert.NoFileExists(t, file)
 	assert.Contains(t, log.String(), "released the lock of a run that was killed")
@@ -445,7 +445,7 @@ func TestALiveLockIsNeverStolen(t *testing.T) {
 			calls := fakepulumi.Install(t, fakepulumi.Script{})
 			root, state := checkout(t)
 			file := writeLock(t, state, l)
-			_, err := open(t, root, state, nil).Up(context.Background(), nil)
+			_, err := open(t, root, state, nil).Up(context.Background(), UpOptions{}, nil)
 			assert.ErrorContains(t, err, "stack ci is locked by process")
 			assert.FileExists(t, file)
 			assert.NotContains(t, strings.Join(calls.Lines(t), "\n"), "up --yes")
@@ -460,7 +460,7 @@ func TestALockGivenBackMeanwhileIsWaitedFor(t *testing.T) {
 	require.NoError(t, err)
 	file := writeLock(t, state, lock{Pid: os.Getpid(), Hostname: host, Timestamp: time.Now()})
 	time.AfterFunc(400*time.Millisecond, func() { os.Remove(file) })
-	_, err = open(t, root, state, nil).Up(context.Background(), nil)
+	_, err = open(t, root, state, nil).Up(context.Background(), UpOptions{}, nil)
 	assert.NoError(t, err)
 }
 
@@ -512,7 +512,7 @@ func TestAnUpStartsPulumiNoMoreThanItMust(t *testing.T) {
 	calls := fakepulumi.Install(t, fakepulumi.Script{Outputs: map[string]any{"gatewayUrl": "http://g"}})
 	root, state := checkout(t)
 	writeState(t, state, `{}`)
-	r, err := open(t, root, state, nil).Up(context.Background(), nil)
+	r, err := open(t, root, state, nil).Up(context.Background(), UpOptions{}, nil)
 	require.NoError(t, err)
 	assert.Equal(t, "http://g", r.Outputs["gatewayUrl"].Value)
 	var started []string
@@ -521,6 +521,24 @@ func TestAnUpStartsPulumiNoMoreThanItMust(t *testing.T) {
 		started = append(started, strings.Join(words[:min(2, len(words))], " "))
 	}
 	assert.Equal(t, []string{"version", "refresh --yes", "up --yes", "stack output"}, started, "each start costs half a second")
+}
+
+func TestAnUpReplacesWhatItIsToldTo(t *testing.T) {
+	for name, replace := range map[string][]string{"nothing": nil, "two": {"**::a", "urn:pulumi:ci::neuroscale::t::b"}} {
+		calls := fakepulumi.Install(t, fakepulumi.Script{})
+		root, state := checkout(t)
+		_, err := open(t, root, state, nil).Up(t.Context(), UpOptions{Replace: replace}, nil)
+		require.NoError(t, err)
+		var got []string
+		for _, line := range calls.Lines(t) {
+			for _, word := range strings.Fields(line) {
+				if urn, ok := strings.CutPrefix(word, "--replace="); ok {
+					got = append(got, urn)
+				}
+			}
+		}
+		assert.Equal(t, replace, got, name)
+	}
 }
 
 func TestKnownAreTheCustomResourcesOfTheState(t *testing.T) {
@@ -544,7 +562,7 @@ func TestAFileCutShortByAKillDoesNotEndTheStack(t *testing.T) {
 	cut, whole := stacks[0]+".attrs", stacks[0]+".bak.attrs"
 	require.NoError(t, os.WriteFile(cut, nil, 0o600))
 	require.NoError(t, os.WriteFile(whole, []byte(`{"md5":"aa"}`), 0o600))
-	_, err = open(t, root, state, nil).Up(context.Background(), nil)
+	_, err = open(t, root, state, nil).Up(context.Background(), UpOptions{}, nil)
 	require.NoError(t, err)
 	assert.NoFileExists(t, cut)
 	assert.FileExists(t, whole)

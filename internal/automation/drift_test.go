@@ -64,7 +64,7 @@ func TestAnUpdateAndAPreviewTellWhatOthersDidAndChangesAreNotAmongIt(t *testing.
 	writeState(t, state, `{}`)
 	s := open(t, root, state, nil)
 	observed := 0
-	up, err := s.Up(t.Context(), func(e apitype.EngineEvent) {
+	up, err := s.Up(t.Context(), UpOptions{}, func(e apitype.EngineEvent) {
 		if e.ResOutputsEvent != nil {
 			observed++
 		}
@@ -105,7 +105,7 @@ func TestADestroyWritesTheStateOnce(t *testing.T) {
 	_, err := open(t, root, state, nil).Destroy(t.Context(), DestroyOptions{}, nil)
 	require.NoError(t, err)
 	assert.Equal(t, "true", calls.Environment(t, "PULUMI_SKIP_CHECKPOINTS"))
-	_, err = open(t, root, state, nil).Up(t.Context(), nil)
+	_, err = open(t, root, state, nil).Up(t.Context(), UpOptions{}, nil)
 	require.NoError(t, err)
 	assert.Empty(t, calls.Environment(t, "PULUMI_SKIP_CHECKPOINTS"), "an up that is killed would forget what it made")
 }

@@ -174,10 +174,16 @@ func (s *Stack) prepare(ctx context.Context) (auto.Stack, error) {
 	return stack, nil
 }
 
+// UpOptions alter Up.
+type UpOptions struct {
+	// Replace are URNs of resources to make anew, with * for what is not known of one.
+	Replace []string
+}
+
 // Up creates or updates everything, and puts back what others deleted or changed.
 // What a killed run left behind is repaired
 // first; a lock held by a live process is waited for, then an error.
-func (s *Stack) Up(ctx context.Context, observe Observer) (Result, error) {
+func (s *Stack) Up(ctx context.Context, o UpOptions, observe Observer) (Result, error) {
 	var drift []Drift
 	known := s.Exists()
 	result, err := s.change(ctx, "up", observe, func(stack auto.Stack, c chan events.EngineEvent) (auto.OutputMap, error) {
@@ -187,7 +193,7 @@ func (s *Stack) Up(ctx context.Context, observe Observer) (Result, error) {
 				return nil, err
 			}
 		}
-		r, err := stack.Up(ctx, optup.Parallel(parallel), optup.ShowSecrets(false), optup.SuppressOutputs(),
+		r, err := stack.Up(ctx, optup.Parallel(parallel), optup.Replace(o.Replace), optup.ShowSecrets(false), optup.SuppressOutputs(),
 			optup.SuppressProgress(), optup.Color("never"), optup.EventStreams(c))
 		return r.Outputs, err
 	})

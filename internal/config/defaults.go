@@ -25,7 +25,7 @@ func Default() *Config {
 		Endpoints: Endpoints{RequeueSeconds: 5},
 		Tenants: []Tenant{tenant(Tenant{
 			Namespace: "default", Owner: "platform-team", CostCenter: "platform",
-			Repositories: []string{"endpoints"},
+			Repositories: []string{"endpoints"}, Members: []string{"data-scientist"},
 		})},
 	}
 }
@@ -47,7 +47,8 @@ func tenant(t Tenant) Tenant {
 }
 
 // setDefaults makes the first tenant in a list begin as the default one, any other
-// with its figures: whose it is and where its endpoints come from is its own.
+// with its figures: whose it is, where its endpoints come from and who writes them is
+// its own.
 func (t *Tenant) setDefaults(place int) {
 	if place == 0 {
 		*t = Default().Tenants[0]

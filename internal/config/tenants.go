@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -26,7 +27,7 @@ var (
 // what the platform makes for itself beside its layers.
 var reservedPrefixes = []string{"kube-", "neuroscale-"}
 
-func (v *checker) tenants(tenants []Tenant) {
+func (v *checker) tenants(tenants []Tenant, organization string) {
 	if len(tenants) == 0 {
 		v.refuse("tenants", tenants, "at least one tenant, with namespace, owner, costCenter and repositories")
 	}
@@ -42,6 +43,7 @@ func (v *checker) tenants(tenants []Tenant) {
 		for j, repository := range t.Repositories {
 			v.repository(fmt.Sprintf("%s.repositories[%d]", at, j), repository, repositories)
 		}
+		v.members(at+".members", t.Members, organization)
 		v.egress(at+".egress", t.Egress)
 		v.tenantQuota(at, t)
 		v.containerLimits(at+".limits.", t.Limits)
@@ -75,6 +77,37 @@ func (v *checker) repository(field, value string, taken map[string]string) {
 		return
 	}
 	v.unique(field, value, taken)
+}
+
+// memberName is what Gitea takes for a name, without capitals, dots and underscores.
+var memberName = regexp.MustCompile(`^[a-z0-9](-?[a-z0-9])*$`)
+
+// longestMember is how long Gitea lets a name be.
+const longestMember = 40
+
+// reservedMembers are accounts of the platform, Argo CD's administrator, and names
+// that Gitea gives nobody.
+var reservedMembers = []string{
+	"ops", "argocd", "platform-writer", "admin",
+	"api", "assets", "attachments", "avatar", "avatars", "captcha", "explore", "ghost", "gitea-actions", "issues",
+	"login", "metrics", "milestones", "notifications", "org", "pulls", "repo", "repo-avatars", "user", "v2",
+}
+
+func (v *checker) members(at string, members []string, organization string) {
+	taken := map[string]string{}
+	for i, member := range members {
+		field := fmt.Sprintf("%s[%d]", at, i)
+		switch {
+		case len(member) > longestMember || !memberName.MatchString(member):
+			v.refuse(field, member, fmt.Sprintf("small letters, digits and single -, at most %d, beginning and ending with a letter or digit", longestMember))
+		case slices.Contains(reservedMembers, member):
+			v.refuse(field, member, "another name, this one is the platform's or the forge's own")
+		case member == organization:
+			v.refuse(field, member, fmt.Sprintf("another name, %s:forge.organization has this one", Namespace))
+		default:
+			v.unique(field, member, taken)
+		}
+	}
 }
 
 func (v *checker) unique(field, value string, taken map[string]string) {

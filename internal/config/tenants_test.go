@@ -36,7 +36,7 @@ func TestATenantTakesTheDefaultFiguresForWhatItLeavesOut(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, Default().Tenants[0], tenants[0])
 	want := Default().Tenants[0]
-	want.Namespace, want.Owner, want.CostCenter, want.Repositories = "team-b", "team-b", "cc-b", []string{"models-b"}
+	want.Namespace, want.Owner, want.CostCenter, want.Repositories, want.Members = "team-b", "team-b", "cc-b", []string{"models-b"}, nil
 	want.Quota.Pods, want.Quota.Requests.CPU, want.Limits.Max.Memory = 4, "3", "2Gi"
 	assert.Equal(t, want, tenants[1])
 }
@@ -51,6 +51,8 @@ func TestTheFirstTenantTakesTheDefaultForWhatItLeavesOut(t *testing.T) {
 		"all but its namespace":    {`{"namespace":"default"}`, func(*Tenant) {}},
 		"all but another name":     {`{"namespace":"team-x"}`, func(t *Tenant) { t.Namespace = "team-x" }},
 		"all but its repositories": {`{"repositories":["models"]}`, func(t *Tenant) { t.Repositories = []string{"models"} }},
+		"all but its members":      {`{"members":["anna","b-2"]}`, func(t *Tenant) { t.Members = []string{"anna", "b-2"} }},
+		"nobody is a member":       {`{"members":[]}`, func(t *Tenant) { t.Members = []string{} }},
 		"all but a count":          {`{"quota":{"pods":30}}`, func(t *Tenant) { t.Quota.Pods = 30 }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -78,7 +80,7 @@ func TestTheTenantOfTheREADMEIsTaken(t *testing.T) {
 	require.Len(t, tenants, 2)
 	assert.Equal(t, Default().Tenants[0], tenants[0])
 	want := Default().Tenants[0]
-	want.Namespace, want.Owner, want.CostCenter, want.Repositories = "team-b", "team-b", "research", []string{"team-b-endpoints"}
+	want.Namespace, want.Owner, want.CostCenter, want.Repositories, want.Members = "team-b", "team-b", "research", []string{"team-b-endpoints"}, nil
 	want.Quota.Requests = Amounts{CPU: "2", Memory: "4Gi"}
 	want.Quota.InferenceServices = 2
 	assert.Equal(t, want, tenants[1])
@@ -89,6 +91,13 @@ func TestNamespacesAndRepositoriesAreThoseOfAllTenants(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{"default", "team-b"}, c.Namespaces())
 	assert.Equal(t, []string{"endpoints", "b1", "b2"}, c.Repositories())
+}
+
+func TestMembersAreThoseOfAllTenantsOnce(t *testing.T) {
+	c, err := Load(map[string]string{"neuroscale:tenants": second(`"members":["zoe","data-scientist","anna"]`)})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"data-scientist"}, c.Tenants[0].Members, "the first tenant has nobody to push with")
+	assert.Equal(t, []string{"anna", "data-scientist", "zoe"}, c.Members())
 }
 
 func TestTheListReplacesTheDefaultTenant(t *testing.T) {
@@ -105,7 +114,7 @@ func TestEveryProblemOfATenantNamesItsField(t *testing.T) {
 	for name, test := range map[string]struct{ value, want string }{
 		"no tenant":           {`[]`, `neuroscale:tenants is []: write at least one tenant, with namespace, owner, costCenter and repositories`},
 		"no list":             {`{}`, `neuroscale:tenants is {}: write a list`},
-		"no object":           {`[` + first + `,"team-b"]`, `neuroscale:tenants[1] is "team-b": write an object with costCenter, egress, limits, namespace, owner, quota, repositories`},
+		"no object":           {`[` + first + `,"team-b"]`, `neuroscale:tenants[1] is "team-b": write an object with costCenter, egress, limits, members, namespace, owner, quota, repositories`},
 		"a text for a number": {second(`"quota":{"pods":"20"}`), `neuroscale:tenants[1].quota.pods is "20": write a whole number, without quotes`},
 		"an unknown key": {second(`"quota":{"requests":{"cpus":"1"}}`),
 			"neuroscale:tenants[1].quota.requests.cpus is not a key of neuroscale:tenants[1].quota.requests: did you mean cpu?"},
@@ -121,8 +130,20 @@ func TestEveryProblemOfATenantNamesItsField(t *testing.T) {
 		"the platform's content": {tenant("b", "platform"), `neuroscale:tenants[1].repositories[0] is "platform": write another name, this one is the platform's own`},
 		"a path for a repository": {tenant("b", "../platform"),
 			`neuroscale:tenants[1].repositories[0] is "../platform": write small letters, digits and -, at most 63, beginning and ending with a letter or digit`},
-		"no repository": {second(`"repositories":[]`), `neuroscale:tenants[1].repositories is []: write at least one repository, such as team-b-endpoints`},
-		"no owner":      {second(`"owner":""`), `neuroscale:tenants[1].owner is "": write letters, digits, -, _ and ., at most 63, beginning and ending with a letter or digit`},
+		"no repository":        {second(`"repositories":[]`), `neuroscale:tenants[1].repositories is []: write at least one repository, such as team-b-endpoints`},
+		"no text for a member": {second(`"members":[{"name":"anna"}]`), `neuroscale:tenants[1].members[0] is {"name":"anna"}: write a text`},
+		"a name with capitals": {second(`"members":["anna","Bob"]`),
+			`neuroscale:tenants[1].members[1] is "Bob": write small letters, digits and single -, at most 40, beginning and ending with a letter or digit`},
+		"a name the forge does not take": {second(`"members":["a--b"]`),
+			`neuroscale:tenants[1].members[0] is "a--b": write small letters, digits and single -, at most 40, beginning and ending with a letter or digit`},
+		"a name that is too long": {second(`"members":["` + strings.Repeat("a", 41) + `"]`),
+			`neuroscale:tenants[1].members[0] is "` + strings.Repeat("a", 41) + `": write small letters, digits and single -, at most 40, beginning and ending with a letter or digit`},
+		"the administrator":     {second(`"members":["ops"]`), `neuroscale:tenants[1].members[0] is "ops": write another name, this one is the platform's or the forge's own`},
+		"Argo CD's user":        {second(`"members":["admin"]`), `neuroscale:tenants[1].members[0] is "admin": write another name, this one is the platform's or the forge's own`},
+		"a page of the forge's": {second(`"members":["explore"]`), `neuroscale:tenants[1].members[0] is "explore": write another name, this one is the platform's or the forge's own`},
+		"the organization":      {second(`"members":["neuroscale"]`), `neuroscale:tenants[1].members[0] is "neuroscale": write another name, neuroscale:forge.organization has this one`},
+		"somebody twice":        {second(`"members":["anna","anna"]`), `neuroscale:tenants[1].members[1] is "anna": write another name, neuroscale:tenants[1].members[0] has this one`},
+		"no owner":              {second(`"owner":""`), `neuroscale:tenants[1].owner is "": write letters, digits, -, _ and ., at most 63, beginning and ending with a letter or digit`},
 		"a cost center that is no label value": {second(`"costCenter":"R & D"`),
 			`neuroscale:tenants[1].costCenter is "R & D": write letters, digits, -, _ and ., at most 63, beginning and ending with a letter or digit`},
 		"no pod": {second(`"quota":{"pods":0}`), `neuroscale:tenants[1].quota.pods is 0: write a number of pods, at least 1`},

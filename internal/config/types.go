@@ -4,6 +4,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -47,6 +48,16 @@ func (c *Config) Repositories() []string {
 		all = append(all, t.Repositories...)
 	}
 	return all
+}
+
+// Members of all tenants, each once, sorted.
+func (c *Config) Members() []string {
+	var all []string
+	for _, t := range c.Tenants {
+		all = append(all, t.Members...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // Cluster says which Kubernetes cluster carries the platform.
@@ -153,9 +164,12 @@ type Tenant struct {
 	CostCenter string `json:"costCenter"`
 	// Repositories of the forge whose folders are the tenant's endpoints; each
 	// belongs to one tenant.
-	Repositories []string        `json:"repositories"`
-	Quota        Quota           `json:"quota"`
-	Limits       ContainerLimits `json:"limits"`
+	Repositories []string `json:"repositories"`
+	// Members are the accounts of the forge that write Repositories. Somebody may be
+	// a member of several tenants.
+	Members []string        `json:"members"`
+	Quota   Quota           `json:"quota"`
+	Limits  ContainerLimits `json:"limits"`
 	// Egress is where the tenant's pods may connect to, beside serving.modelStores.
 	Egress []Egress `json:"egress"`
 }

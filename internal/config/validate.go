@@ -44,7 +44,7 @@ func validate(c *Config, skip map[string]bool, reserved []string) []error {
 	if n := c.Endpoints.RequeueSeconds; n < 1 || n > 3600 {
 		v.refuse("endpoints.requeueSeconds", n, "a number of seconds from 1 to 3600")
 	}
-	v.tenants(c.Tenants)
+	v.tenants(c.Tenants, c.Forge.Organization)
 	return v.problems
 }
 

@@ -30,7 +30,7 @@ type keepsake struct {
 // references are all branches, tags and pull requests of the forge's repositories.
 func (s *suite) references(ctx context.Context, t *testing.T) map[string]string {
 	t.Helper()
-	clone := s.clone(ctx, t, s.outputs.Repository)
+	clone := s.clone(ctx, t, s.outputs.Repository, s.administrator())
 	found := map[string]string{}
 	for _, repository := range append(config.Default().Repositories(), forge.Platform) {
 		refs, err := clone.Git(ctx, "ls-remote", s.urlOf(t, repository))
@@ -43,7 +43,7 @@ func (s *suite) references(ctx context.Context, t *testing.T) map[string]string 
 
 func (s *suite) backupIsMade(t *testing.T) {
 	ctx := within(t, 3*time.Minute)
-	clone := s.clone(ctx, t, s.outputs.Repository)
+	clone := s.clone(ctx, t, s.outputs.Repository, s.administrator())
 	require.NoError(t, os.WriteFile(filepath.Join(clone.Dir, "kept"), []byte("by the backup\n"), 0o600))
 	publish(ctx, t, clone, "Keep this")
 	_, err := clone.Git(ctx, "push", "--quiet", "origin", "HEAD:refs/heads/a-branch", "HEAD:refs/tags/a-tag")
@@ -81,9 +81,10 @@ func (s *suite) backupComesBack(t *testing.T) {
 	now := s.readOutputs(ctx, t)
 	assert.Equal(t, s.backup.outputs.ForgePassword, now.ForgePassword, "everybody has another password")
 	assert.Equal(t, s.backup.outputs.ArgoCDAdminPassword, now.ArgoCDAdminPassword)
+	assert.Equal(t, s.backup.outputs.Members, now.Members)
 	assert.Equal(t, s.backup.outputs.Layers, now.Layers)
 	assert.Equal(t, s.backup.references, s.references(ctx, t), "a branch, a tag or a commit is lost, or came from nowhere")
-	clone := s.clone(ctx, t, s.outputs.Repository)
+	clone := s.clone(ctx, t, s.outputs.Repository, s.administrator())
 	content, err := os.ReadFile(filepath.Join(clone.Dir, "kept"))
 	require.NoError(t, err)
 	assert.Equal(t, "by the backup\n", string(content))

@@ -37,7 +37,7 @@ func (s *suite) tenantsStayInside(t *testing.T) {
 
 func (s *suite) mergedProgramsDoNotRun(ctx context.Context, t *testing.T) {
 	const folder = "program"
-	clone := s.clone(ctx, t, s.outputs.Repository)
+	clone := s.clone(ctx, t, s.outputs.Repository, s.member(t, scientist))
 	dir := filepath.Join(clone.Dir, endpoints.Folder, folder)
 	require.NoError(t, os.MkdirAll(dir, 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "a.jsonnet"), []byte(`{apiVersion: "v1", kind: "ConfigMap",
@@ -82,7 +82,7 @@ func (s *suite) forgeKeepsNoPassword(ctx context.Context, t *testing.T) {
 }
 
 func (s *suite) layerTagsStay(ctx context.Context, t *testing.T) {
-	clone := s.clone(ctx, t, s.outputs.Repository)
+	clone := s.clone(ctx, t, s.outputs.Repository, s.administrator())
 	tag := "layer/knative/" + s.outputs.Layers["knative"].Hash
 	before := s.tags(ctx, t)
 	require.Contains(t, before, tag)

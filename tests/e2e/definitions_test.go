@@ -48,7 +48,7 @@ func (s *suite) layersAreTheSameEverywhere(t *testing.T) {
 // nothing else in it, so that it cannot be cloned: it is asked from another's clone.
 func (s *suite) tags(ctx context.Context, t *testing.T) map[string]string {
 	t.Helper()
-	listed, err := s.clone(ctx, t, s.outputs.Repository).Git(ctx, "ls-remote", "--tags", s.urlOf(t, forge.Platform))
+	listed, err := s.clone(ctx, t, s.outputs.Repository, s.administrator()).Git(ctx, "ls-remote", "--tags", s.urlOf(t, forge.Platform))
 	require.NoError(t, err)
 	commits := map[string]string{}
 	for line := range strings.Lines(listed) {

@@ -200,7 +200,7 @@ func (s *suite) awaitAnswer(ctx context.Context, t *testing.T, model, host strin
 
 func (s *suite) pushedEndpoint(t *testing.T) {
 	ctx := within(t, 4*time.Minute)
-	clone := s.clone(ctx, t, s.outputs.Repository)
+	clone := s.clone(ctx, t, s.outputs.Repository, s.member(t, scientist))
 	writeEndpoint(t, filepath.Join(clone.Dir, "apps"), example, pushed)
 	publish(ctx, t, clone, "Add "+pushed)
 	start := time.Now()
@@ -233,9 +233,9 @@ func (s *suite) pushedEndpoint(t *testing.T) {
 }
 
 // clone is a working copy of one of the forge's repositories.
-func (s *suite) clone(ctx context.Context, t *testing.T, url string) *git.Checkout {
+func (s *suite) clone(ctx context.Context, t *testing.T, url string, by person) *git.Checkout {
 	t.Helper()
-	clone, err := git.Clone(ctx, git.Remote{URL: url, Username: s.outputs.ForgeUser, Password: s.outputs.ForgePassword},
+	clone, err := git.Clone(ctx, git.Remote{URL: url, Username: by.name, Password: by.password},
 		git.Author{Name: "A Data Scientist", Email: "scientist@example.com"}, t.TempDir())
 	require.NoError(t, err)
 	return clone

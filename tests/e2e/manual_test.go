@@ -35,6 +35,7 @@ func (s *suite) firstTenMinutes(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, os.Symlink(filepath.Dir(s.neuroscale), filepath.Join(checkout, "bin")))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "askpass"), []byte(askpass), 0o700))
+	reader := s.member(t, scientist)
 	forge, err := url.Parse(s.outputs.ForgeURL)
 	require.NoError(t, err)
 	script := func(text string) rig.Command {
@@ -43,7 +44,7 @@ func (s *suite) firstTenMinutes(t *testing.T) {
 			Dir: checkout, Env: s.env,
 		}, "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_ASKPASS="+filepath.Join(dir, "askpass"),
 			"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=http.proxy", "GIT_CONFIG_VALUE_0=",
-			"FORGE_USER="+s.outputs.ForgeUser, "FORGE_PASSWORD="+s.outputs.ForgePassword)
+			"FORGE_USER="+reader.name, "FORGE_PASSWORD="+reader.password)
 	}
 	typed := 0
 	for _, b := range m.Blocks {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,6 +38,7 @@ const (
 	otherCostCenter = "cc-b"
 	otherRepository = "models-b"
 	otherFolder     = "iris-b"
+	otherMember     = "bob"
 )
 
 // tenantsAreApart brings a second tenant up beside the first, has it serve a model,
@@ -51,35 +53,44 @@ func (s *suite) tenantsAreApart(t *testing.T) {
 		},
 		map[string]any{
 			"namespace": other, "owner": otherOwner, "costCenter": otherCostCenter, "repositories": []string{otherRepository},
-			"quota": map[string]any{"inferenceServices": 1, "limits": map[string]any{"cpu": "4000m"}, "requests": map[string]any{"cpu": 2}},
+			"members": []string{otherMember},
+			"quota":   map[string]any{"inferenceServices": 1, "limits": map[string]any{"cpu": "4000m"}, "requests": map[string]any{"cpu": 2}},
 		},
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, restore()) })
 	assert.True(t, s.up(ctx, t).Changed)
+	s.outputs = s.readOutputs(ctx, t)
 	assert.Equal(t, before, s.contents(ctx, t, tenants), "a new tenant moved what is the first one's")
 	require.NoError(t, s.awaitSynced(ctx, tenancy.Layer, ""))
 	assert.False(t, s.up(ctx, t).Changed, "an up without changes changed something")
 
-	clone := s.cloneOf(ctx, t, otherRepository)
+	clone := s.clone(ctx, t, s.urlOf(t, otherRepository), s.member(t, otherMember))
 	if t.Run("the second tenant's endpoint serves", func(t *testing.T) { s.otherServes(ctx, t, clone) }) {
 		t.Run("its costs are its own", func(t *testing.T) { s.otherPays(ctx, t) })
 		t.Run("neither tenant's pods reach what is not theirs", func(t *testing.T) { s.networksAreApart(ctx, t) })
 		t.Run("its people see and debug their own only", func(t *testing.T) { s.peopleSeeTheirOwn(ctx, t) })
 	}
+	t.Run("neither tenant's people write what is not theirs", func(t *testing.T) { s.peopleAreApart(ctx, t) })
 	t.Run("what it merges stays within its bounds", func(t *testing.T) { s.mergesAreBounded(ctx, t, clone) })
 	t.Run("no folder takes another's Application", func(t *testing.T) { s.namesAreReserved(ctx, t) })
 	t.Run("nobody exceeds a quota", func(t *testing.T) { s.quotasHold(ctx, t) })
+	t.Run("a new password is the only one", func(t *testing.T) { s.passwordsRotate(ctx, t) })
 	assert.Equal(t, before, s.contents(ctx, t, tenants), "the second tenant changed what is the first one's")
 
+	left := s.member(t, otherMember)
 	require.NoError(t, restore())
 	assert.True(t, s.up(ctx, t).Changed)
+	s.outputs = s.readOutputs(ctx, t)
 	s.otherIsGone(ctx, t)
+	assert.NotContains(t, s.outputs.Members, otherMember)
+	assert.Equal(t, http.StatusUnauthorized, s.askForge(ctx, t, left, http.MethodGet, "/user", "").code, "who is nobody's member any more signs in")
 	assert.Equal(t, before, s.contents(ctx, t, tenants), "the end of the second tenant changed what is the first one's")
 	requirePrediction(t, succeed(ctx, t, s.command("predict", example)).Stdout)
-	head, err := clone.Git(ctx, "ls-remote", "origin", "refs/heads/main")
+	kept := s.clone(ctx, t, s.urlOf(t, otherRepository), s.administrator())
+	author, err := kept.Git(ctx, "log", "--format=%ae")
 	require.NoError(t, err)
-	assert.NotEmpty(t, head, "what people merged went with the tenant")
+	assert.Contains(t, author, "scientist@example.com", "what people merged went with the tenant")
 }
 
 // contents are the identities of what a tenant has: none of it may be made again
@@ -98,12 +109,6 @@ func (s *suite) contents(ctx context.Context, t *testing.T, namespace string) ma
 		require.Contains(t, found, name)
 	}
 	return found
-}
-
-// cloneOf clones one of the forge's repositories beside the first tenant's.
-func (s *suite) cloneOf(ctx context.Context, t *testing.T, repository string) *git.Checkout {
-	t.Helper()
-	return s.clone(ctx, t, s.urlOf(t, repository))
 }
 
 // urlOf is where one of the forge's repositories is cloned from.
@@ -314,7 +319,7 @@ func (s *suite) mergesAreBounded(ctx context.Context, t *testing.T, clone *git.C
 // namesAreReserved has the first tenant merge folders whose names are those of
 // Applications that are somebody else's.
 func (s *suite) namesAreReserved(ctx context.Context, t *testing.T) {
-	clone := s.cloneOf(ctx, t, config.Default().Tenants[0].Repositories[0])
+	clone := s.clone(ctx, t, s.outputs.Repository, s.member(t, scientist))
 	taken := []string{tenancy.Layer, other + "-" + otherFolder}
 	before := map[string]map[string]any{}
 	spec := func(name string) map[string]any {
