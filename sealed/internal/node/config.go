@@ -106,7 +106,7 @@ func (c config) arguments() map[string][]string {
 			"--etcd-servers=" + etcdURL,
 			"--bind-address=0.0.0.0", "--secure-port=6443", "--advertise-address=" + c.NodeIP,
 			"--service-cluster-ip-range=" + ServiceCIDR, "--allow-privileged=true",
-			"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction,DenyServiceExternalIPs",
+			"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
 			cert("client-ca-file", pki.CA, "crt"),
 			cert("tls-cert-file", pki.APIServer, "crt"), cert("tls-private-key-file", pki.APIServer, "key"),
 			cert("kubelet-certificate-authority", pki.CA, "crt"),
