@@ -35,8 +35,14 @@ var platform = []part{
 		return err
 	}},
 	{"forge", nil, func(s *site, _ layer.List) (err error) {
+		var folders []forge.FolderLimit
+		for _, t := range s.cfg.Tenants {
+			folders = append(folders, forge.FolderLimit{Repositories: t.Repositories, Most: t.Quota.Applications})
+		}
 		s.forge, err = forge.New(s.ctx, "forge", &forge.Args{
 			Image: s.images.gitea, Storage: s.cfg.Forge.Storage,
+			MaxPush: s.cfg.Forge.MaxPushBytes(), MaxRepository: s.cfg.Forge.MaxRepositoryBytes(),
+			Folder: endpoints.Folder, Folders: folders,
 			Organization: s.cfg.Forge.Organization, Repositories: s.cfg.Repositories(),
 			Address: s.cluster.Address, NodePort: s.cfg.Forge.NodePort, WebhookURL: argocd.WebhookURL,
 		}, s.onCluster())

@@ -65,7 +65,7 @@ func TestLoadNamesEveryProblemInOneSentence(t *testing.T) {
 		"a push of no size":     {"forge", `{"maxPush":"20 MB"}`, `neuroscale:forge.maxPush is "20 MB": write a size such as 20Mi or 1Gi`},
 		"a push in thousandths": {"forge", `{"maxPush":"100m"}`, `neuroscale:forge.maxPush is "100m": write a size such as 20Mi or 1Gi`},
 		"a push the platform's layers do not fit in": {"forge", `{"maxPush":"1Mi"}`,
-			`neuroscale:forge.maxPush is "1Mi": write at least 5Mi, the layers of the platform are pushed as well`},
+			`neuroscale:forge.maxPush is "1Mi": write at least 2Mi, the layers of the platform are pushed as well`},
 		"a push that no repository holds": {"forge", `{"maxPush":"200Mi"}`,
 			`neuroscale:forge.maxPush is "200Mi": write at most 128Mi (neuroscale:forge.maxRepository), or raise that`},
 		"repositories that fill the volume": {"forge", `{"maxRepository":"600Mi"}`,

@@ -6,6 +6,8 @@ package config
 import (
 	"strings"
 	"time"
+
+	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 // Namespace is the prefix of the configuration keys: the Pulumi project's name.
@@ -86,6 +88,20 @@ type Forge struct {
 	// repository on the volume, but for the platform's own; Kubernetes quantities.
 	MaxPush       string `json:"maxPush"`
 	MaxRepository string `json:"maxRepository"`
+}
+
+// MaxPushBytes is MaxPush, 0 if that is no quantity.
+func (f Forge) MaxPushBytes() int64 { return wholeBytes(f.MaxPush) }
+
+// MaxRepositoryBytes is MaxRepository, 0 if that is no quantity.
+func (f Forge) MaxRepositoryBytes() int64 { return wholeBytes(f.MaxRepository) }
+
+func wholeBytes(text string) int64 {
+	q, err := resource.ParseQuantity(text)
+	if err != nil {
+		return 0
+	}
+	return q.Value()
 }
 
 // Serving configures Knative, Kourier and KServe.

@@ -123,8 +123,9 @@ func (v *checker) forgeSizes(f Forge, repositories int) {
 	}
 }
 
-// smallestPush is more than any layer of the platform takes.
-const smallestPush = "5Mi"
+// smallestPush is more than any layer of the platform takes: it is carried to Git in
+// a ConfigMap, so less than one MiB.
+const smallestPush = "2Mi"
 
 // bytes wants whole ones.
 func (v *checker) bytes(field, value string) (resource.Quantity, bool) {
