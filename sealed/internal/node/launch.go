@@ -31,6 +31,9 @@ func secrets(i *Instance) error {
 	if err != nil {
 		return err
 	}
+	if err := pki.EnsureSecretsKey(i.Path("pki")); err != nil {
+		return err
+	}
 	admin, err := os.ReadFile(i.Path("pki", pki.Admin+".kubeconfig"))
 	if err != nil {
 		return fmt.Errorf("read the administrator's kubeconfig: %w", err)
