@@ -136,8 +136,9 @@ func image(t *testing.T, upstream, name string) string {
 func TestNodeRunsPodsAndLeavesNothingHoweverItEnds(t *testing.T) {
 	m := newMachine(t)
 	m.up()
-	for _, path := range []string{"kubeconfig", "passphrase"} {
-		info, err := os.Stat(m.path(path))
+	passphrase := filepath.Join(m.cache, "passphrases", instance)
+	for _, path := range []string{m.path("kubeconfig"), passphrase} {
+		info, err := os.Stat(path)
 		require.NoError(t, err)
 		assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), path)
 	}
@@ -189,6 +190,7 @@ func TestNodeRunsPodsAndLeavesNothingHoweverItEnds(t *testing.T) {
 	m.sealed("down", "--purge")
 	m.assertGone()
 	assert.NoDirExists(t, m.path())
+	assert.NoFileExists(t, passphrase)
 	assert.NoFileExists(t, m.path()+".lock")
 }
 

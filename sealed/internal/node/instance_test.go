@@ -114,6 +114,32 @@ func TestSecretsAreMadeOnceAndAreForTheOwnerAlone(t *testing.T) {
 	}
 }
 
+func TestThePassphraseIsNotBesideTheStateItOpensAndTheOneOfBeforeIsKept(t *testing.T) {
+	i := example(t)
+	require.NoError(t, writeFile(i.Kubeconfig(), nil, 0o600))
+	require.NoError(t, writeFile(i.formerPassphrase(), []byte("old\n"), 0o600))
+	file := func() string {
+		vars, err := Environment(i, "/tools", "/bin")
+		require.NoError(t, err)
+		for _, v := range vars {
+			if v.Name == "PULUMI_CONFIG_PASSPHRASE_FILE" {
+				content, err := os.ReadFile(v.Value)
+				require.NoError(t, err)
+				assert.Equal(t, "old\n", string(content))
+				return v.Value
+			}
+		}
+		return ""
+	}
+	assert.Equal(t, i.formerPassphrase(), file(), "a node that runs has lost its state")
+	require.NoError(t, secrets(i))
+	assert.Equal(t, i.Passphrase(), file())
+	assert.NoFileExists(t, i.formerPassphrase())
+	below, err := filepath.Rel(i.Path(), i.Passphrase())
+	require.NoError(t, err)
+	assert.True(t, strings.HasPrefix(below, ".."), "a copy of the instance's folder has both")
+}
+
 func TestTheKeyOfSecretsIsMadeOnceAndForAnInstanceOfBefore(t *testing.T) {
 	i := example(t)
 	require.NoError(t, secrets(i))
