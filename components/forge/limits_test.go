@@ -155,6 +155,50 @@ func TestAPushThatUnpacksToALargeFileNeedsLittleMemory(t *testing.T) {
 	}
 }
 
+// Argo CD fetches what is pushed and checks main out.
+func TestAPushThatUnpacksToMoreThanARepositoryMayTakeIsRefused(t *testing.T) {
+	a := args()
+	a.MaxPush, a.MaxRepository = 1<<20, 2<<20
+	s := newShelf(t, a)
+	path := s.repository("acme/endpoints")
+	for what, test := range map[string]struct {
+		write func(dir string)
+		says  string
+	}{
+		"one file of zeros": {func(dir string) { s.commit(dir, map[string][]byte{"zeros": make([]byte, 3<<20)}) },
+			"this push unpacks to more than 2 MiB"},
+		"a folder in itself, in itself": {func(dir string) {
+			s.commit(dir, map[string][]byte{"file": nil})
+			tree := strings.TrimSpace(s.git(dir, "rev-parse", "HEAD^{tree}"))
+			for range 6 {
+				var list strings.Builder
+				for i := range 10 {
+					fmt.Fprintf(&list, "040000 tree %s\td%d\n", tree, i)
+				}
+				cmd := exec.Command("git", "mktree")
+				cmd.Dir, cmd.Stdin = dir, strings.NewReader(list.String())
+				out, err := cmd.Output()
+				require.NoError(t, err)
+				tree = strings.TrimSpace(string(out))
+			}
+			commit := strings.TrimSpace(s.git(dir, "commit-tree", "-m", "x", tree))
+			s.git(dir, "reset", "--quiet", "--soft", commit)
+		}, "main of endpoints has more than 10000 files or 2 MiB"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir := s.clone(path)
+			test.write(dir)
+			out, err := s.try(dir, "push", "origin", "main")
+			require.Error(t, err, "it was taken")
+			assert.Contains(t, out, test.says)
+		})
+	}
+	dir := s.clone(path)
+	s.commit(dir, map[string][]byte{"zeros": make([]byte, 3<<20)})
+	_, err := s.try(dir, "push", "origin", "main:refs/heads/aside")
+	require.Error(t, err, "another branch took it")
+}
+
 func TestARepositoryDoesNotGrowPastItsLimit(t *testing.T) {
 	a := args()
 	a.MaxPush, a.MaxRepository = 1<<20, 2<<20
