@@ -84,3 +84,12 @@ func teams(tenants []config.Tenant) []forge.Team {
 	}
 	return all
 }
+
+// folders are how many endpoints each tenant's repositories may have.
+func folders(tenants []config.Tenant) []forge.FolderLimit {
+	var all []forge.FolderLimit
+	for _, t := range tenants {
+		all = append(all, forge.FolderLimit{Repositories: t.Repositories, Most: t.Quota.Applications})
+	}
+	return all
+}

@@ -341,49 +341,60 @@ func textOf(t *testing.T, objects []map[string]any, kind, name, path string) str
 	return ""
 }
 
-// amounts are what the containers the platform adds ask for and may use, by name.
-func amounts(t *testing.T, layers map[string][]map[string]any) map[string]config.Resources {
+// addition is what a container that the platform adds asks for and may use.
+type addition struct{ requests, limits config.Shares }
+
+// additions are those of all of them, by name.
+func additions(t *testing.T, layers map[string][]map[string]any) map[string]addition {
 	t.Helper()
 	queue := func(key string) string {
 		return textOf(t, layers["knative"], "ConfigMap", "config-deployment", "data.queue-sidecar-"+key)
 	}
-	out := map[string]config.Resources{"queue-proxy": {
-		CPU: queue("cpu-request"), Memory: queue("memory-request"),
-		Limits: config.Amounts{CPU: queue("cpu-limit"), Memory: queue("memory-limit")},
-	}}
+	share := func(of string) config.Shares {
+		return config.Shares{CPU: queue("cpu-" + of), Memory: queue("memory-" + of), EphemeralStorage: queue("ephemeral-storage-" + of)}
+	}
+	out := map[string]addition{"queue-proxy": {share("request"), share("limit")}}
 	for _, key := range []string{"storageInitializer", "agent", "batcher", "logger"} {
 		var r struct{ CPURequest, CPULimit, MemoryRequest, MemoryLimit string }
 		text := textOf(t, layers["kserve"], "ConfigMap", "inferenceservice-config", "data."+key)
 		require.NoError(t, json.Unmarshal([]byte(text), &r), key)
-		out[key] = config.Resources{CPU: r.CPURequest, Memory: r.MemoryRequest, Limits: config.Amounts{CPU: r.CPULimit, Memory: r.MemoryLimit}}
+		out[key] = addition{config.Shares{CPU: r.CPURequest, Memory: r.MemoryRequest}, config.Shares{CPU: r.CPULimit, Memory: r.MemoryLimit}}
 	}
 	return out
 }
 
-func atMost(t *testing.T, low, high config.Amounts, message string) {
+// atMost compares what both say something about.
+func atMost(t *testing.T, low, high config.Shares, message string) {
 	t.Helper()
-	for name, pair := range map[string][2]string{"cpu": {low.CPU, high.CPU}, "memory": {low.Memory, high.Memory}} {
+	for name, pair := range map[string][2]string{
+		"cpu": {low.CPU, high.CPU}, "memory": {low.Memory, high.Memory}, "disk": {low.EphemeralStorage, high.EphemeralStorage},
+	} {
+		if pair[0] == "" || pair[1] == "" {
+			continue
+		}
 		a, b := resource.MustParse(pair[0]), resource.MustParse(pair[1])
 		assert.LessOrEqualf(t, a.Cmp(b), 0, "%s: %s %s, %s", message, name, pair[0], pair[1])
 	}
 }
 
 func TestWhatThePlatformAddsToAPodIsWithinATenantsLimits(t *testing.T) {
-	added := amounts(t, delivered(t, realStack(t)))
+	added := additions(t, delivered(t, realStack(t)))
 	limits := config.Default().Tenants[0].Limits
 	for name, r := range added {
-		atMost(t, limits.Min, config.Amounts{CPU: r.CPU, Memory: r.Memory}, name+" asks for too little")
-		atMost(t, r.Limits, limits.Max, name+" may use too much")
+		atMost(t, limits.Min, r.requests, name+" asks for too little")
+		atMost(t, r.limits, limits.Max, name+" may use too much")
 		// What the configuration holds any tenant's limits to.
-		atMost(t, config.SidecarRequest, config.Amounts{CPU: r.CPU, Memory: r.Memory}, name+" asks for less than config.SidecarRequest")
-		atMost(t, r.Limits, config.InitializerLimit, name+" may use more than config.InitializerLimit")
+		atMost(t, config.SidecarRequest, r.requests, name+" asks for less than config.SidecarRequest")
+		atMost(t, r.limits, config.Shares{
+			CPU: config.InitializerLimit.CPU, Memory: config.InitializerLimit.Memory, EphemeralStorage: config.SidecarDisk,
+		}, name+" may use more than config.InitializerLimit and config.SidecarDisk")
 	}
 }
 
 func TestTheQuotaHoldsAllEndpointsOneUpdateAndTheExample(t *testing.T) {
 	layers := delivered(t, realStack(t))
-	sidecar, model := amounts(t, layers)["queue-proxy"], config.Default().Serving.DefaultResources
-	quota := config.Default().Tenants[0].Quota
+	sidecar, model := additions(t, layers)["queue-proxy"], config.Default().Serving.DefaultResources
+	quota, limits := config.Default().Tenants[0].Quota, config.Default().Tenants[0].Limits
 	var example map[string]any
 	content, err := fs.ReadFile(gitops.FS, "apps/test-app/deployment.yaml")
 	require.NoError(t, err)
@@ -403,15 +414,22 @@ func TestTheQuotaHoldsAllEndpointsOneUpdateAndTheExample(t *testing.T) {
 		}
 		return sum.String()
 	}
-	atMost(t, config.Amounts{
-		CPU: total(model.CPU, sidecar.CPU, own("requests.cpu")), Memory: total(model.Memory, sidecar.Memory, own("requests.memory")),
+	atMost(t, config.Shares{
+		CPU: total(model.CPU, sidecar.requests.CPU, own("requests.cpu")), Memory: total(model.Memory, sidecar.requests.Memory, own("requests.memory")),
+		EphemeralStorage: total(limits.DefaultRequest.EphemeralStorage, sidecar.requests.EphemeralStorage, limits.DefaultRequest.EphemeralStorage),
 	}, quota.Requests, "requests")
-	atMost(t, config.Amounts{
-		CPU:    total(model.Limits.CPU, sidecar.Limits.CPU, own("limits.cpu")),
-		Memory: total(model.Limits.Memory, sidecar.Limits.Memory, own("limits.memory")),
+	atMost(t, config.Shares{
+		CPU:              total(model.Limits.CPU, sidecar.limits.CPU, own("limits.cpu")),
+		Memory:           total(model.Limits.Memory, sidecar.limits.Memory, own("limits.memory")),
+		EphemeralStorage: total(limits.Default.EphemeralStorage, sidecar.limits.EphemeralStorage, limits.Default.EphemeralStorage),
 	}, quota.Limits, "limits")
 	assert.LessOrEqual(t, quota.InferenceServices+1+1, quota.Deployments)
 	assert.LessOrEqual(t, quota.InferenceServices+1+2, quota.Pods)
+	// Every Deployment the quota leaves for revisions has two Services; the rest are
+	// KServe's, the Routes' and two names of a canary's Route, Kubernetes' own and the
+	// example's.
+	assert.LessOrEqual(t, 2*quota.Deployments+(1+1+2)*quota.InferenceServices+1+1, quota.Services)
+	assert.LessOrEqual(t, quota.InferenceServices+1, quota.ConfigMaps)
 	assert.Equal(t, "0", textOf(t, layers["knative"], "ConfigMap", "config-gc", "data.max-non-active-revisions"),
 		"each old revision is a Deployment more")
 }

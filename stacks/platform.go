@@ -37,6 +37,8 @@ var platform = []part{
 	{"forge", nil, func(s *site, _ layer.List) (err error) {
 		s.forge, err = forge.New(s.ctx, forgeName, &forge.Args{
 			Image: s.images.gitea, Storage: s.cfg.Forge.Storage,
+			MaxPush: s.cfg.Forge.MaxPushBytes(), MaxRepository: s.cfg.Forge.MaxRepositoryBytes(),
+			Folder: endpoints.Folder, Folders: folders(s.cfg.Tenants),
 			Organization: s.cfg.Forge.Organization, Repositories: s.cfg.Repositories(), Teams: teams(s.cfg.Tenants),
 			Address: s.cluster.Address, NodePort: s.cfg.Forge.NodePort, WebhookURL: argocd.WebhookURL,
 		}, s.onCluster())

@@ -434,7 +434,8 @@ func TestInitLeavesNoPasswordBehind(t *testing.T) {
 			require.NoError(t, os.Mkdir(filepath.Dir(left), 0o700))
 			files := map[string]string{
 				Admin: "admin-password", "init/basic": "left by a killed run",
-				"init.sh": strings.ReplaceAll(initScript, "/app/gitea/gitea", filepath.Join(dir, "gitea")),
+				"limits.sh": limitsScript,
+				"init.sh":   strings.ReplaceAll(initScript, "/app/gitea/gitea", filepath.Join(dir, "gitea")),
 			}
 			for tool, script := range fakeTools {
 				files[tool] = "#!/usr/bin/env bash\n" + script + "\n"
@@ -447,7 +448,7 @@ func TestInitLeavesNoPasswordBehind(t *testing.T) {
 			}
 			command := exec.Command("bash", filepath.Join(dir, "init.sh"))
 			command.Env = []string{
-				"PATH=" + dir + ":" + os.Getenv("PATH"), "HOME=" + dir, "WORK=" + dir, "ACCOUNTS=" + dir, "ADMIN=" + Admin, "GITEA_WORK_DIR=" + dir,
+				"PATH=" + dir + ":" + os.Getenv("PATH"), "HOME=" + dir, "WORK=" + dir, "ACCOUNTS=" + dir, "ADMIN=" + Admin, "GITEA_WORK_DIR=" + dir, "SCRIPTS=" + dir,
 			}
 			output, err := command.CombinedOutput()
 			assert.Equal(t, test.file != "refuse", err == nil, "%s", output)

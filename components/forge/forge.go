@@ -64,8 +64,21 @@ type Args struct {
 	// Teams are those people. One that is taken out of the list, or out of a team,
 	// can no longer write; what was written stays.
 	Teams []Team
+	// MaxPush is the most bytes one push may send, at least a MiB, MaxRepository the
+	// most a repository may take that is not Platform.
+	MaxPush, MaxRepository int64
+	// Folder is where in Repositories folders are counted, Folders how many there
+	// may be.
+	Folder  string
+	Folders []FolderLimit
 	// WebhookURL is told about pushes to Repositories.
 	WebhookURL string
+}
+
+// FolderLimit is how many folders some repositories may have together.
+type FolderLimit struct {
+	Repositories []string
+	Most         int
 }
 
 func (a *Args) validate() error {
@@ -75,7 +88,7 @@ func (a *Args) validate() error {
 	var errs []error
 	for _, field := range []struct{ name, value string }{
 		{"Image", a.Image}, {"Address", a.Address}, {"Storage", a.Storage},
-		{"Organization", a.Organization}, {"WebhookURL", a.WebhookURL},
+		{"Organization", a.Organization}, {"Folder", a.Folder}, {"WebhookURL", a.WebhookURL},
 	} {
 		if field.value == "" {
 			errs = append(errs, fmt.Errorf("forge: Args.%s is empty", field.name))
@@ -83,6 +96,9 @@ func (a *Args) validate() error {
 	}
 	if a.NodePort == 0 {
 		errs = append(errs, errors.New("forge: Args.NodePort is 0"))
+	}
+	if a.MaxPush < 1<<20 || a.MaxRepository < a.MaxPush {
+		errs = append(errs, fmt.Errorf("forge: Args.MaxPush is %d and Args.MaxRepository %d: at least 1048576, the second at least the first", a.MaxPush, a.MaxRepository))
 	}
 	if len(a.Repositories) == 0 {
 		errs = append(errs, errors.New("forge: Args.Repositories is empty"))
@@ -206,13 +222,14 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	set := manifest.NewSet(ctx, pulumi.Parent(f), pulumi.DeletedWith(ns))
 	inNamespace := pulumi.DependsOn([]pulumi.Resource{ns})
 
-	settings := set.Add(name+"-settings", appIniSecret(secrets), inNamespace)
+	settings := set.Add(name+"-settings", appIniSecret(args, secrets), inNamespace)
 	accounts := set.Add(name+"-accounts", accountsSecret(secrets), inNamespace)
 	members := set.Add(name+"-members", membersSecret(secrets), inNamespace)
 	scripts := set.Add(name+"-scripts", scriptsConfigMap(), inNamespace)
+	limits := set.Add(name+"-limits", limitsConfigMap(args), inNamespace)
 	volume := set.Add(name+"-volume", volumeClaim(args.Storage), inNamespace)
 	server := set.Add(name+"-server", deployment(args, secrets.checksum()),
-		pulumi.DependsOn([]pulumi.Resource{settings, accounts, scripts, volume}))
+		pulumi.DependsOn([]pulumi.Resource{settings, accounts, scripts, limits, volume}))
 	svc := set.Add(name+"-service", serviceObject(args), inNamespace)
 	bootstrap := set.Add(name+"-bootstrap", bootstrapJob(args, secrets.checksumWithMembers()), manifest.JobTimeout(),
 		pulumi.DependsOn([]pulumi.Resource{server, svc, members}))

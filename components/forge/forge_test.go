@@ -14,6 +14,8 @@ import (
 func args() *Args {
 	return &Args{
 		Image: "gitea:1", NodePort: 30082, Address: "10.0.0.7", Storage: "2Gi",
+		MaxPush: 20 << 20, MaxRepository: 128 << 20, Folder: "apps",
+		Folders:      []FolderLimit{{Repositories: []string{"endpoints"}, Most: 50}, {Repositories: []string{"models-b"}, Most: 7}},
 		Organization: "acme", Repositories: []string{"endpoints", "models-b"}, WebhookURL: "http://argocd/webhook",
 		Teams: []Team{{"default", []string{"bob", "anna"}, []string{"endpoints"}}, {"b", []string{"bob"}, []string{"models-b"}}},
 	}
@@ -136,6 +138,8 @@ func TestSecretsAreGeneratedAndOnlyInSecrets(t *testing.T) {
 	assert.NotContains(t, string(text), "@", "a placeholder is left")
 	assert.Contains(t, string(text), "ROOT_URL = http://gitea.forge.svc:3000/\n")
 	assert.Contains(t, string(text), "SECRET_KEY = forge-secret-key result\n")
+	assert.Contains(t, string(text), "receive.maxInputSize = 20971520\n")
+	assert.Contains(t, string(text), "FILE_MAX_SIZE = 20\n")
 }
 
 func TestNobodyHasARepositoryOrANameOfTheirOwnMaking(t *testing.T) {
@@ -186,20 +190,23 @@ func TestWhatIsBootstrappedDifferentlyIsBootstrappedAnew(t *testing.T) {
 
 func TestBadArgs(t *testing.T) {
 	for want, change := range map[string]func(*Args){
-		"forge: Args.Image is empty":                                                         func(a *Args) { a.Image = "" },
-		"forge: Args.Address is empty":                                                       func(a *Args) { a.Address = "" },
-		"forge: Args.Storage is empty":                                                       func(a *Args) { a.Storage = "" },
-		"forge: Args.Organization is empty":                                                  func(a *Args) { a.Organization = "" },
-		"forge: Args.WebhookURL is empty":                                                    func(a *Args) { a.WebhookURL = "" },
-		"forge: Args.Organization is argocd: an account has that name":                       func(a *Args) { a.Organization = "argocd" },
-		"forge: Args.Teams[1].Name is empty":                                                 func(a *Args) { a.Teams[1].Name = "" },
-		`forge: Args.Teams[0].Members[1] is "ops": a name of its own`:                        func(a *Args) { a.Teams[0].Members[1] = Admin },
-		`forge: Args.Teams[0].Members[0] is "acme": a name of its own`:                       func(a *Args) { a.Teams[0].Members[0] = "acme" },
-		`forge: Args.Teams[1].Repositories[0] is "mine", which Args.Repositories has not`:    func(a *Args) { a.Teams[1].Repositories[0] = "mine" },
-		"forge: Args.NodePort is 0":                                                          func(a *Args) { a.NodePort = 0 },
-		"forge: Args.Repositories is empty":                                                  func(a *Args) { a.Repositories, a.Teams = nil, nil },
-		`forge: Args.Repositories[1] is "platform": a name of its own, other than platform`:  func(a *Args) { a.Repositories[1], a.Teams = Platform, nil },
-		`forge: Args.Repositories[1] is "endpoints": a name of its own, other than platform`: func(a *Args) { a.Repositories[1], a.Teams = "endpoints", nil },
+		"forge: Args.Image is empty":                                                                                       func(a *Args) { a.Image = "" },
+		"forge: Args.Address is empty":                                                                                     func(a *Args) { a.Address = "" },
+		"forge: Args.Storage is empty":                                                                                     func(a *Args) { a.Storage = "" },
+		"forge: Args.Organization is empty":                                                                                func(a *Args) { a.Organization = "" },
+		"forge: Args.WebhookURL is empty":                                                                                  func(a *Args) { a.WebhookURL = "" },
+		"forge: Args.Organization is argocd: an account has that name":                                                     func(a *Args) { a.Organization = "argocd" },
+		"forge: Args.Teams[1].Name is empty":                                                                               func(a *Args) { a.Teams[1].Name = "" },
+		`forge: Args.Teams[0].Members[1] is "ops": a name of its own`:                                                      func(a *Args) { a.Teams[0].Members[1] = Admin },
+		`forge: Args.Teams[0].Members[0] is "acme": a name of its own`:                                                     func(a *Args) { a.Teams[0].Members[0] = "acme" },
+		`forge: Args.Teams[1].Repositories[0] is "mine", which Args.Repositories has not`:                                  func(a *Args) { a.Teams[1].Repositories[0] = "mine" },
+		"forge: Args.NodePort is 0":                                                                                        func(a *Args) { a.NodePort = 0 },
+		"forge: Args.Repositories is empty":                                                                                func(a *Args) { a.Repositories, a.Teams = nil, nil },
+		`forge: Args.Repositories[1] is "platform": a name of its own, other than platform`:                                func(a *Args) { a.Repositories[1], a.Teams = Platform, nil },
+		`forge: Args.Repositories[1] is "endpoints": a name of its own, other than platform`:                               func(a *Args) { a.Repositories[1], a.Teams = "endpoints", nil },
+		"forge: Args.Folder is empty":                                                                                      func(a *Args) { a.Folder = "" },
+		"forge: Args.MaxPush is 5 and Args.MaxRepository 134217728: at least 1048576, the second at least the first":       func(a *Args) { a.MaxPush = 5 },
+		"forge: Args.MaxPush is 20971520 and Args.MaxRepository 20971519: at least 1048576, the second at least the first": func(a *Args) { a.MaxRepository = 20<<20 - 1 },
 	} {
 		a := args()
 		change(a)

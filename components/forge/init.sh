@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs before the server: brings the database up to date and gives the
-# administrator the password in the mounted file. Gitea's command line takes
+# Runs before the server: puts the limits of pushes into every repository, brings
+# the database up to date and gives the administrator the password in the mounted file. Gitea's command line takes
 # passwords as arguments only, which anybody on the host may read; its API does
 # not, so a server that nobody else reaches yet is asked instead.
 set -euo pipefail
@@ -19,6 +19,17 @@ umask 077
 rm -rf "$work"
 trap '[[ -z $server ]] || kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
 trap 'exit 143' TERM INT
+
+# A new repository has the hook from git's template.
+template=$GITEA_WORK_DIR/template
+mkdir -p "$template/hooks"
+for hooks in "$template"/hooks "$GITEA_WORK_DIR"/data/gitea-repositories/*/*.git/hooks; do
+  [[ -d $hooks ]] || continue
+  mkdir -p "$hooks/pre-receive.d"
+  cp "$SCRIPTS/limits.sh" "$hooks/pre-receive.d/.limits"
+  chmod 700 "$hooks/pre-receive.d/.limits"
+  mv "$hooks/pre-receive.d/.limits" "$hooks/pre-receive.d/limits"
+done
 
 "$gitea" migrate --config "$config"
 if [[ -f $marker && $(<"$marker") == "$wanted" ]]; then

@@ -2,6 +2,8 @@ package forge
 
 import (
 	_ "embed"
+	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -16,6 +18,8 @@ var (
 	initScript string
 	//go:embed bootstrap.sh
 	bootstrapScript string
+	//go:embed limits.sh
+	limitsScript string
 )
 
 const (
@@ -28,6 +32,8 @@ const (
 	accountsDir   = "/etc/forge/accounts"
 	membersDir    = "/etc/forge/members"
 	scriptsDir    = "/etc/forge/scripts"
+	limitsName    = "gitea-limits"
+	limitsDir     = "/etc/forge/limits"
 	webhookSecret = "webhook"
 
 	// teamPrefix keeps the names of teams apart from those Gitea has itself.
@@ -35,24 +41,46 @@ const (
 )
 
 func scriptsName() string {
-	return "gitea-scripts-" + manifest.Hash(initScript, bootstrapScript)
+	return "gitea-scripts-" + manifest.Hash(initScript, bootstrapScript, limitsScript)
 }
 
 func scriptsConfigMap() manifest.Object {
 	return manifest.ConfigMap(Namespace, scriptsName(), map[string]string{
-		"init.sh": initScript, "bootstrap.sh": bootstrapScript,
+		"init.sh": initScript, "bootstrap.sh": bootstrapScript, "limits.sh": limitsScript,
 	})
 }
 
+// limitsConfigMap is what limits.sh goes by. It is read at every push, so that a
+// new tenant does not restart the server.
+func limitsConfigMap(args *Args) manifest.Object {
+	lines := []string{
+		"unlimited " + args.Organization + "/" + Platform,
+		"folder " + args.Folder,
+		fmt.Sprintf("kibibytes %d", args.MaxRepository>>10),
+	}
+	for _, f := range args.Folders {
+		lines = append(lines, fmt.Sprintf("folders %d %s", f.Most, strings.Join(f.Repositories, " ")))
+	}
+	return manifest.ConfigMap(Namespace, limitsName, map[string]string{"limits": strings.Join(lines, "\n") + "\n"})
+}
+
+// settings are appIni with all but its secrets.
+func settings(args *Args) string {
+	return strings.NewReplacer(
+		"@ROOT_URL@", internalURL()+"/",
+		"@MAX_PUSH@", strconv.FormatInt(args.MaxPush, 10),
+		"@MAX_PUSH_MB@", strconv.FormatInt(args.MaxPush>>20, 10),
+	).Replace(appIni)
+}
+
 // appIniSecret is Gitea's whole configuration: it holds three secrets.
-func appIniSecret(s *secrets) manifest.Object {
+func appIniSecret(args *Args, s *secrets) manifest.Object {
 	text := pulumi.All(s.secretKey, s.internalToken, s.oauthJWTSecret).ApplyT(func(values []any) string {
 		return strings.NewReplacer(
-			"@ROOT_URL@", internalURL()+"/",
 			"@SECRET_KEY@", values[0].(string),
 			"@INTERNAL_TOKEN@", values[1].(string),
 			"@JWT_SECRET@", values[2].(string),
-		).Replace(appIni)
+		).Replace(settings(args))
 	}).(pulumi.StringOutput)
 	return manifest.Secret(Namespace, settingsName, nil, map[string]pulumi.StringInput{"app.ini": text})
 }
@@ -133,6 +161,7 @@ func scriptEnvironment() []any {
 	return []any{
 		manifest.Object{"name": "ADMIN", "value": Admin},
 		manifest.Object{"name": "ACCOUNTS", "value": accountsDir},
+		manifest.Object{"name": "SCRIPTS", "value": scriptsDir},
 		manifest.Object{"name": "WORK", "value": "/tmp"},
 	}
 }
@@ -168,7 +197,7 @@ func deployment(args *Args, checksum pulumi.StringInput) manifest.Object {
 		"command":        []any{"/app/gitea/gitea", "web", "--config", "/etc/gitea/app.ini"},
 		"env":            environment(),
 		"ports":          []any{manifest.Object{"name": "http", "containerPort": Port, "protocol": "TCP"}},
-		"volumeMounts":   mounts,
+		"volumeMounts":   append([]any{manifest.Mount("limits", limitsDir, true)}, mounts...),
 		"resources":      memory,
 		"startupProbe":   health(1, 120),
 		"readinessProbe": health(2, 3),
@@ -186,7 +215,7 @@ func deployment(args *Args, checksum pulumi.StringInput) manifest.Object {
 				"metadata": manifest.Object{
 					"labels": labels(),
 					"annotations": manifest.Object{
-						"neuroscale.dev/settings": manifest.Hash(appIni),
+						"neuroscale.dev/settings": manifest.Hash(settings(args)),
 						"neuroscale.dev/secrets":  checksum,
 					},
 				},
@@ -205,6 +234,7 @@ func deployment(args *Args, checksum pulumi.StringInput) manifest.Object {
 						manifest.SecretVolume("settings", settingsName),
 						manifest.SecretVolume("accounts", accountsName),
 						manifest.ConfigMapVolume("scripts", scriptsName()),
+						manifest.ConfigMapVolume("limits", limitsName),
 					},
 				},
 			},

@@ -43,9 +43,18 @@ func quota(t config.Tenant) (map[string]any, error) {
 		"count/inferenceservices.serving.kserve.io": strconv.Itoa(t.Quota.InferenceServices),
 		// Even if no policy looked: the node's ports are the platform's.
 		"services.nodeports": "0", "services.loadbalancers": "0",
+		"services":               strconv.Itoa(t.Quota.Services),
+		"configmaps":             strconv.Itoa(t.Quota.ConfigMaps),
+		"secrets":                strconv.Itoa(t.Quota.Secrets),
+		"persistentvolumeclaims": strconv.Itoa(t.Quota.VolumeClaims),
 	}
-	for prefix, amounts := range map[string]config.Amounts{"requests.": t.Quota.Requests, "limits.": t.Quota.Limits} {
-		canonical, err := quantities(t.Namespace, "quota."+prefix, amounts)
+	storage, err := quantity(t.Namespace, "quota.storage", t.Quota.Storage)
+	if err != nil {
+		return nil, err
+	}
+	hard["requests.storage"] = storage
+	for prefix, shares := range map[string]config.Shares{"requests.": t.Quota.Requests, "limits.": t.Quota.Limits} {
+		canonical, err := quantities(t.Namespace, "quota."+prefix, shares)
 		if err != nil {
 			return nil, err
 		}
@@ -77,10 +86,10 @@ func systemPriority(t config.Tenant) map[string]any {
 
 func limitRange(t config.Tenant) (map[string]any, error) {
 	item := map[string]any{"type": "Container"}
-	for name, amounts := range map[string]config.Amounts{
+	for name, shares := range map[string]config.Shares{
 		"default": t.Limits.Default, "defaultRequest": t.Limits.DefaultRequest, "max": t.Limits.Max, "min": t.Limits.Min,
 	} {
-		canonical, err := quantities(t.Namespace, "limits."+name+".", amounts)
+		canonical, err := quantities(t.Namespace, "limits."+name+".", shares)
 		if err != nil {
 			return nil, err
 		}
@@ -93,18 +102,26 @@ func limitRange(t config.Tenant) (map[string]any, error) {
 	}, nil
 }
 
-// quantities are amounts as the API server writes them, 8 for 8000m: what it wrote
-// otherwise, Argo CD would see as a difference for ever.
-func quantities(tenant, field string, a config.Amounts) (map[string]any, error) {
+func quantities(tenant, field string, s config.Shares) (map[string]any, error) {
 	out := map[string]any{}
-	for name, text := range map[string]string{"cpu": a.CPU, "memory": a.Memory} {
-		q, err := resource.ParseQuantity(text)
+	for name, text := range map[string]string{"cpu": s.CPU, "memory": s.Memory, "ephemeral-storage": s.EphemeralStorage} {
+		q, err := quantity(tenant, field+name, text)
 		if err != nil {
-			return nil, fmt.Errorf("tenancy: tenant %s: %s%s is %q: %w", tenant, field, name, text, err)
+			return nil, err
 		}
-		out[name] = q.String()
+		out[name] = q
 	}
 	return out, nil
+}
+
+// quantity is an amount as the API server writes it, 8 for 8000m: what it wrote
+// otherwise, Argo CD would see as a difference for ever.
+func quantity(tenant, field, text string) (string, error) {
+	q, err := resource.ParseQuantity(text)
+	if err != nil {
+		return "", fmt.Errorf("tenancy: tenant %s: %s is %q: %w", tenant, field, text, err)
+	}
+	return q.String(), nil
 }
 
 // ProjectName is the name of a tenant's AppProject.

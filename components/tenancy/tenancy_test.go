@@ -3,6 +3,7 @@ package tenancy
 import (
 	"encoding/base64"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -173,16 +174,51 @@ func TestTheDefaultTenantHasTheOriginalsFigures(t *testing.T) {
 	assert.Equal(t, map[string]any{
 		"requests.cpu": "4", "requests.memory": "8Gi", "limits.cpu": "8", "limits.memory": "16Gi",
 		"pods": "20", "count/deployments.apps": "10", "count/inferenceservices.serving.kserve.io": "5",
-		"services.nodeports": "0", "services.loadbalancers": "0",
+		"requests.ephemeral-storage": "10Gi", "limits.ephemeral-storage": "100Gi",
+		"services": "60", "services.nodeports": "0", "services.loadbalancers": "0",
+		"configmaps": "50", "secrets": "10", "persistentvolumeclaims": "5", "requests.storage": "10Gi",
 	}, recorder.At(objects["ResourceQuota/default/default-namespace-quota"], "spec.hard"))
 	assert.Equal(t, []any{map[string]any{
 		"type":           "Container",
-		"default":        map[string]any{"cpu": "500m", "memory": "512Mi"},
-		"defaultRequest": map[string]any{"cpu": "100m", "memory": "128Mi"},
-		"max":            map[string]any{"cpu": "2", "memory": "4Gi"},
-		"min":            map[string]any{"cpu": "10m", "memory": "32Mi"},
+		"default":        map[string]any{"cpu": "500m", "memory": "512Mi", "ephemeral-storage": "4Gi"},
+		"defaultRequest": map[string]any{"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "256Mi"},
+		"max":            map[string]any{"cpu": "2", "memory": "4Gi", "ephemeral-storage": "16Gi"},
+		"min":            map[string]any{"cpu": "10m", "memory": "32Mi", "ephemeral-storage": "1Mi"},
 	}}, recorder.At(objects["LimitRange/default/default-namespace-limits"], "spec.limits"))
 	assert.Len(t, objects, 7)
+}
+
+// What a tenant may merge, and what a pod makes of a volume that it describes.
+func TestTheQuotaCountsEveryKindATenantCanMake(t *testing.T) {
+	counted := map[string]string{
+		"ConfigMap": "configmaps", "Service": "services", "apps/Deployment": "count/deployments.apps",
+		"serving.kserve.io/InferenceService": "count/inferenceservices.serving.kserve.io",
+	}
+	for namespace, objects := range map[string]map[string]map[string]any{"default": rendered(t, tenants()), "team": rendered(t, tenants())} {
+		hard := recorder.At(objects["ResourceQuota/"+namespace+"/"+namespace+"-namespace-quota"], "spec.hard").(map[string]any)
+		for _, kind := range argocd.TenantKinds {
+			name := strings.TrimPrefix(kind.Group+"/"+kind.Kind, "/")
+			require.Contains(t, counted, name, "a tenant may merge any number of these")
+			assert.Contains(t, hard, counted[name], name)
+		}
+		for _, name := range []string{"pods", "secrets", "persistentvolumeclaims", "requests.storage", "requests.ephemeral-storage", "limits.ephemeral-storage"} {
+			assert.Contains(t, hard, name)
+		}
+	}
+}
+
+// A quota of a resource refuses every container that asks for none of it.
+func TestAContainerThatSaysNothingGetsAShareOfAllThatTheQuotaBounds(t *testing.T) {
+	objects := rendered(t, tenants())
+	hard := recorder.At(objects["ResourceQuota/team/team-namespace-quota"], "spec.hard").(map[string]any)
+	item := recorder.At(objects["LimitRange/team/team-namespace-limits"], "spec.limits.0")
+	for key := range hard {
+		for prefix, field := range map[string]string{"requests.": "defaultRequest", "limits.": "default"} {
+			if name, ok := strings.CutPrefix(key, prefix); ok && name != "storage" {
+				assert.Contains(t, recorder.At(item, field), name)
+			}
+		}
+	}
 }
 
 func TestNoPodOfATenantGoesBeforeThePlatforms(t *testing.T) {
@@ -205,14 +241,17 @@ func TestAPodOfATenantGetsNoTokenForTheAPIServer(t *testing.T) {
 
 func TestQuantitiesAreWrittenAsTheAPIServerWritesThem(t *testing.T) {
 	list := tenants()
-	list[1].Quota.Requests = config.Amounts{CPU: "4000m", Memory: "8192Mi"}
-	list[1].Limits.Default = config.Amounts{CPU: "0.5", Memory: "1024Ki"}
+	list[1].Quota.Requests = config.Shares{CPU: "4000m", Memory: "8192Mi", EphemeralStorage: "10240Mi"}
+	list[1].Quota.Storage = "1024Gi"
+	list[1].Limits.Default = config.Shares{CPU: "0.5", Memory: "1024Ki", EphemeralStorage: "4096Mi"}
 	objects := rendered(t, list)
 	hard := recorder.At(objects["ResourceQuota/team/team-namespace-quota"], "spec.hard").(map[string]any)
 	assert.Equal(t, "4", hard["requests.cpu"], "Argo CD would see a difference for ever")
 	assert.Equal(t, "8Gi", hard["requests.memory"])
+	assert.Equal(t, "10Gi", hard["requests.ephemeral-storage"])
+	assert.Equal(t, "1Ti", hard["requests.storage"])
 	defaults := recorder.At(objects["LimitRange/team/team-namespace-limits"], "spec.limits.0.default").(map[string]any)
-	assert.Equal(t, map[string]any{"cpu": "500m", "memory": "1Mi"}, defaults)
+	assert.Equal(t, map[string]any{"cpu": "500m", "memory": "1Mi", "ephemeral-storage": "4Gi"}, defaults)
 	for name, object := range objects {
 		if object["kind"] != "ResourceQuota" {
 			continue
@@ -293,6 +332,7 @@ func TestAnAmountThatIsNoneIsAnErrorThatNamesItsTenant(t *testing.T) {
 	for want, change := range map[string]func(*config.Tenant){
 		`tenancy: tenant default: quota.limits.cpu is "many": quantities must match the regular expression`:  func(t *config.Tenant) { t.Quota.Limits.CPU = "many" },
 		`tenancy: tenant default: limits.max.memory is "much": quantities must match the regular expression`: func(t *config.Tenant) { t.Limits.Max.Memory = "much" },
+		`tenancy: tenant default: quota.storage is "lots": quantities must match the regular expression`:     func(t *config.Tenant) { t.Quota.Storage = "lots" },
 	} {
 		list := config.Default().Tenants
 		change(&list[0])

@@ -51,7 +51,7 @@ func open(t *testing.T, root, state string, log *slog.Logger) *Stack {
 	require.NoError(t, err)
 	s, err := Open(context.Background(), Options{
 		Project: project, Stack: "ci", Program: func(*pulumi.Context) error { return nil }, Log: log,
-		Getenv: environment(map[string]string{"HOME": t.TempDir(), "PULUMI_BACKEND_URL": "file://" + state}),
+		Getenv: environment(map[string]string{"HOME": filepath.Dir(state), "PULUMI_BACKEND_URL": "file://" + state}),
 	})
 	require.NoError(t, err)
 	return s
@@ -101,27 +101,36 @@ func TestHomeFollowsPulumisOwnVariables(t *testing.T) {
 	}{
 		"default": {
 			env:  map[string]string{"HOME": "/home/ann"},
-			want: Home{"file:///home/ann/.local/state/neuroscale", "/home/ann/.local/state/neuroscale", "/home/ann/.local/state/neuroscale/passphrase", "/home/ann/.local/state/neuroscale/work"},
+			want: Home{"file:///home/ann/.local/state/neuroscale", "/home/ann/.local/state/neuroscale", "/home/ann/.config/neuroscale/passphrase-07cc1524594c", "/home/ann/.local/state/neuroscale/passphrase", "/home/ann/.local/state/neuroscale/work"},
 		},
 		"XDG_STATE_HOME": {
 			env:  map[string]string{"HOME": "/home/ann", "XDG_STATE_HOME": "/state"},
-			want: Home{"file:///state/neuroscale", "/state/neuroscale", "/state/neuroscale/passphrase", "/state/neuroscale/work"},
+			want: Home{"file:///state/neuroscale", "/state/neuroscale", "/home/ann/.config/neuroscale/passphrase-6c82830b7973", "/state/neuroscale/passphrase", "/state/neuroscale/work"},
 		},
 		"a file backend and a passphrase file": {
 			env:  map[string]string{"HOME": "/home/ann", "PULUMI_BACKEND_URL": "file:///node/state", "PULUMI_CONFIG_PASSPHRASE_FILE": "/node/passphrase"},
-			want: Home{"file:///node/state", "/node/state", "", "/node/state/work"},
+			want: Home{"file:///node/state", "/node/state", "", "", "/node/state/work"},
 		},
 		"a file backend below home": {
 			env:  map[string]string{"HOME": "/home/ann", "PULUMI_BACKEND_URL": "file://~", "PULUMI_CONFIG_PASSPHRASE": "x"},
-			want: Home{"file://~", "/home/ann", "", "/home/ann/work"},
+			want: Home{"file://~", "/home/ann", "", "", "/home/ann/work"},
 		},
 		"another backend": {
 			env:  map[string]string{"HOME": "/home/ann", "PULUMI_BACKEND_URL": "s3://bucket"},
-			want: Home{"s3://bucket", "", "/home/ann/.local/state/neuroscale/backend-f6404b9c72d8/passphrase", "/home/ann/.local/state/neuroscale/backend-f6404b9c72d8/work"},
+			want: Home{"s3://bucket", "", "/home/ann/.config/neuroscale/passphrase-1882ba4d881c", "/home/ann/.local/state/neuroscale/backend-f6404b9c72d8/passphrase", "/home/ann/.local/state/neuroscale/backend-f6404b9c72d8/work"},
 		},
 		"relative":  {env: map[string]string{"HOME": "/h", "PULUMI_BACKEND_URL": "file://state"}, fail: "is relative: use file:///absolute/path"},
 		"not a URL": {env: map[string]string{"HOME": "/h", "PULUMI_BACKEND_URL": "state"}, fail: "is not a URL"},
 		"no home":   {env: nil, fail: "neither XDG_STATE_HOME nor HOME is set"},
+		"XDG_CONFIG_HOME": {
+			env:  map[string]string{"XDG_STATE_HOME": "/state", "XDG_CONFIG_HOME": "/config"},
+			want: Home{"file:///state/neuroscale", "/state/neuroscale", "/config/neuroscale/passphrase-6c82830b7973", "/state/neuroscale/passphrase", "/state/neuroscale/work"},
+		},
+		"no home for the passphrase": {env: map[string]string{"XDG_STATE_HOME": "/state"}, fail: "neither XDG_CONFIG_HOME nor HOME is set"},
+		"no home, but a passphrase": {
+			env:  map[string]string{"XDG_STATE_HOME": "/state", "PULUMI_CONFIG_PASSPHRASE": "x"},
+			want: Home{"file:///state/neuroscale", "/state/neuroscale", "", "", "/state/neuroscale/work"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h, err := LocateHome(environment(c.env))
@@ -137,7 +146,7 @@ func TestHomeFollowsPulumisOwnVariables(t *testing.T) {
 
 func TestStateAndPassphraseAreOnlyTheUsers(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "state")
-	h, err := LocateHome(environment(map[string]string{"HOME": "/h", "PULUMI_BACKEND_URL": "file://" + state}))
+	h, err := LocateHome(environment(map[string]string{"HOME": filepath.Dir(state), "PULUMI_BACKEND_URL": "file://" + state}))
 	require.NoError(t, err)
 	require.NoError(t, h.Create())
 	first, err := os.ReadFile(h.PassphraseFile)
@@ -148,11 +157,85 @@ func TestStateAndPassphraseAreOnlyTheUsers(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, first, second, "a new passphrase would lock people out of their state")
 
-	for path, mode := range map[string]os.FileMode{state: 0o700, h.workRoot: 0o700, h.PassphraseFile: 0o600} {
+	for path, mode := range map[string]os.FileMode{
+		state: 0o700, h.workRoot: 0o700, h.PassphraseFile: 0o600, filepath.Dir(h.PassphraseFile): 0o700,
+	} {
 		info, err := os.Stat(path)
 		require.NoError(t, err)
 		assert.Equal(t, mode, info.Mode().Perm(), path)
 	}
+}
+
+func TestACopyOfTheStateDoesNotHoldWhatOpensIt(t *testing.T) {
+	root, state := checkout(t)
+	fakepulumi.Install(t, fakepulumi.Script{})
+	s := open(t, root, state, nil)
+	_, err := s.Up(t.Context(), UpOptions{}, nil)
+	require.NoError(t, err)
+	passphrase, err := os.ReadFile(s.home.PassphraseFile)
+	require.NoError(t, err)
+	require.NoError(t, filepath.WalkDir(state, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		assert.NotContains(t, string(content), strings.TrimSpace(string(passphrase)), path)
+		return err
+	}))
+}
+
+func TestAPassphraseBesideTheStateIsMoved(t *testing.T) {
+	for name, test := range map[string]struct {
+		beside, kept string // what is where before; "" is no file
+		want, left   string
+	}{
+		"of an earlier version":          {beside: "old\n", want: "old\n"},
+		"moved by half, by a killed run": {beside: "old\n", kept: "old\n", want: "old\n"},
+		"moved already":                  {kept: "old\n", want: "old\n"},
+		"of somebody else":               {beside: "other\n", kept: "old\n", want: "old\n", left: "other\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			state := filepath.Join(t.TempDir(), "state")
+			h, err := LocateHome(environment(map[string]string{"HOME": filepath.Dir(state), "PULUMI_BACKEND_URL": "file://" + state}))
+			require.NoError(t, err)
+			// It opens a state that is there.
+			encryptedState(t, state)
+			for path, content := range map[string]string{filepath.Join(state, "passphrase"): test.beside, h.PassphraseFile: test.kept} {
+				require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+				if content != "" {
+					require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+				}
+			}
+			require.NoError(t, h.Create())
+			kept, err := os.ReadFile(h.PassphraseFile)
+			require.NoError(t, err)
+			assert.Equal(t, test.want, string(kept))
+			info, err := os.Stat(h.PassphraseFile)
+			require.NoError(t, err)
+			assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+			left, _ := os.ReadFile(filepath.Join(state, "passphrase"))
+			assert.Equal(t, test.left, string(left))
+		})
+	}
+}
+
+// encryptedState is that of one stack, as far as it says how it is encrypted.
+func encryptedState(t *testing.T, dir string) {
+	t.Helper()
+	file := filepath.Join(dir, ".pulumi", "stacks", "neuroscale", "ci.json")
+	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
+	require.NoError(t, os.WriteFile(file, []byte(`{"version":3,"checkpoint":{"latest":{"secrets_providers":{"type":"passphrase"}}}}`), 0o600))
+}
+
+func TestAnEncryptedStateGetsNoPassphraseThatCannotOpenIt(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state")
+	h, err := LocateHome(environment(map[string]string{"HOME": filepath.Dir(state), "PULUMI_BACKEND_URL": "file://" + state}))
+	require.NoError(t, err)
+	encryptedState(t, state)
+	err = h.Create()
+	require.EqualError(t, err, "the state in "+state+" is encrypted and its passphrase is not in "+h.PassphraseFile+
+		": put that file back, or set PULUMI_CONFIG_PASSPHRASE_FILE (or PULUMI_CONFIG_PASSPHRASE)")
+	assert.NoFileExists(t, h.PassphraseFile)
 }
 
 func TestTheEnginesSaltStaysOutOfTheCheckoutAndIsKept(t *testing.T) {
@@ -174,7 +257,7 @@ func TestTheEnginesSaltStaysOutOfTheCheckoutAndIsKept(t *testing.T) {
 
 func TestTheCheckoutsOwnSaltWins(t *testing.T) {
 	root, state := checkout(t)
-	h, err := LocateHome(environment(map[string]string{"HOME": "/h", "PULUMI_BACKEND_URL": "file://" + state}))
+	h, err := LocateHome(environment(map[string]string{"HOME": filepath.Dir(state), "PULUMI_BACKEND_URL": "file://" + state}))
 	require.NoError(t, err)
 	require.NoError(t, h.Create())
 	p, err := FindProject(root)
@@ -194,7 +277,7 @@ func TestTheCheckoutsOwnSaltWins(t *testing.T) {
 
 func TestACopyCutShortByAKillDoesNotStopTheNextRun(t *testing.T) {
 	root, state := checkout(t)
-	h, err := LocateHome(environment(map[string]string{"HOME": "/h", "PULUMI_BACKEND_URL": "file://" + state}))
+	h, err := LocateHome(environment(map[string]string{"HOME": filepath.Dir(state), "PULUMI_BACKEND_URL": "file://" + state}))
 	require.NoError(t, err)
 	require.NoError(t, h.Create())
 	p, err := FindProject(root)

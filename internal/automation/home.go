@@ -1,10 +1,12 @@
 package automation
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -21,26 +23,25 @@ type Home struct {
 	BackendURL string
 	// StateDir is the folder of a file:// backend, "" for any other.
 	StateDir string
-	// PassphraseFile holds the passphrase this program generated; "" when the
+	// PassphraseFile holds the passphrase this program generated, which is not in
+	// the state's folder: who copies that has not copied what opens it. "" when the
 	// environment already names one.
 	PassphraseFile string
+	// formerPassphrase is where it was before, beside the state.
+	formerPassphrase string
 	// workRoot is where copies of the project's settings are kept.
 	workRoot string
 }
 
 // LocateHome resolves the backend from PULUMI_BACKEND_URL, else a file backend
 // below XDG_STATE_HOME, and the passphrase from PULUMI_CONFIG_PASSPHRASE or
-// PULUMI_CONFIG_PASSPHRASE_FILE, else a generated file. It creates nothing.
+// PULUMI_CONFIG_PASSPHRASE_FILE, else a generated file below XDG_CONFIG_HOME, one
+// for each backend. It creates nothing.
 func LocateHome(getenv func(string) string) (Home, error) {
-	base := getenv("XDG_STATE_HOME")
-	if base == "" {
-		home := getenv("HOME")
-		if home == "" {
-			return Home{}, errors.New("neither XDG_STATE_HOME nor HOME is set: set one, the stack's state is kept there")
-		}
-		base = filepath.Join(home, ".local", "state")
+	base, err := userFolder(getenv, "XDG_STATE_HOME", filepath.Join(".local", "state"), "the stack's state")
+	if err != nil {
+		return Home{}, err
 	}
-	base = filepath.Join(base, "neuroscale")
 
 	h := Home{BackendURL: getenv("PULUMI_BACKEND_URL")}
 	if h.BackendURL == "" {
@@ -66,13 +67,35 @@ func LocateHome(getenv func(string) string) (Home, error) {
 		next = filepath.Join(base, "backend-"+hex.EncodeToString(sum[:6]))
 	}
 	h.workRoot = filepath.Join(next, "work")
-	if getenv("PULUMI_CONFIG_PASSPHRASE") == "" && getenv("PULUMI_CONFIG_PASSPHRASE_FILE") == "" {
-		h.PassphraseFile = filepath.Join(next, "passphrase")
+	if getenv("PULUMI_CONFIG_PASSPHRASE") != "" || getenv("PULUMI_CONFIG_PASSPHRASE_FILE") != "" {
+		return h, nil
 	}
+	kept, err := userFolder(getenv, "XDG_CONFIG_HOME", ".config", "the passphrase of the stack's state")
+	if err != nil {
+		return Home{}, err
+	}
+	sum := sha256.Sum256([]byte(next))
+	h.PassphraseFile = filepath.Join(kept, "passphrase-"+hex.EncodeToString(sum[:6]))
+	h.formerPassphrase = filepath.Join(next, "passphrase")
 	return h, nil
 }
 
-// Create makes the folders (0700) and, once, the passphrase file (0600).
+// userFolder is the program's folder in one of the user's.
+func userFolder(getenv func(string) string, variable, below, what string) (string, error) {
+	base := getenv(variable)
+	if base == "" {
+		home := getenv("HOME")
+		if home == "" {
+			return "", fmt.Errorf("neither %s nor HOME is set: set one, %s is kept there", variable, what)
+		}
+		base = filepath.Join(home, below)
+	}
+	return filepath.Join(base, "neuroscale"), nil
+}
+
+// Create makes the folders (0700) and, once, the passphrase file (0600). One that an
+// earlier version left beside the state is moved. A state that is encrypted already
+// gets no new passphrase, which could not open it: that is an error.
 func (h Home) Create() error {
 	dirs := []string{h.workRoot}
 	if h.StateDir != "" {
@@ -86,21 +109,100 @@ func (h Home) Create() error {
 	if h.PassphraseFile == "" {
 		return nil
 	}
-	raw := make([]byte, 32)
-	if _, err := rand.Read(raw); err != nil {
-		return fmt.Errorf("generate the passphrase: %w", err)
+	if err := os.MkdirAll(filepath.Dir(h.PassphraseFile), 0o700); err != nil {
+		return fmt.Errorf("create the passphrase's folder: %w", err)
 	}
-	f, err := os.OpenFile(h.PassphraseFile, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, os.ErrExist) {
-		return nil
+	return h.ensurePassphrase()
+}
+
+func (h Home) ensurePassphrase() error {
+	former, err := h.former()
+	if err != nil {
+		return err
 	}
+	kept, err := os.ReadFile(h.PassphraseFile)
+	switch {
+	case err == nil:
+		// A kill may have left both. Another one there is somebody's: it stays.
+		if former == nil || !bytes.Equal(former, kept) {
+			return nil
+		}
+	case !errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("read the passphrase file: %w", err)
+	case former != nil:
+		if err := publish(h.PassphraseFile, former); err != nil {
+			return err
+		}
+	case h.encrypted():
+		return fmt.Errorf("the state in %s is encrypted and its passphrase is not in %s: put that file back, or set PULUMI_CONFIG_PASSPHRASE_FILE (or PULUMI_CONFIG_PASSPHRASE)",
+			h.StateDir, h.PassphraseFile)
+	default:
+		raw := make([]byte, 32)
+		if _, err := rand.Read(raw); err != nil {
+			return fmt.Errorf("generate the passphrase: %w", err)
+		}
+		return publish(h.PassphraseFile, []byte(base64.RawURLEncoding.EncodeToString(raw)+"\n"))
+	}
+	if err := os.Remove(h.formerPassphrase); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove the passphrase that was moved to %s: %w", h.PassphraseFile, err)
+	}
+	return nil
+}
+
+// former is the passphrase that an earlier version kept beside the state, nil if
+// there is none.
+func (h Home) former() ([]byte, error) {
+	if h.formerPassphrase == "" {
+		return nil, nil
+	}
+	raw, err := os.ReadFile(h.formerPassphrase)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the passphrase beside the state: %w", err)
+	}
+	return raw, nil
+}
+
+// encrypted is whether a stack of a file backend was encrypted with a passphrase.
+func (h Home) encrypted() bool {
+	if h.StateDir == "" {
+		return false
+	}
+	files, _ := filepath.Glob(filepath.Join(h.StateDir, ".pulumi", "stacks", "*", "*.json"))
+	for _, file := range files {
+		var state struct {
+			Checkpoint struct {
+				Latest struct {
+					Providers struct {
+						Type string `json:"type"`
+					} `json:"secrets_providers"`
+				} `json:"latest"`
+			} `json:"checkpoint"`
+		}
+		if raw, err := os.ReadFile(file); err == nil && json.Unmarshal(raw, &state) == nil && state.Checkpoint.Latest.Providers.Type == "passphrase" {
+			return true
+		}
+	}
+	return false
+}
+
+// publish makes a file (0600) with all of content or none. If another run was faster,
+// its file stays.
+func publish(path string, content []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".passphrase-*")
 	if err != nil {
 		return fmt.Errorf("create the passphrase file: %w", err)
 	}
-	if _, err := f.WriteString(base64.RawURLEncoding.EncodeToString(raw) + "\n"); err != nil {
-		return errors.Join(fmt.Errorf("write the passphrase file: %w", err), f.Close())
+	_, err = tmp.Write(content)
+	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return errors.Join(fmt.Errorf("write the passphrase file: %w", err), os.Remove(tmp.Name()))
 	}
-	return f.Close()
+	if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, os.ErrExist) {
+		return errors.Join(fmt.Errorf("create the passphrase file: %w", err), os.Remove(tmp.Name()))
+	}
+	return os.Remove(tmp.Name())
 }
 
 // Env is what a Pulumi command needs in its environment to use this home.

@@ -335,7 +335,7 @@ func (s *Stack) Preview(ctx context.Context, o PreviewOptions, observe Observer)
 func (h Home) inside(dir string) Home {
 	h.BackendURL, h.StateDir, h.workRoot = "file://"+dir, dir, filepath.Join(dir, "work")
 	if h.PassphraseFile != "" {
-		h.PassphraseFile = filepath.Join(dir, "passphrase")
+		h.PassphraseFile, h.formerPassphrase = filepath.Join(dir, "passphrase"), ""
 	}
 	return h
 }

@@ -7,7 +7,7 @@ func Default() *Config {
 	return &Config{
 		Cluster: Cluster{Provider: ProviderExisting},
 		GitOps:  GitOps{NodePort: 30081},
-		Forge:   Forge{NodePort: 30082, Storage: "1Gi", Organization: "neuroscale"},
+		Forge:   Forge{NodePort: 30082, Storage: "1Gi", Organization: "neuroscale", MaxPush: "20Mi", MaxRepository: "128Mi"},
 		Serving: Serving{
 			Domain:  "neuroscale.test",
 			Gateway: Gateway{NodePort: 30080},
@@ -33,15 +33,20 @@ func Default() *Config {
 // tenant is t with the quota and limits of a tenant that wrote none.
 func tenant(t Tenant) Tenant {
 	t.Quota = Quota{
-		Requests: Amounts{CPU: "4", Memory: "8Gi"},
-		Limits:   Amounts{CPU: "8", Memory: "16Gi"},
+		Requests: Shares{CPU: "4", Memory: "8Gi", EphemeralStorage: "10Gi"},
+		Limits:   Shares{CPU: "8", Memory: "16Gi", EphemeralStorage: "100Gi"},
 		Pods:     20, Deployments: 10, InferenceServices: 5,
+		Services: 60, ConfigMaps: 50, Secrets: 10,
+		VolumeClaims: 5, Storage: "10Gi",
+		Applications: 50,
 	}
+	// A model that fits a container's memory fits its disk: the storage initializer,
+	// which can ask for none, has the default.
 	t.Limits = ContainerLimits{
-		Default:        Amounts{CPU: "500m", Memory: "512Mi"},
-		DefaultRequest: Amounts{CPU: "100m", Memory: "128Mi"},
-		Max:            Amounts{CPU: "2", Memory: "4Gi"},
-		Min:            Amounts{CPU: "10m", Memory: "32Mi"},
+		Default:        Shares{CPU: "500m", Memory: "512Mi", EphemeralStorage: "4Gi"},
+		DefaultRequest: Shares{CPU: "100m", Memory: "128Mi", EphemeralStorage: "256Mi"},
+		Max:            Shares{CPU: "2", Memory: "4Gi", EphemeralStorage: "16Gi"},
+		Min:            Shares{CPU: "10m", Memory: "32Mi", EphemeralStorage: "1Mi"},
 	}
 	return t
 }

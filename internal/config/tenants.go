@@ -17,11 +17,18 @@ const platformRepository = "platform"
 // tenant's limits, or none of them ever starts.
 var (
 	// SidecarRequest is the smallest request in it: that of Knative's queue-proxy.
-	SidecarRequest = Amounts{CPU: "10m", Memory: "32Mi"}
+	SidecarRequest = Shares{CPU: "10m", Memory: "32Mi", EphemeralStorage: "32Mi"}
 	// InitializerLimit is the greatest limit in it: that of KServe's storage
-	// initializer, which fetches the model.
+	// initializer, which fetches the model. Of disk it names none.
 	InitializerLimit = Amounts{CPU: "1", Memory: "512Mi"}
+	// SidecarDisk is the greatest limit of disk in it: that of Knative's queue-proxy.
+	SidecarDisk = "256Mi"
 )
+
+// ServicesOfInferenceService is how many Services one has whose only component is a
+// predictor, while one revision takes another's place: KServe's, the Route's and two
+// for each revision.
+const ServicesOfInferenceService = 6
 
 // reservedPrefixes are of namespaces that are no tenant's: the cluster's own and
 // what the platform makes for itself beside its layers.
@@ -135,6 +142,25 @@ func (v *checker) tenantQuota(at string, t Tenant) {
 	if q.Deployments < max(q.InferenceServices, 0) {
 		v.refuse(at+".quota.deployments", q.Deployments, fmt.Sprintf("at least %d, each of quota.inferenceServices takes one", max(q.InferenceServices, 0)))
 	}
+	if least := ServicesOfInferenceService * max(q.InferenceServices, 0); q.Services < least {
+		v.refuse(at+".quota.services", q.Services, fmt.Sprintf("at least %d, each of quota.inferenceServices takes %d while it is updated",
+			least, ServicesOfInferenceService))
+	}
+	if q.ConfigMaps < 1 {
+		v.refuse(at+".quota.configMaps", q.ConfigMaps, "a number of ConfigMaps, at least 1: Kubernetes puts one into every namespace")
+	}
+	for _, count := range []struct {
+		field, what string
+		value       int
+	}{
+		{"services", "Services", q.Services}, {"secrets", "Secrets", q.Secrets},
+		{"volumeClaims", "PersistentVolumeClaims", q.VolumeClaims}, {"applications", "folders", q.Applications},
+	} {
+		if count.value < 0 {
+			v.refuse(at+".quota."+count.field, count.value, "a number of "+count.what+", at least 0")
+		}
+	}
+	v.quantity(at+".quota.storage", q.Storage)
 	// What the namespace has must be enough for one container of the greatest
 	// size, or that size is a promise nobody can keep.
 	v.ascending(at+".",
@@ -152,8 +178,10 @@ func (v *checker) additions(at string, l ContainerLimits) {
 	for _, bound := range []struct{ field, value, bound, write string }{
 		{"min.cpu", l.Min.CPU, SidecarRequest.CPU, "at most %s, which Knative's queue-proxy asks for"},
 		{"min.memory", l.Min.Memory, SidecarRequest.Memory, "at most %s, which Knative's queue-proxy asks for"},
+		{"min.ephemeralStorage", l.Min.EphemeralStorage, SidecarRequest.EphemeralStorage, "at most %s, which Knative's queue-proxy asks for"},
 		{"max.cpu", l.Max.CPU, InitializerLimit.CPU, "at least %s, which KServe's storage initializer may use"},
 		{"max.memory", l.Max.Memory, InitializerLimit.Memory, "at least %s, which KServe's storage initializer may use"},
+		{"max.ephemeralStorage", l.Max.EphemeralStorage, SidecarDisk, "at least %s, which Knative's queue-proxy may use"},
 	} {
 		value, err := resource.ParseQuantity(bound.value)
 		if err != nil {
@@ -167,19 +195,22 @@ func (v *checker) additions(at string, l ContainerLimits) {
 }
 
 type named struct {
-	field   string
-	amounts Amounts
+	field  string
+	shares Shares
 }
 
 // ascending refuses amounts that are no quantities, or greater than the next.
 func (v *checker) ascending(at string, list ...named) {
-	for _, resourceName := range []string{"cpu", "memory"} {
+	for _, resourceName := range []string{"cpu", "memory", "ephemeralStorage"} {
 		var last resource.Quantity
 		var lastField, lastText string
 		for _, each := range list {
-			text := each.amounts.CPU
-			if resourceName == "memory" {
-				text = each.amounts.Memory
+			text := each.shares.CPU
+			switch resourceName {
+			case "memory":
+				text = each.shares.Memory
+			case "ephemeralStorage":
+				text = each.shares.EphemeralStorage
 			}
 			field := at + each.field + "." + resourceName
 			q, ok := v.quantity(field, text)

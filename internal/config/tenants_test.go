@@ -81,7 +81,7 @@ func TestTheTenantOfTheREADMEIsTaken(t *testing.T) {
 	assert.Equal(t, Default().Tenants[0], tenants[0])
 	want := Default().Tenants[0]
 	want.Namespace, want.Owner, want.CostCenter, want.Repositories, want.Members = "team-b", "team-b", "research", []string{"team-b-endpoints"}, nil
-	want.Quota.Requests = Amounts{CPU: "2", Memory: "4Gi"}
+	want.Quota.Requests.CPU, want.Quota.Requests.Memory = "2", "4Gi"
 	want.Quota.InferenceServices = 2
 	assert.Equal(t, want, tenants[1])
 }
@@ -151,6 +151,24 @@ func TestEveryProblemOfATenantNamesItsField(t *testing.T) {
 			`neuroscale:tenants[1].quota.inferenceServices is -1: write a number of InferenceServices, at least 0`},
 		"fewer Deployments than InferenceServices need": {second(`"quota":{"deployments":4}`),
 			`neuroscale:tenants[1].quota.deployments is 4: write at least 5, each of quota.inferenceServices takes one`},
+		"no room for what an InferenceService takes": {second(`"quota":{"services":29}`),
+			`neuroscale:tenants[1].quota.services is 29: write at least 30, each of quota.inferenceServices takes 6 while it is updated`},
+		"not one ConfigMap": {second(`"quota":{"configMaps":0}`),
+			`neuroscale:tenants[1].quota.configMaps is 0: write a number of ConfigMaps, at least 1: Kubernetes puts one into every namespace`},
+		"fewer than no folders": {second(`"quota":{"applications":-1}`),
+			`neuroscale:tenants[1].quota.applications is -1: write a number of folders, at least 0`},
+		"fewer than no claims": {second(`"quota":{"volumeClaims":-1}`),
+			`neuroscale:tenants[1].quota.volumeClaims is -1: write a number of PersistentVolumeClaims, at least 0`},
+		"fewer than no Secrets": {second(`"quota":{"secrets":-1}`),
+			`neuroscale:tenants[1].quota.secrets is -1: write a number of Secrets, at least 0`},
+		"no amount of storage": {second(`"quota":{"storage":"much"}`),
+			`neuroscale:tenants[1].quota.storage is "much": write an amount such as 250m, 2 (CPU) or 512Mi, 1Gi (memory, storage)`},
+		"a disk that no container of the greatest size fits in": {second(`"limits":{"max":{"ephemeralStorage":"200Gi"}}`),
+			`neuroscale:tenants[1].limits.max.ephemeralStorage is "200Gi": write at most 100Gi (neuroscale:tenants[1].quota.limits.ephemeralStorage), or raise that`},
+		"a disk below what Knative adds": {second(`"limits":{"default":{"ephemeralStorage":"64Mi"},"defaultRequest":{"ephemeralStorage":"64Mi"},"max":{"ephemeralStorage":"128Mi"}}`),
+			`neuroscale:tenants[1].limits.max.ephemeralStorage is "128Mi": write at least 256Mi, which Knative's queue-proxy may use: no InferenceService would start`},
+		"a least disk above what Knative adds": {second(`"limits":{"min":{"ephemeralStorage":"64Mi"}}`),
+			`neuroscale:tenants[1].limits.min.ephemeralStorage is "64Mi": write at most 32Mi, which Knative's queue-proxy asks for: no InferenceService would start`},
 		"no quantity": {second(`"limits":{"max":{"memory":"4 GB"}}`),
 			`neuroscale:tenants[1].limits.max.memory is "4 GB": write an amount such as 250m, 2 (CPU) or 512Mi, 1Gi (memory, storage)`},
 		"a request above its limit": {second(`"limits":{"defaultRequest":{"cpu":"600m"}}`),

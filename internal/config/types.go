@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 // Namespace is the prefix of the configuration keys: the Pulumi project's name.
@@ -93,6 +95,24 @@ type Forge struct {
 	Storage string `json:"storage"`
 	// Organization owns the repositories.
 	Organization string `json:"organization"`
+	// MaxPush is the size of one push, as it is sent, and MaxRepository that of a
+	// repository on the volume, but for the platform's own; Kubernetes quantities.
+	MaxPush       string `json:"maxPush"`
+	MaxRepository string `json:"maxRepository"`
+}
+
+// MaxPushBytes is MaxPush, 0 if that is no quantity.
+func (f Forge) MaxPushBytes() int64 { return wholeBytes(f.MaxPush) }
+
+// MaxRepositoryBytes is MaxRepository, 0 if that is no quantity.
+func (f Forge) MaxRepositoryBytes() int64 { return wholeBytes(f.MaxRepository) }
+
+func wholeBytes(text string) int64 {
+	q, err := resource.ParseQuantity(text)
+	if err != nil {
+		return 0
+	}
+	return q.Value()
 }
 
 // Serving configures Knative, Kourier and KServe.
@@ -145,6 +165,14 @@ type Amounts struct {
 	Memory string `json:"memory"`
 }
 
+// Shares are Amounts and space on a node's disk: what containers write, log and
+// keep in emptyDirs, models that were fetched among it.
+type Shares struct {
+	CPU              string `json:"cpu"`
+	Memory           string `json:"memory"`
+	EphemeralStorage string `json:"ephemeralStorage"`
+}
+
 // Endpoints configures how model endpoints come from Git. They run in the
 // namespace of the tenant whose repository they are in.
 type Endpoints struct {
@@ -176,24 +204,36 @@ type Tenant struct {
 
 // Quota is the most that everything in a namespace may add up to.
 type Quota struct {
-	Requests Amounts `json:"requests"`
-	Limits   Amounts `json:"limits"`
+	Requests Shares `json:"requests"`
+	Limits   Shares `json:"limits"`
 	// Pods, Deployments and InferenceServices are counts. Every revision of an
 	// InferenceService that is not yet collected is a Deployment.
 	Pods              int `json:"pods"`
 	Deployments       int `json:"deployments"`
 	InferenceServices int `json:"inferenceServices"`
+	// Services, ConfigMaps and Secrets are counts, of what Knative and Kubernetes
+	// make among them: see ServicesOfInferenceService.
+	Services   int `json:"services"`
+	ConfigMaps int `json:"configMaps"`
+	Secrets    int `json:"secrets"`
+	// VolumeClaims is how many PersistentVolumeClaims there may be, Storage, a
+	// Kubernetes quantity, what all of them together may ask for.
+	VolumeClaims int    `json:"volumeClaims"`
+	Storage      string `json:"storage"`
+	// Applications is how many folders the tenant's repositories may have together
+	// that become an Argo CD Application.
+	Applications int `json:"applications"`
 }
 
 // ContainerLimits are bounds of each container and what it gets that says nothing.
 type ContainerLimits struct {
 	// Default and DefaultRequest are the limit and request of a container
 	// without one.
-	Default        Amounts `json:"default"`
-	DefaultRequest Amounts `json:"defaultRequest"`
+	Default        Shares `json:"default"`
+	DefaultRequest Shares `json:"defaultRequest"`
 	// Max is the highest limit, Min the lowest request.
-	Max Amounts `json:"max"`
-	Min Amounts `json:"min"`
+	Max Shares `json:"max"`
+	Min Shares `json:"min"`
 }
 
 // Duration is a time.Duration written like 30s or 5m.

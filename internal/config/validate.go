@@ -38,8 +38,8 @@ func validate(c *Config, skip map[string]bool, reserved []string) []error {
 		{"forge.nodePort", c.Forge.NodePort},
 		{"serving.gateway.nodePort", c.Serving.Gateway.NodePort},
 	})
-	v.quantity("forge.storage", c.Forge.Storage)
 	v.label("forge.organization", c.Forge.Organization)
+	v.forgeSizes(c.Forge, len(c.Repositories()))
 	v.serving(c.Serving)
 	if n := c.Endpoints.RequeueSeconds; n < 1 || n > 3600 {
 		v.refuse("endpoints.requeueSeconds", n, "a number of seconds from 1 to 3600")
@@ -94,6 +94,44 @@ func (v *checker) quantity(field, value string) (resource.Quantity, bool) {
 	q, err := resource.ParseQuantity(value)
 	if err != nil || q.Sign() <= 0 {
 		v.refuse(field, value, "an amount such as 250m, 2 (CPU) or 512Mi, 1Gi (memory, storage)")
+		return q, false
+	}
+	return q, true
+}
+
+// forgeSizes refuses repositories that could together fill the forge's volume. The
+// platform's own is counted as one more.
+func (v *checker) forgeSizes(f Forge, repositories int) {
+	storage, ok := v.quantity("forge.storage", f.Storage)
+	push, ok2 := v.bytes("forge.maxPush", f.MaxPush)
+	repository, ok3 := v.bytes("forge.maxRepository", f.MaxRepository)
+	if !ok || !ok2 || !ok3 {
+		return
+	}
+	if least := resource.MustParse(smallestPush); push.Cmp(least) < 0 {
+		v.refuse("forge.maxPush", f.MaxPush, "at least "+smallestPush+", the layers of the platform are pushed as well")
+	}
+	if push.Cmp(repository) > 0 {
+		v.refuse("forge.maxPush", f.MaxPush, fmt.Sprintf("at most %s (%s:forge.maxRepository), or raise that", f.MaxRepository, Namespace))
+	}
+	all := repository.DeepCopy()
+	all.Mul(int64(repositories + 1))
+	if all.Cmp(storage) > 0 {
+		v.refuse("forge.maxRepository", f.MaxRepository, fmt.Sprintf(
+			"at most %s (%s:forge.storage) divided by %d, the repositories of all tenants and the platform's own, or raise that",
+			f.Storage, Namespace, repositories+1))
+	}
+}
+
+// smallestPush is more than any layer of the platform takes: it is carried to Git in
+// a ConfigMap, so less than one MiB.
+const smallestPush = "2Mi"
+
+// bytes wants whole ones.
+func (v *checker) bytes(field, value string) (resource.Quantity, bool) {
+	q, err := resource.ParseQuantity(value)
+	if err != nil || q.Sign() <= 0 || q.Format != resource.BinarySI {
+		v.refuse(field, value, "a size such as 20Mi or 1Gi")
 		return q, false
 	}
 	return q, true

@@ -14,6 +14,8 @@ type Amount struct {
 	CPU    resource.Quantity `json:"cpu"`
 	Memory resource.Quantity `json:"memory"`
 	GPU    resource.Quantity `json:"gpu"`
+	// EphemeralStorage is in bytes of a node's disk.
+	EphemeralStorage resource.Quantity `json:"ephemeralStorage"`
 }
 
 // dimension is a field of Amount.
@@ -23,13 +25,16 @@ const (
 	cpu dimension = iota
 	memory
 	gpu
+	disk
 	dimensions
 )
 
-func (d dimension) String() string { return [...]string{"CPU", "memory", "GPU"}[d] }
+func (d dimension) String() string {
+	return [...]string{"CPU", "memory", "GPU", "ephemeral storage"}[d]
+}
 
 func (a *Amount) field(d dimension) *resource.Quantity {
-	return [...]*resource.Quantity{&a.CPU, &a.Memory, &a.GPU}[d]
+	return [...]*resource.Quantity{&a.CPU, &a.Memory, &a.GPU, &a.EphemeralStorage}[d]
 }
 
 // Plus is a and b together.
@@ -83,7 +88,7 @@ func each(a, b Amount, op func(*resource.Quantity, resource.Quantity)) Amount {
 // shown equally: 1000m is 1, 1024Mi is 1Gi.
 func canonical(d dimension, q resource.Quantity) resource.Quantity {
 	q.Format = resource.DecimalSI
-	if d == memory {
+	if d == memory || d == disk {
 		q.Format = resource.BinarySI
 	}
 	if q.IsZero() {
@@ -161,10 +166,10 @@ func (l list) most(other list) list {
 	return l
 }
 
-// written reads a configured pair; an empty text is nothing written.
-func written(what string, a config.Amounts) (list, error) {
+// written reads configured shares; an empty text is nothing written.
+func written(what string, s config.Shares) (list, error) {
 	var l list
-	for d, text := range map[dimension]string{cpu: a.CPU, memory: a.Memory} {
+	for d, text := range map[dimension]string{cpu: s.CPU, memory: s.Memory, disk: s.EphemeralStorage} {
 		if text == "" {
 			continue
 		}

@@ -191,7 +191,7 @@ func Compare(before, after []Document, o Options) (*Delta, error) {
 	if int64(len(d.Endpoints))-d.count(Unchanged) > 1 {
 		d.Flags = append(d.Flags, d.flags(d.Total)...)
 	}
-	d.Quotas, err = quotas(o.Tenants, old, current)
+	d.Quotas, err = c.quotas(o.Tenants, old, current, after)
 	if err != nil {
 		return nil, err
 	}
@@ -281,7 +281,7 @@ func shape(workloads []Usage, name string) string {
 			u.Name = ""
 		}
 		u.Endpoint = ""
-		lines = append(lines, fmt.Sprint(u, " ", u.Replicas, " ", u.Requests, " ", u.Limits, " ", u.Deployments, " ", u.InferenceServices, " ", u.Notes))
+		lines = append(lines, fmt.Sprint(u, " ", u.Replicas, " ", u.Requests, " ", u.Limits, " ", u.Deployments, " ", u.InferenceServices, " ", u.Services, " ", u.Notes))
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")

@@ -56,6 +56,21 @@ func deployment(name string, replicas int, cpu, memory string) string {
 		name, replicas, bare("c", "cpu: "+cpu+", memory: "+memory, "cpu: "+cpu+", memory: "+memory))
 }
 
+// withDisk is a Deployment of one container that asks for disk.
+func withDisk(disk string, replicas int) string {
+	return fmt.Sprintf("{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}, spec: {replicas: %d, template: {spec: {containers: [%s]}}}}",
+		replicas, bare("c", "cpu: 1m, memory: 1Mi, ephemeral-storage: "+disk, "cpu: 1m, memory: 1Mi, ephemeral-storage: "+disk))
+}
+
+// many are n objects of a kind that has no pods.
+func many(t testing.TB, kind string, n int) []Document {
+	var out []Document
+	for i := range n {
+		out = append(out, document(t, "many", fmt.Sprintf("{apiVersion: v1, kind: %s, metadata: {name: n%d}}", kind, i)))
+	}
+	return out
+}
+
 func tenants() []config.Tenant { return config.Default().Tenants }
 
 func compare(t testing.TB, before, after []Document, o Options) *Delta {
@@ -105,12 +120,17 @@ func TestTheExamplesByHand(t *testing.T) {
 		left[r.Resource] = r.left()
 	}
 	assert.Equal(t, map[string]string{
-		"requests.cpu":           "3930m..3750m",   // 4 less 70m, 250m
-		"requests.memory":        "7872Mi..7008Mi", // 8Gi = 8192Mi less 320Mi, 1184Mi
-		"limits.cpu":             "6650m..2900m",   // 8 less 1350m, 5100m
-		"limits.memory":          "15680Mi..13760Mi",
-		"pods":                   "18..15",
-		"count/deployments.apps": "7", // two predictors and nginx-test of 10
+		"requests.cpu":    "3930m..3750m",   // 4 less 70m, 250m
+		"requests.memory": "7872Mi..7008Mi", // 8Gi = 8192Mi less 320Mi, 1184Mi
+		"limits.cpu":      "6650m..2900m",   // 8 less 1350m, 5100m
+		"limits.memory":   "15680Mi..13760Mi",
+		// A model has 256Mi+32Mi, limits 4Gi+256Mi; nginx-test 256Mi, 4Gi.
+		"requests.ephemeral-storage": "9696Mi..8832Mi",
+		"limits.ephemeral-storage":   "93952Mi..79Gi",
+		"services":                   "51", // KServe's, the Route's and two of a revision for each predictor, and the example's, of 60
+		"configmaps":                 "49", // Kubernetes' own of 50
+		"pods":                       "18..15",
+		"count/deployments.apps":     "7", // two predictors and nginx-test of 10
 		"count/inferenceservices.serving.kserve.io": "3",
 	}, left)
 }
@@ -245,7 +265,7 @@ func TestThresholdsAreRead(t *testing.T) {
 }
 
 func TestQuotasSayWhatIsExceededAndByHowMuch(t *testing.T) {
-	two := append(tenants(), config.Tenant{Namespace: "second", Quota: config.Quota{Requests: config.Amounts{CPU: "1"}, Pods: 9, Deployments: 1}})
+	two := append(tenants(), config.Tenant{Namespace: "second", Quota: config.Quota{Requests: config.Shares{CPU: "1"}, Pods: 9, Deployments: 1, ConfigMaps: 1}})
 	second := func(text string) map[string]any {
 		o := yamlObject(t, text)
 		o["metadata"].(map[string]any)["namespace"] = "second"
@@ -268,6 +288,13 @@ func TestQuotasSayWhatIsExceededAndByHowMuch(t *testing.T) {
 			document(t, "e", model("e", "maxReplicas: 1, ", "1m", "1Mi")), document(t, "f", model("f", "maxReplicas: 1, ", "1m", "1Mi")),
 		}, []string{"default"}, []string{
 			"the quota of tenant default is exceeded: count/inferenceservices.serving.kserve.io by 1 even at the fewest replicas"}},
+		// 8Gi and 2304Mi of 10Gi.
+		"disk": {[]Document{document(t, "a", withDisk("8Gi", 1)), document(t, "b", withDisk("2304Mi", 1))}, []string{"default"}, []string{
+			"the quota of tenant default is exceeded: requests.ephemeral-storage by 256Mi even at the fewest replicas"}},
+		"Services that are written and that Knative makes": {append(many(t, "Service", 57), document(t, "a", model("a", "maxReplicas: 1, ", "1m", "1Mi"))),
+			[]string{"default"}, []string{"the quota of tenant default is exceeded: services by 1 even at the fewest replicas"}},
+		"ConfigMaps beside Kubernetes' own": {append(many(t, "ConfigMap", 50), document(t, "a", deployment("a", 1, "1m", "1Mi"))),
+			[]string{"default"}, []string{"the quota of tenant default is exceeded: configmaps by 1 even at the fewest replicas"}},
 		"each tenant has its own": {[]Document{document(t, "a", deployment("a", 1, "3", "1Gi")), {Endpoint: "b", Object: second(deployment("b", 3, "500m", "1Gi"))}},
 			[]string{"default", "second"}, []string{"the quota of tenant second is exceeded: requests.cpu by 500m even at the fewest replicas"}},
 		"a tenant without documents is not shown": {[]Document{{Endpoint: "b", Object: second(deployment("b", 1, "500m", "1Gi"))}}, []string{"second"}, nil},

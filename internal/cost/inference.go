@@ -43,6 +43,7 @@ func (c *calculator) inferenceService(o object) []Usage {
 	}
 	if len(out) > 0 {
 		out[0].InferenceServices = 1
+		out[0].Services++ // KServe's own
 	}
 	return out
 }
@@ -103,7 +104,10 @@ func (c *calculator) component(o object, name string, component node, annotation
 		return c.severalNodes(o, name, p, worker, rt)
 	}
 	u := o.usage(name, p, componentReplicas(component, annotations, standard), c)
-	u.Deployments = 1
+	u.Deployments, u.Services = 1, 1
+	if !standard {
+		u.Services = 3 // the Route's and two of the revision
+	}
 	return []Usage{u}
 }
 
@@ -147,6 +151,7 @@ func (c *calculator) severalNodes(o object, name string, head pod, spec node, rt
 	first := o.usage(name, head, Replicas{Min: 1, Max: 1}, c)
 	rest := o.usage(name+" worker", worker, Replicas{Min: nodes - 1, Max: nodes - 1}, c)
 	first.Deployments, rest.Deployments = 1, 1
+	first.Services = 2 // the second is for the nodes to find each other
 	return []Usage{first, rest}
 }
 
@@ -251,7 +256,8 @@ func (c *calculator) queueProxy(o object, annotations map[string]string) require
 		}
 	}
 	r := own.requirements(prefix+"cpu-resource-request", prefix+"memory-resource-request",
-		prefix+"cpu-resource-limit", prefix+"memory-resource-limit")
+		prefix+"cpu-resource-limit", prefix+"memory-resource-limit",
+		prefix+"ephemeral-storage-resource-request", prefix+"ephemeral-storage-resource-limit")
 	o.root.reading.problems = append(o.root.reading.problems, own.problems...)
 	return r.or(c.platform.queueProxy)
 }

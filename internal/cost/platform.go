@@ -60,7 +60,8 @@ func NewPlatform(fsys fs.FS, serving config.Serving) (*Platform, error) {
 	}
 	queue := fields{knativeFile + ": config-deployment.", knative, nil}
 	p.queueProxy = queue.requirements("queue-sidecar-cpu-request", "queue-sidecar-memory-request",
-		"queue-sidecar-cpu-limit", "queue-sidecar-memory-limit")
+		"queue-sidecar-cpu-limit", "queue-sidecar-memory-limit",
+		"queue-sidecar-ephemeral-storage-request", "queue-sidecar-ephemeral-storage-limit")
 	if p.queueProxy.requests[cpu] == nil {
 		q, err := parse(cpu, "25m") // the only figure Knative itself fills in
 		if err != nil {
@@ -85,7 +86,7 @@ func NewPlatform(fsys fs.FS, serving config.Serving) (*Platform, error) {
 			texts[name], _ = value.(string)
 		}
 		f := fields{kserveFile + ": " + key + ".", texts, nil}
-		*to = f.requirements("cpuRequest", "memoryRequest", "cpuLimit", "memoryLimit")
+		*to = f.requirements("cpuRequest", "memoryRequest", "cpuLimit", "memoryLimit", "", "")
 		problems = append(problems, f.problems...)
 	}
 	var deploy struct {
@@ -100,7 +101,7 @@ func NewPlatform(fsys fs.FS, serving config.Serving) (*Platform, error) {
 	f := fields{"neuroscale:serving.defaultResources.", map[string]string{
 		"cpu": r.CPU, "memory": r.Memory, "limits.cpu": r.Limits.CPU, "limits.memory": r.Limits.Memory,
 	}, nil}
-	p.modelServer = f.requirements("cpu", "memory", "limits.cpu", "limits.memory")
+	p.modelServer = f.requirements("cpu", "memory", "limits.cpu", "limits.memory", "", "")
 	problems = append(problems, f.problems...)
 
 	problems = append(problems, p.readRuntimes(fsys))
@@ -157,7 +158,8 @@ type fields struct {
 	problems []error
 }
 
-func (f *fields) requirements(cpuRequest, memoryRequest, cpuLimit, memoryLimit string) requirements {
+// requirements are the figures of these keys; an empty one stands for nothing.
+func (f *fields) requirements(cpuRequest, memoryRequest, cpuLimit, memoryLimit, diskRequest, diskLimit string) requirements {
 	var r requirements
 	for _, one := range []struct {
 		to  *list
@@ -166,6 +168,7 @@ func (f *fields) requirements(cpuRequest, memoryRequest, cpuLimit, memoryLimit s
 	}{
 		{&r.requests, cpu, cpuRequest}, {&r.requests, memory, memoryRequest},
 		{&r.limits, cpu, cpuLimit}, {&r.limits, memory, memoryLimit},
+		{&r.requests, disk, diskRequest}, {&r.limits, disk, diskLimit},
 	} {
 		text := f.values[one.key]
 		if text == "" {

@@ -67,7 +67,7 @@ func readRequirements(r node) requirements {
 }
 
 func readList(n node) list {
-	l := list{cpu: n.at("cpu").quantity(cpu), memory: n.at("memory").quantity(memory)}
+	l := list{cpu: n.at("cpu").quantity(cpu), memory: n.at("memory").quantity(memory), disk: n.at("ephemeral-storage").quantity(disk)}
 	for _, name := range gpus {
 		l = l.plus(list{gpu: n.at(name).quantity(gpu)})
 	}
@@ -162,13 +162,13 @@ func defaultsOf(t config.Tenant) (containerDefaults, error) {
 	var out containerDefaults
 	lists := [4]list{}
 	for i, part := range []struct {
-		what    string
-		amounts config.Amounts
+		what   string
+		shares config.Shares
 	}{
 		{"default", t.Limits.Default}, {"defaultRequest", t.Limits.DefaultRequest},
 		{"max", t.Limits.Max}, {"min", t.Limits.Min},
 	} {
-		l, err := written(fmt.Sprintf("limits.%s of tenant %s", part.what, t.Namespace), part.amounts)
+		l, err := written(fmt.Sprintf("limits.%s of tenant %s", part.what, t.Namespace), part.shares)
 		if err != nil {
 			return out, err
 		}

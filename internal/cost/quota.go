@@ -66,7 +66,7 @@ func (d *Delta) Exceeded() []string {
 	return out
 }
 
-func quotas(tenants []config.Tenant, before, after map[string][]Usage) ([]Headroom, error) {
+func (c *calculator) quotas(tenants []config.Tenant, before, after map[string][]Usage, documents []Document) ([]Headroom, error) {
 	seen := map[string]bool{}
 	for _, workloads := range before {
 		for _, u := range workloads {
@@ -85,7 +85,7 @@ func quotas(tenants []config.Tenant, before, after map[string][]Usage) ([]Headro
 		if !seen[t.Namespace] {
 			continue
 		}
-		h, err := headroom(t, used[t.Namespace])
+		h, err := headroom(t, used[t.Namespace], c.count(documents, t.Namespace))
 		if err != nil {
 			return nil, err
 		}
@@ -94,12 +94,40 @@ func quotas(tenants []config.Tenant, before, after map[string][]Usage) ([]Headro
 	return out, nil
 }
 
-func headroom(t config.Tenant, workloads []Usage) (Headroom, error) {
+// objects are how many there are of kinds that a quota counts.
+type objects struct{ services, configMaps int64 }
+
+// count is of what documents are in a namespace themselves. Documents are none of
+// Lists: those were read before.
+func (c *calculator) count(documents []Document, namespace string) objects {
+	var n objects
+	documents, _ = flatten(documents) // its error was reported by all
+	for _, d := range documents {
+		root := node{reading: &reading{}, value: d.Object}
+		if in := root.at("metadata", "namespace").text(); in != namespace && (in != "" || namespace != c.namespace) {
+			continue
+		}
+		switch d.Object["kind"] {
+		case "Service":
+			if (object{root: root}).group() != "serving.knative.dev" {
+				n.services++
+			}
+		case "ConfigMap":
+			n.configMaps++
+		}
+	}
+	return n
+}
+
+// rootCertificates are in a ConfigMap that Kubernetes puts into every namespace.
+const rootCertificates = 1
+
+func headroom(t config.Tenant, workloads []Usage, own objects) (Headroom, error) {
 	h := Headroom{Tenant: t.Namespace}
 	s := sum(workloads)
 	for _, part := range []struct {
 		name        string
-		quota       config.Amounts
+		quota       config.Shares
 		least, most Amount
 	}{
 		{"requests", t.Quota.Requests, s.AtMin.Requests, s.AtMax.Requests},
@@ -109,16 +137,20 @@ func headroom(t config.Tenant, workloads []Usage) (Headroom, error) {
 		if err != nil {
 			return h, err
 		}
-		for d, suffix := range []string{".cpu", ".memory"} {
-			if q := quota[d]; q != nil {
-				h.add(part.name+suffix, *q, *part.least.field(dimension(d)), *part.most.field(dimension(d)), s.Unbounded)
+		for _, each := range []struct {
+			d      dimension
+			suffix string
+		}{{cpu, ".cpu"}, {memory, ".memory"}, {disk, ".ephemeral-storage"}} {
+			if q := quota[each.d]; q != nil {
+				h.add(part.name+each.suffix, *q, *part.least.field(each.d), *part.most.field(each.d), s.Unbounded)
 			}
 		}
 	}
-	var deployments, services int64
+	var deployments, inferenceServices int64
 	for _, u := range workloads {
 		deployments += u.Deployments
-		services += u.InferenceServices
+		inferenceServices += u.InferenceServices
+		own.services += u.Services
 	}
 	h.add("pods", quantityOf(int64(t.Quota.Pods)), quantityOf(s.AtMin.Pods), quantityOf(s.AtMax.Pods), s.Unbounded)
 	for _, count := range []struct {
@@ -126,7 +158,9 @@ func headroom(t config.Tenant, workloads []Usage) (Headroom, error) {
 		quota, used int64
 	}{
 		{"count/deployments.apps", int64(t.Quota.Deployments), deployments},
-		{"count/inferenceservices.serving.kserve.io", int64(t.Quota.InferenceServices), services},
+		{"count/inferenceservices.serving.kserve.io", int64(t.Quota.InferenceServices), inferenceServices},
+		{"services", int64(t.Quota.Services), own.services},
+		{"configmaps", int64(t.Quota.ConfigMaps), own.configMaps + rootCertificates},
 	} {
 		h.add(count.name, quantityOf(count.quota), quantityOf(count.used), quantityOf(count.used), false)
 	}

@@ -46,9 +46,11 @@ type Usage struct {
 	// them. A limit that is missing counts as nothing and is in Notes.
 	Requests Amount `json:"requests"`
 	Limits   Amount `json:"limits"`
-	// Deployments and InferenceServices are objects a quota counts.
+	// Deployments, InferenceServices and Services are objects a quota counts.
 	Deployments       int64 `json:"deployments"`
 	InferenceServices int64 `json:"inferenceServices"`
+	// Services are those KServe and Knative make of it, while nothing is updated.
+	Services int64 `json:"services"`
 	// Notes are what the figures leave out or assume.
 	Notes []string `json:"notes,omitempty"`
 }
@@ -261,7 +263,7 @@ func (c *calculator) usages(d Document) ([]Usage, error) {
 			p := readPod(template)
 			p.containers = append(p.containers, container{name: "queue-proxy", requirements: c.queueProxy(o, annotations)})
 			u := o.usage("", p, knativeReplicas(o.root.reading, spec.at("template", "metadata", "annotations"), annotations), c)
-			u.Deployments = 1
+			u.Deployments, u.Services = 1, 3
 			out = []Usage{u}
 		}
 	default:

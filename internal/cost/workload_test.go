@@ -179,7 +179,7 @@ func TestAPodCountsAsTheSchedulerCountsIt(t *testing.T) {
 			tenants: []config.Tenant{tenant}, requests: "100m CPU, 128Mi memory", limits: "500m CPU, 512Mi memory"},
 		"without a default limit the maximum is the limit and the request": {
 			spec:     "containers: [{name: a}]",
-			tenants:  []config.Tenant{{Namespace: "x", Limits: config.ContainerLimits{Max: config.Amounts{CPU: "2", Memory: "4Gi"}}}},
+			tenants:  []config.Tenant{{Namespace: "x", Limits: config.ContainerLimits{Max: config.Shares{CPU: "2", Memory: "4Gi"}}}},
 			requests: "2 CPU, 4Gi memory", limits: "2 CPU, 4Gi memory"},
 		"GPUs of any make are devices": {
 			spec:     "containers: [" + bare("a", "cpu: 1, memory: 1Gi", "cpu: 1, memory: 1Gi, nvidia.com/gpu: 2") + ", " + bare("b", "cpu: 1, memory: 1Gi", `cpu: 1, memory: 1Gi, amd.com/gpu: "1"`) + "]",

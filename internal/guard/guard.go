@@ -82,7 +82,24 @@ func (t *tenancy) apply(c *contents) {
 			c.about(Error, RuleKind, d, "is a %s, which endpoints may not hold: they hold %s", d.kindName(), strings.Join(t.kinds, ", "))
 		}
 	}
+	t.folders(c)
 	c.unique()
+}
+
+// folders refuses more of them than a tenant may have Applications.
+func (t *tenancy) folders(c *contents) {
+	for _, tenant := range t.tenants {
+		found := map[string]bool{}
+		for _, d := range c.documents {
+			if d.namespace == tenant.Namespace && d.endpoint != "" {
+				found[d.endpoint] = true
+			}
+		}
+		if most := tenant.Quota.Applications; len(found) > most {
+			c.add(Error, RuleQuota, "", 0, "tenant %s has %s, each of which becomes an Application, of at most %d: remove some, or have neuroscale:tenants[].quota.applications raised",
+				tenant.Namespace, plural(len(found), "folder"), most)
+		}
+	}
 }
 
 // unique refuses the second document of an identity.

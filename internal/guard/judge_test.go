@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/neuroscale-platform/neuroscale/internal/config"
 )
 
 const root = "disallow-root-containers"
@@ -176,6 +178,19 @@ func TestThePoliciesAndTheTableHaveToBeTheSame(t *testing.T) {
 	assert.Contains(t, messages(r), "error accounting - policy disallow-root-containers is missing in gitops/policies, so nothing checks what it forbids")
 	assert.Contains(t, messages(r), "error accounting - policy new is not in the table of kinds that policies have to judge: add it to internal/guard/coverage.go")
 	assert.Contains(t, messages(r), "error probe - policy new has no built-in bad document to prove itself on: add one to internal/samples")
+}
+
+// Each folder becomes an Application, whatever is in it.
+func TestMoreFoldersThanATenantMayHaveAreRefused(t *testing.T) {
+	full := map[string]string{}
+	for i := range config.Default().Tenants[0].Quota.Applications {
+		full[fmt.Sprintf("apps/f%d/c.yaml", i)] = fmt.Sprintf("{apiVersion: v1, kind: ConfigMap, metadata: {name: c%d}}", i)
+	}
+	full["apps/f0/more.yaml"] = "{apiVersion: v1, kind: ConfigMap, metadata: {name: more}}"
+	assert.True(t, check(t, full, nil).Passed, "as many as there may be")
+	full["apps/one-more/c.yaml"] = "{apiVersion: v1, kind: ConfigMap, metadata: {name: one-more}}"
+	assert.Equal(t, []string{"error quota - tenant default has 51 folders, each of which becomes an Application, of at most 50: " +
+		"remove some, or have neuroscale:tenants[].quota.applications raised"}, messages(check(t, full, nil)))
 }
 
 func TestASchemaProblemIsAtItsLine(t *testing.T) {

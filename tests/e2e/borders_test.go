@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"context"
+	"crypto/rand"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/components/endpoints"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
@@ -29,6 +32,7 @@ func (s *suite) tenantsStayInside(t *testing.T) {
 		{"an unsigned event is not believed", (*suite).unsignedEventsAreRefused},
 		{"no password lies on the forge's disk", (*suite).forgeKeepsNoPassword},
 		{"a layer's tag cannot be moved", (*suite).layerTagsStay},
+		{"a push neither fills the forge nor makes Applications without end", (*suite).pushesAreBounded},
 		{"a pod can neither become root nor ask the API server", (*suite).podsAreConfined},
 	} {
 		t.Run(attack.name, func(t *testing.T) { attack.run(s, within(t, 3*time.Minute), t) })
@@ -92,6 +96,41 @@ func (s *suite) layerTagsStay(ctx context.Context, t *testing.T) {
 		assert.ErrorContains(t, err, "is protected", what)
 	}
 	assert.Equal(t, before, s.tags(ctx, t))
+}
+
+func (s *suite) pushesAreBounded(ctx context.Context, t *testing.T) {
+	clone := s.clone(ctx, t, s.outputs.Repository, s.member(t, scientist))
+	before, err := clone.Git(ctx, "ls-remote", "origin", "refs/heads/main")
+	require.NoError(t, err)
+	most := config.Default().Tenants[0].Quota.Applications
+	for what, test := range map[string]struct {
+		write func(dir string)
+		says  string
+	}{
+		"a push of 21 MB": {func(dir string) {
+			noise := make([]byte, 21<<20)
+			_, err := rand.Read(noise)
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "model.bin"), noise, 0o644))
+		}, "pack exceeds maximum allowed size"},
+		"more folders than there may be": {func(dir string) {
+			for i := range most + 1 {
+				folder := filepath.Join(dir, endpoints.Folder, fmt.Sprintf("many-%d", i))
+				require.NoError(t, os.MkdirAll(folder, 0o755))
+				require.NoError(t, os.WriteFile(filepath.Join(folder, "c.yaml"), fmt.Appendf(nil, "{apiVersion: v1, kind: ConfigMap, metadata: {name: many-%d}}", i), 0o644))
+			}
+		}, fmt.Sprintf("folders in %s/, of at most %d", endpoints.Folder, most)},
+	} {
+		clone := s.clone(ctx, t, s.outputs.Repository, s.member(t, scientist))
+		test.write(clone.Dir)
+		require.NoError(t, clone.Commit(ctx, what))
+		err := clone.Push(ctx)
+		require.Error(t, err, "%s was taken", what)
+		assert.ErrorContains(t, err, test.says, what)
+	}
+	after, err := clone.Git(ctx, "ls-remote", "origin", "refs/heads/main")
+	require.NoError(t, err)
+	assert.Equal(t, before, after)
 }
 
 // podsAreConfined looks at what became of what people wrote, the containers that KServe

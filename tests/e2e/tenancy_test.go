@@ -395,12 +395,63 @@ func (s *suite) quotasHold(ctx context.Context, t *testing.T) {
 			"exceeded quota: " + tenancy.QuotaName(other) + ", requested: count/inferenceservices.serving.kserve.io=1, used: count/inferenceservices.serving.kserve.io=1"},
 		{"a container of more memory than any may have", other, greedyPod(t, 1, "1", "5Gi"),
 			"maximum memory usage per Container is 4Gi"},
+		{"a pod for more disk than the second tenant has", other, withDisk(t, greedyPod(t, 7, "100m", "64Mi"), "16Gi"),
+			"exceeded quota: " + tenancy.QuotaName(other) + ", requested: limits.ephemeral-storage=112Gi"},
+		{"a container of more disk than any may have", other, withDisk(t, greedyPod(t, 1, "100m", "64Mi"), "17Gi"),
+			"maximum ephemeral-storage usage per Container is 16Gi"},
+		{"a claim of more storage than the second tenant has", other,
+			"{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: greedy}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 11Gi}}}}",
+			"exceeded quota: " + tenancy.QuotaName(other) + ", requested: requests.storage=11Gi"},
 	} {
 		file := filepath.Join(t.TempDir(), "manifest.yaml")
 		require.NoError(t, os.WriteFile(file, []byte(test.manifest), 0o600))
 		r := run(ctx, t, rig.Command{Path: s.tool("kubectl"), Env: s.env, Args: []string{"create", "--dry-run=server", "-n", test.namespace, "-f", file}})
 		assert.Positive(t, r.Code, "%s: %s", test.what, r)
 		assert.Contains(t, r.Stderr, test.says, test.what)
+	}
+	s.countsHold(ctx, t)
+}
+
+// withDisk is a pod each of whose containers may use as much ephemeral storage.
+func withDisk(t *testing.T, pod, disk string) string {
+	t.Helper()
+	var object map[string]any
+	require.NoError(t, json.Unmarshal([]byte(pod), &object))
+	containers, _, err := unstructured.NestedSlice(object, "spec", "containers")
+	require.NoError(t, err)
+	for _, c := range containers {
+		require.NoError(t, unstructured.SetNestedField(c.(map[string]any), disk, "resources", "limits", "ephemeral-storage"))
+		require.NoError(t, unstructured.SetNestedField(c.(map[string]any), "1Mi", "resources", "requests", "ephemeral-storage"))
+	}
+	require.NoError(t, unstructured.SetNestedSlice(object, containers, "spec", "containers"))
+	text, err := json.Marshal(object)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// countsHold fills what is left of a count, and then asks for one more.
+func (s *suite) countsHold(ctx context.Context, t *testing.T) {
+	for _, test := range []struct {
+		resource, manifest string
+		most               int
+	}{
+		{"services", "{apiVersion: v1, kind: Service, metadata: {name: filler-%d, labels: {tests: filler}}, spec: {ports: [{port: 80}]}}\n---\n", config.Default().Tenants[0].Quota.Services},
+		{"configmaps", "{apiVersion: v1, kind: ConfigMap, metadata: {name: filler-%d, labels: {tests: filler}}}\n---\n", config.Default().Tenants[0].Quota.ConfigMaps},
+	} {
+		kubectl := func(args ...string) rig.Command {
+			return rig.Command{Path: s.tool("kubectl"), Env: s.env, Args: append([]string{"-n", other}, args...)}
+		}
+		t.Cleanup(func() { succeed(context.WithoutCancel(ctx), t, kubectl("delete", test.resource, "-l", "tests=filler")) })
+		var text strings.Builder
+		for i := range test.most {
+			fmt.Fprintf(&text, test.manifest, i)
+		}
+		file := filepath.Join(t.TempDir(), "manifest.yaml")
+		require.NoError(t, os.WriteFile(file, []byte(text.String()), 0o600))
+		r := run(ctx, t, kubectl("create", "-f", file))
+		assert.Positive(t, r.Code, "with those that were there these are too many: %s", r)
+		assert.Contains(t, r.Stderr, fmt.Sprintf("exceeded quota: %s, requested: %s=1, used: %s=%d, limited: %s=%d",
+			tenancy.QuotaName(other), test.resource, test.resource, test.most, test.resource, test.most))
 	}
 }
 

@@ -120,9 +120,10 @@ func logsCommand(s *settings) *cobra.Command {
 	var follow bool
 	cmd := &cobra.Command{
 		Use:   "logs [PROCESS]",
-		Short: "Show what a process of the node printed, or all of them",
+		Short: "Show what a process of the node printed, or all of them, or who changed what (audit)",
 		Example: "  sealed logs\n" +
-			"  sealed logs kubelet -f",
+			"  sealed logs kubelet -f\n" +
+			"  sealed logs audit",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			i, err := s.load()

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"embed"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -27,15 +29,35 @@ type config struct {
 	Node, NodeIP, Registry, PauseImage string
 	PluginDir, ConfigDir, PKI          string
 	DNSIP, Domain, PodSubnet           string
+	// SecretsKey is what the API server encrypts Secrets with; "" until it is read.
+	SecretsKey string
+	// Components, as they are selected in an audit policy, report what they found to
+	// objects of StatusGroups.
+	Components, StatusGroups []string
 }
+
+// logDir holds the log of what was changed, as the node sees it.
+const logDir = "/var/log/neuroscale"
 
 func newConfig(i *Instance, s Spec) config {
 	return config{
 		Node: i.FullName(), NodeIP: i.NodeIP().String(), Registry: i.Registry(), PauseImage: s.PauseImage,
 		PluginDir: s.PluginDir, ConfigDir: configDir, PKI: configDir + "/pki",
 		DNSIP: DNSIP, Domain: Domain, PodSubnet: "10.42.0.0/24",
+		Components: []string{
+			"userGroups: [system:nodes, system:serviceaccounts]",
+			"users: [system:apiserver, system:kube-controller-manager, system:kube-scheduler, system:kube-proxy]",
+		},
+		StatusGroups: []string{
+			"admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io", "apps", "autoscaling",
+			"autoscaling.internal.knative.dev", "batch", "caching.internal.knative.dev", "flowcontrol.apiserver.k8s.io", "kyverno.io", "networking.internal.knative.dev",
+			"networking.k8s.io", "policies.kyverno.io", "policy", "serving.knative.dev", "serving.kserve.io", "storage.k8s.io",
+		},
 	}
 }
+
+// secretFiles are for root alone.
+var secretFiles = []string{"encryption.yaml"}
 
 // files renders every configuration file, by its path below ConfigDir.
 func (c config) files() (map[string][]byte, error) {
@@ -43,6 +65,8 @@ func (c config) files() (map[string][]byte, error) {
 		"resolv.conf": []byte("nameserver " + c.DNSIP + "\n"),
 	}
 	for path, name := range map[string]string{
+		"audit.yaml":                     "audit.yaml",
+		"encryption.yaml":                "encryption.yaml",
 		"containerd.toml":                "containerd.toml",
 		"kubelet.yaml":                   "kubelet.yaml",
 		"registries/_default/hosts.toml": "hosts.toml",
@@ -67,7 +91,11 @@ func (c config) write(dir string) error {
 		return err
 	}
 	for path, content := range files {
-		if err := writeFile(filepath.Join(dir, path), content, 0o644); err != nil {
+		mode := fs.FileMode(0o644)
+		if slices.Contains(secretFiles, path) {
+			mode = 0o600
+		}
+		if err := writeFile(filepath.Join(dir, path), content, mode); err != nil {
 			return err
 		}
 	}
@@ -85,6 +113,10 @@ const (
 	proxy             = "kube-proxy"
 	router            = "kube-router"
 )
+
+// audit is the name of the log of what was changed, which the API server writes
+// beside what it prints.
+const audit = "audit"
 
 // Processes in the order they are started.
 var Processes = []string{etcd, containerd, apiServer, controllerManager, scheduler, kubelet, proxy, router}
@@ -121,7 +153,11 @@ func (c config) arguments() map[string][]string {
 			"--requestheader-extra-headers-prefix=X-Remote-Extra-",
 			"--requestheader-group-headers=X-Remote-Group", "--requestheader-username-headers=X-Remote-User",
 			"--enable-aggregator-routing=true",
-			"--enable-priority-and-fairness=false", "--profiling=false",
+			"--profiling=false",
+			"--encryption-provider-config=" + c.ConfigDir + "/encryption.yaml",
+			"--audit-policy-file=" + c.ConfigDir + "/audit.yaml", "--audit-log-path=" + logDir + "/" + audit + ".log",
+			// At most 50 MB are kept.
+			"--audit-log-maxsize=10", "--audit-log-maxbackup=4", "--audit-log-maxage=30",
 		},
 		controllerManager: {
 			kubeconfig(pki.ControllerManager), "--bind-address=127.0.0.1", "--leader-elect=false", "--profiling=false",

@@ -24,7 +24,9 @@ func example(t *testing.T) *Instance {
 }
 
 func exampleConfig(t *testing.T) config {
-	return newConfig(example(t), Spec{PauseImage: "registry.example/pause:1", PluginDir: "/usr/lib/cni"})
+	c := newConfig(example(t), Spec{PauseImage: "registry.example/pause:1", PluginDir: "/usr/lib/cni"})
+	c.SecretsKey = "a key in base64"
+	return c
 }
 
 // TestConfigurationIsAsMeasured guards settings that were found the hard way:
@@ -67,6 +69,68 @@ func TestNoSecretIsAnArgument(t *testing.T) {
 			assert.NotContains(t, strings.ToLower(arg), "password=", name)
 		}
 	}
+}
+
+func TestConfigurationWithAKeyIsForRootAlone(t *testing.T) {
+	c, dir := exampleConfig(t), t.TempDir()
+	require.NoError(t, c.write(dir))
+	files, err := c.files()
+	require.NoError(t, err)
+	for path, content := range files {
+		info, err := os.Stat(filepath.Join(dir, path))
+		require.NoError(t, err)
+		if strings.Contains(string(content), c.SecretsKey) {
+			assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), path)
+		}
+	}
+}
+
+// Providers are tried in their order; the first one writes.
+func TestSecretsAreEncryptedAndThoseOfBeforeStayReadable(t *testing.T) {
+	c := exampleConfig(t)
+	files, err := c.files()
+	require.NoError(t, err)
+	var encryption struct {
+		Resources []struct {
+			Resources []string
+			Providers []map[string]any
+		}
+	}
+	require.NoError(t, yaml.Unmarshal(files["encryption.yaml"], &encryption))
+	require.Len(t, encryption.Resources, 1)
+	assert.Equal(t, []string{"secrets"}, encryption.Resources[0].Resources)
+	require.Len(t, encryption.Resources[0].Providers, 2)
+	assert.Contains(t, encryption.Resources[0].Providers[0], "secretbox")
+	assert.Contains(t, encryption.Resources[0].Providers[1], "identity")
+	assert.Contains(t, c.arguments()[apiServer], "--encryption-provider-config=/run/neuroscale/encryption.yaml")
+}
+
+func TestTheAuditLogIsBoundedAndHoldsNoContents(t *testing.T) {
+	c := exampleConfig(t)
+	files, err := c.files()
+	require.NoError(t, err)
+	var policy struct {
+		Rules []struct {
+			Level     string
+			Verbs     []string
+			Resources []struct{ Group string }
+		}
+	}
+	require.NoError(t, yaml.Unmarshal(files["audit.yaml"], &policy))
+	for i, rule := range policy.Rules {
+		assert.Contains(t, []string{"None", "Metadata"}, rule.Level, "rule %d keeps contents", i)
+	}
+	last := policy.Rules[len(policy.Rules)-1]
+	assert.Equal(t, "Metadata", last.Level)
+	assert.Empty(t, last.Verbs)
+	assert.Empty(t, last.Resources, "a change of anything else is kept")
+	for _, flag := range []string{"--audit-log-maxsize=", "--audit-log-maxbackup=", "--audit-log-maxage="} {
+		assert.True(t, slices.ContainsFunc(c.arguments()[apiServer], func(a string) bool { return strings.HasPrefix(a, flag) }), flag)
+	}
+}
+
+func TestTheAPIServerSharesItselfOutAmongItsClients(t *testing.T) {
+	assert.NotContains(t, strings.Join(exampleConfig(t).arguments()[apiServer], " "), "priority-and-fairness=false")
 }
 
 func TestEveryProcessHasAProgram(t *testing.T) {

@@ -57,6 +57,9 @@ func Remove(ctx context.Context, o Options, purge bool) error {
 		if err := os.RemoveAll(i.Path()); err != nil {
 			return fmt.Errorf("remove instance %s: %w", i.Name, err)
 		}
+		if err := forgetPassphrase(i); err != nil {
+			return err
+		}
 		o.Say("instance %s is gone %.1fs", i.Name, time.Since(begun).Seconds())
 		return l.remove()
 	}
@@ -69,6 +72,9 @@ func Remove(ctx context.Context, o Options, purge bool) error {
 			return fmt.Errorf("remove %s of instance %s: %w", name, i.Name, err)
 		}
 	}
+	if err := forgetPassphrase(i); err != nil {
+		return err
+	}
 	if err := metadb.DropContainers(i.Path("containerd")); err != nil {
 		return err
 	}
@@ -77,6 +83,15 @@ func Remove(ctx context.Context, o Options, purge bool) error {
 		return err
 	}
 	o.Say("instance %s is down %.1fs", i.Name, time.Since(begun).Seconds())
+	return nil
+}
+
+// forgetPassphrase comes after the state is gone: one without its passphrase would
+// stop the next cluster's.
+func forgetPassphrase(i *Instance) error {
+	if err := os.RemoveAll(i.Passphrase()); err != nil {
+		return fmt.Errorf("remove the passphrase of instance %s: %w", i.Name, err)
+	}
 	return nil
 }
 

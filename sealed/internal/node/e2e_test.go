@@ -1,7 +1,10 @@
 package node_test
 
 import (
+	"bytes"
+	"encoding/base64"
 	"encoding/json"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -133,8 +136,9 @@ func image(t *testing.T, upstream, name string) string {
 func TestNodeRunsPodsAndLeavesNothingHoweverItEnds(t *testing.T) {
 	m := newMachine(t)
 	m.up()
-	for _, path := range []string{"kubeconfig", "passphrase"} {
-		info, err := os.Stat(m.path(path))
+	passphrase := filepath.Join(m.cache, "passphrases", instance)
+	for _, path := range []string{m.path("kubeconfig"), passphrase} {
+		info, err := os.Stat(path)
 		require.NoError(t, err)
 		assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), path)
 	}
@@ -186,6 +190,7 @@ func TestNodeRunsPodsAndLeavesNothingHoweverItEnds(t *testing.T) {
 	m.sealed("down", "--purge")
 	m.assertGone()
 	assert.NoDirExists(t, m.path())
+	assert.NoFileExists(t, passphrase)
 	assert.NoFileExists(t, m.path()+".lock")
 }
 
@@ -203,6 +208,59 @@ func TestUpThatIsKilledAtAnyMomentCanBeRepeatedOrUndone(t *testing.T) {
 		m.sealed("down")
 		m.assertGone()
 	}
+}
+
+func TestSecretsAreEncryptedAtRestAndChangesAreKeptWithoutThem(t *testing.T) {
+	m := newMachine(t)
+	m.up()
+	const value = "a-value-that-nobody-else-has"
+	m.kubectl("", "create", "secret", "generic", "kept", "--from-literal=value="+value)
+	m.kubectl("", "create", "configmap", "kept", "--from-literal=value=in-plain-"+value)
+	m.kubectl("", "--as=anna", "--as-group=system:masters", "delete", "configmap", "kept")
+	encoded := base64.StdEncoding.EncodeToString([]byte(value))
+
+	found := map[string]bool{}
+	require.NoError(t, filepath.WalkDir(m.path("etcd"), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		// What is not encrypted is found: the files are the right ones.
+		found["plain"] = found["plain"] || bytes.Contains(content, []byte("in-plain-"+value))
+		content = bytes.ReplaceAll(content, []byte("in-plain-"+value), nil)
+		found["secret"] = found["secret"] || bytes.Contains(content, []byte(value)) || bytes.Contains(content, []byte(encoded))
+		return err
+	}))
+	assert.Equal(t, map[string]bool{"plain": true, "secret": false}, found)
+
+	kept := m.sealed("logs", "audit")
+	assert.NotContains(t, kept, value)
+	assert.NotContains(t, kept, encoded)
+	changes := map[string]bool{}
+	for line := range strings.Lines(kept) {
+		var event struct {
+			Verb             string
+			User             struct{ Username string }
+			ImpersonatedUser struct{ Username string }
+			ObjectRef        struct{ Resource, Name string }
+		}
+		require.NoError(t, json.Unmarshal([]byte(line), &event), line)
+		changes[strings.Join([]string{event.User.Username, event.ImpersonatedUser.Username, event.Verb, event.ObjectRef.Resource, event.ObjectRef.Name}, " ")] = true
+		assert.NotContains(t, []string{"get", "list", "watch"}, event.Verb, line)
+	}
+	assert.Contains(t, changes, "admin  create secrets kept")
+	assert.Contains(t, changes, "admin anna delete configmaps kept")
+
+	t.Log("the node is killed: the next one reads what this one wrote")
+	key := m.path("pki", "secrets.key")
+	before, err := os.ReadFile(key)
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(m.pid(), syscall.SIGKILL))
+	m.up()
+	again, err := os.ReadFile(key)
+	require.NoError(t, err)
+	assert.Equal(t, before, again, "a new key could not read what the old one wrote")
+	assert.Equal(t, encoded, m.kubectl("", "get", "secret", "kept", "-o", "jsonpath={.data.value}"))
 }
 
 // A pod is watched from its first moment: policies that take a second to hold let

@@ -18,11 +18,18 @@ func Environment(i *Instance, tools, path string) ([]Variable, error) {
 	if _, err := os.Stat(i.Kubeconfig()); err != nil {
 		return nil, fmt.Errorf("instance %s is not up: run `sealed up --name %s` first", i.Name, i.Name)
 	}
+	passphrase := i.Passphrase()
+	// A node that an earlier version started runs on until the next `up`.
+	if _, err := os.Stat(passphrase); err != nil {
+		if _, err := os.Stat(i.formerPassphrase()); err == nil {
+			passphrase = i.formerPassphrase()
+		}
+	}
 	linked := plugins.Dir(i.cache)
 	vars := []Variable{
 		{"KUBECONFIG", i.Kubeconfig()},
 		{"PULUMI_BACKEND_URL", "file://" + i.StateDir()},
-		{"PULUMI_CONFIG_PASSPHRASE_FILE", i.Passphrase()},
+		{"PULUMI_CONFIG_PASSPHRASE_FILE", passphrase},
 		{"PULUMI_SKIP_UPDATE_CHECK", "true"},
 	}
 	if links, _ := os.ReadDir(linked); len(links) > 0 {

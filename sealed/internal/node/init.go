@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/metadb"
+	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/pki"
 	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/process"
 	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/provisioner"
 	"github.com/neuroscale-platform/neuroscale/sealed/internal/objectstore"
@@ -78,6 +79,9 @@ func run(ctx context.Context, i *Instance, log *slog.Logger) error {
 		return fmt.Errorf("set host name: %w", err)
 	}
 	conf := newConfig(i, spec)
+	if conf.SecretsKey, err = pki.SecretsKey(i.Path("pki")); err != nil {
+		return err
+	}
 	if err := conf.write(configDir); err != nil {
 		return err
 	}

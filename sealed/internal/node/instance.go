@@ -111,8 +111,12 @@ func (i *Instance) Path(parts ...string) string {
 // Kubeconfig of the cluster's administrator.
 func (i *Instance) Kubeconfig() string { return i.Path("kubeconfig") }
 
-// Passphrase file of the Pulumi state.
-func (i *Instance) Passphrase() string { return i.Path("passphrase") }
+// Passphrase file of the Pulumi state. It is outside the instance's folder: who
+// copies that has not copied what opens the state.
+func (i *Instance) Passphrase() string { return filepath.Join(i.cache, "passphrases", i.Name) }
+
+// formerPassphrase is where an earlier version kept it.
+func (i *Instance) formerPassphrase() string { return i.Path("passphrase") }
 
 // StateDir holds the Pulumi state of what runs on this node.
 func (i *Instance) StateDir() string { return i.Path("state") }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"encoding/base64"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/pki"
 	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/process"
 )
 
@@ -110,6 +112,57 @@ func TestSecretsAreMadeOnceAndAreForTheOwnerAlone(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, content, now, "the state could no longer be read")
 	}
+}
+
+func TestThePassphraseIsNotBesideTheStateItOpensAndTheOneOfBeforeIsKept(t *testing.T) {
+	i := example(t)
+	require.NoError(t, writeFile(i.Kubeconfig(), nil, 0o600))
+	require.NoError(t, writeFile(i.formerPassphrase(), []byte("old\n"), 0o600))
+	file := func() string {
+		vars, err := Environment(i, "/tools", "/bin")
+		require.NoError(t, err)
+		for _, v := range vars {
+			if v.Name == "PULUMI_CONFIG_PASSPHRASE_FILE" {
+				content, err := os.ReadFile(v.Value)
+				require.NoError(t, err)
+				assert.Equal(t, "old\n", string(content))
+				return v.Value
+			}
+		}
+		return ""
+	}
+	assert.Equal(t, i.formerPassphrase(), file(), "a node that runs has lost its state")
+	require.NoError(t, secrets(i))
+	assert.Equal(t, i.Passphrase(), file())
+	assert.NoFileExists(t, i.formerPassphrase())
+	below, err := filepath.Rel(i.Path(), i.Passphrase())
+	require.NoError(t, err)
+	assert.True(t, strings.HasPrefix(below, ".."), "a copy of the instance's folder has both")
+}
+
+func TestTheKeyOfSecretsIsMadeOnceAndForAnInstanceOfBefore(t *testing.T) {
+	i := example(t)
+	require.NoError(t, secrets(i))
+	path := i.Path("pki", "secrets.key")
+	require.NoError(t, os.Remove(path), "as it was before there was a key")
+	authority, err := os.ReadFile(i.Path("pki", "ca.crt"))
+	require.NoError(t, err)
+	require.NoError(t, secrets(i))
+	first, err := pki.SecretsKey(i.Path("pki"))
+	require.NoError(t, err)
+	raw, err := base64.StdEncoding.DecodeString(first)
+	require.NoError(t, err)
+	assert.Len(t, raw, 32)
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	require.NoError(t, secrets(i))
+	again, err := pki.SecretsKey(i.Path("pki"))
+	require.NoError(t, err)
+	assert.Equal(t, first, again, "Secrets could no longer be read")
+	now, err := os.ReadFile(i.Path("pki", "ca.crt"))
+	require.NoError(t, err)
+	assert.Equal(t, authority, now)
 }
 
 func TestEnvironmentSurvivesTheShell(t *testing.T) {

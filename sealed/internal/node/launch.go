@@ -31,6 +31,9 @@ func secrets(i *Instance) error {
 	if err != nil {
 		return err
 	}
+	if err := pki.EnsureSecretsKey(i.Path("pki")); err != nil {
+		return err
+	}
 	admin, err := os.ReadFile(i.Path("pki", pki.Admin+".kubeconfig"))
 	if err != nil {
 		return fmt.Errorf("read the administrator's kubeconfig: %w", err)
@@ -38,8 +41,23 @@ func secrets(i *Instance) error {
 	if err := writeFile(i.Kubeconfig(), admin, 0o600); err != nil {
 		return err
 	}
+	return ensurePassphrase(i)
+}
+
+// ensurePassphrase makes the passphrase once, or moves the one that an earlier
+// version made.
+func ensurePassphrase(i *Instance) error {
 	if _, err := os.Stat(i.Passphrase()); !errors.Is(err, fs.ErrNotExist) {
 		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(i.Passphrase()), 0o700); err != nil {
+		return fmt.Errorf("create the passphrase's folder: %w", err)
+	}
+	if err := os.Rename(i.formerPassphrase(), i.Passphrase()); !errors.Is(err, fs.ErrNotExist) {
+		if err != nil {
+			return fmt.Errorf("move the passphrase: %w", err)
+		}
+		return nil
 	}
 	random := make([]byte, 32)
 	if _, err := rand.Read(random); err != nil {

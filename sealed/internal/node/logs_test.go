@@ -35,8 +35,40 @@ func TestLogsOfOneProcessAreAsPrinted(t *testing.T) {
 
 func TestUnknownProcessIsAnsweredWithTheKnown(t *testing.T) {
 	err := Logs(t.Context(), logged(t), "apiserver", false, &bytes.Buffer{})
-	assert.EqualError(t, err, `instance a has no process "apiserver": use one of etcd, kubelet`)
+	assert.EqualError(t, err, `instance a has no process "apiserver": use one of etcd, kubelet, audit`)
 	assert.ErrorContains(t, Logs(t.Context(), example(t), "", false, &bytes.Buffer{}), "sealed up --name a")
+}
+
+func TestTheAuditLogIsShownInItsOrderAndOnlyIfAskedFor(t *testing.T) {
+	i := logged(t)
+	for name, line := range map[string]string{
+		"audit.log": "newest\n", "audit-2026-01-02T03-04-05.678.log": "newer\n", "audit-2026-01-01T00-00-00.000.log": "oldest\n",
+	} {
+		require.NoError(t, writeFile(filepath.Join(i.LogDir(), name), []byte(line), 0o600))
+	}
+	var out bytes.Buffer
+	require.NoError(t, Logs(t.Context(), i, "audit", false, &out))
+	assert.Equal(t, "oldest\nnewer\nnewest\n", out.String())
+	out.Reset()
+	require.NoError(t, Logs(t.Context(), i, "", false, &out))
+	assert.Equal(t, "etcd | one\netcd | two\nkubelet | three\n", out.String())
+}
+
+func TestAFollowedLogThatIsSetAsideIsFollowedUnderItsName(t *testing.T) {
+	i := logged(t)
+	path := filepath.Join(i.LogDir(), "audit.log")
+	require.NoError(t, os.WriteFile(path, []byte("one\n"), 0o600))
+	ctx, cancel := context.WithCancel(t.Context())
+	out := &shared{}
+	done := make(chan error, 1)
+	go func() { done <- Logs(ctx, i, "audit", true, out) }()
+	require.Eventually(t, func() bool { return out.text() == "one\n" }, 5*time.Second, 5*time.Millisecond)
+	next := filepath.Join(t.TempDir(), "next")
+	require.NoError(t, os.WriteFile(next, []byte("two\n"), 0o600))
+	require.NoError(t, os.Rename(next, path))
+	assert.Eventually(t, func() bool { return out.text() == "one\ntwo\n" }, 5*time.Second, 5*time.Millisecond)
+	cancel()
+	assert.NoError(t, <-done)
 }
 
 // shared is a buffer that is written and read at the same time.

@@ -55,6 +55,7 @@ func enterMounts(i *Instance) error {
 		"volumes":    volumeDir,
 		"pods":       "/var/log/pods",
 		"pki":        configDir + "/pki",
+		"logs":       logDir,
 	} {
 		if err := bind(i.Path(from), to); err != nil {
 			return err

@@ -7,12 +7,16 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"k8s.io/client-go/tools/clientcmd"
@@ -32,6 +36,9 @@ const (
 	Kubelet         = "kubelet"
 	ServiceAccounts = "service-accounts"
 )
+
+// secretsKey is the file of the key that Secrets are encrypted with at rest.
+const secretsKey = "secrets.key"
 
 // Clients that get a kubeconfig, named <client>.kubeconfig.
 const (
@@ -77,6 +84,36 @@ func Ensure(dir string, r Request) error {
 		return fmt.Errorf("publish certificates: %w", err)
 	}
 	return nil
+}
+
+// EnsureSecretsKey makes the key that Secrets are encrypted with in dir, unless there
+// is one: a folder of before there was such a key gets it, too.
+func EnsureSecretsKey(dir string) error {
+	path := filepath.Join(dir, secretsKey)
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	random := make([]byte, 32)
+	if _, err := rand.Read(random); err != nil {
+		return fmt.Errorf("make the key of Secrets: %w", err)
+	}
+	tmp := path + ".new"
+	if err := os.WriteFile(tmp, []byte(base64.StdEncoding.EncodeToString(random)+"\n"), 0o600); err != nil {
+		return fmt.Errorf("write the key of Secrets: %w", err)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return fmt.Errorf("write the key of Secrets: %w", err)
+	}
+	return nil
+}
+
+// SecretsKey reads the key that EnsureSecretsKey made, in base64.
+func SecretsKey(dir string) (string, error) {
+	key, err := os.ReadFile(filepath.Join(dir, secretsKey))
+	if err != nil {
+		return "", fmt.Errorf("read the key of Secrets: %w", err)
+	}
+	return strings.TrimSpace(string(key)), nil
 }
 
 func write(dir string, r Request) error {
