@@ -218,8 +218,10 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err != nil {
 		return nil, err
 	}
-	// What lives in the namespace goes with it.
+	// What lives in the namespace goes with it. Server and volume go before: a claim
+	// that a pod still has keeps a namespace until it is looked at again, 8 s later.
 	set := manifest.NewSet(ctx, pulumi.Parent(f), pulumi.DeletedWith(ns))
+	before := manifest.NewSet(ctx, pulumi.Parent(f))
 	inNamespace := pulumi.DependsOn([]pulumi.Resource{ns})
 
 	settings := set.Add(name+"-settings", appIniSecret(args, secrets), inNamespace)
@@ -227,13 +229,13 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	members := set.Add(name+"-members", membersSecret(secrets), inNamespace)
 	scripts := set.Add(name+"-scripts", scriptsConfigMap(), inNamespace)
 	limits := set.Add(name+"-limits", limitsConfigMap(args), inNamespace)
-	volume := set.Add(name+"-volume", volumeClaim(args.Storage), inNamespace)
-	server := set.Add(name+"-server", deployment(args, secrets.checksum()),
+	volume := before.Add(name+"-volume", volumeClaim(args.Storage), inNamespace)
+	server := before.Add(name+"-server", deployment(args, secrets.checksum()),
 		pulumi.DependsOn([]pulumi.Resource{settings, accounts, scripts, limits, volume}))
 	svc := set.Add(name+"-service", serviceObject(args), inNamespace)
 	bootstrap := set.Add(name+"-bootstrap", bootstrapJob(args, secrets.checksumWithMembers()), manifest.JobTimeout(),
 		pulumi.DependsOn([]pulumi.Resource{server, svc, members}))
-	if err := set.Err(); err != nil {
+	if err := errors.Join(set.Err(), before.Err()); err != nil {
 		return nil, fmt.Errorf("forge: %w", err)
 	}
 	f.Ready = []pulumi.Resource{bootstrap}

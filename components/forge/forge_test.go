@@ -42,6 +42,8 @@ func TestTheForgeIsReadyWhenItIsBootstrapped(t *testing.T) {
 	} {
 		assert.Truef(t, r.Waits(server, earlier), "the server does not wait for %s", earlier.URN)
 	}
+	assert.Empty(t, server.DeletedWith, "its volume is still in use when the namespace goes")
+	assert.Equal(t, r.Get(t, "Namespace", Namespace).URN, bootstrap.DeletedWith)
 	assert.True(t, r.Waits(bootstrap, server))
 	assert.True(t, r.Waits(bootstrap, r.Get(t, "Secret", "gitea-members")))
 	assert.True(t, r.Waits(bootstrap, r.Get(t, "Service", "gitea")))
