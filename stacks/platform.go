@@ -96,7 +96,9 @@ var platform = []part{
 
 func argocdLayers(c *config.Config) (layer.List, error)  { return argocd.Layers(c.GitOps), nil }
 func servingLayers(c *config.Config) (layer.List, error) { return serving.Layers(c.Serving), nil }
-func tenancyLayers(c *config.Config) (layer.List, error) { return tenancy.Layers(c.Tenants, c.Serving.ModelStores) }
+func tenancyLayers(c *config.Config) (layer.List, error) {
+	return tenancy.Layers(c.Tenants, c.Serving.ModelStores)
+}
 
 func guardrailsLayers(*config.Config) (layer.List, error) {
 	policies, err := policy.Load(gitops.FS)

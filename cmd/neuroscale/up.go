@@ -47,7 +47,7 @@ type upReport struct {
 	Phases     []phaseReport      `json:"phases"`
 	Prediction *predict.Shown     `json:"prediction,omitempty"`
 	// NoPrediction says why no endpoint was there to be asked.
-	NoPrediction string     `json:"noPrediction,omitempty"`
+	NoPrediction string `json:"noPrediction,omitempty"`
 	// NetworkPolicies says whether the cluster enforces them: tenancy.Enforced or
 	// tenancy.NotEnforced; empty if what found out is there no more.
 	NetworkPolicies string     `json:"networkPolicies"`

@@ -76,11 +76,11 @@ func (b *builder) report(e images.Event) {
 	fmt.Fprintf(os.Stderr, "images: %s %s (%d of %d) %.1fs\n", e.Name, e.Phase, e.Done, e.Total, e.Seconds)
 }
 
-func (b *builder) Binaries() string  { return images.NodeBinaries(b.options.Cache) }
+func (b *builder) Binaries() string   { return images.NodeBinaries(b.options.Cache) }
 func (b *builder) KubeRouter() string { return images.NetworkPolicies(b.options.Cache) }
-func (b *builder) Objects() string   { return images.ModelDir(b.options.Cache) }
-func (b *builder) Registry() string  { return images.RegistryDir(b.options.Cache) }
-func (b *builder) BuildLock() string { return images.LockFile(b.options.Cache) }
+func (b *builder) Objects() string    { return images.ModelDir(b.options.Cache) }
+func (b *builder) Registry() string   { return images.RegistryDir(b.options.Cache) }
+func (b *builder) BuildLock() string  { return images.LockFile(b.options.Cache) }
 
 func toolDir(cache string) string { return images.ToolDir(cache) }
 
