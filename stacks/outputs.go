@@ -18,6 +18,7 @@ const (
 	OutputArgoCDURL           = "argocdUrl"
 	OutputArgoCDAdminPassword = "argocdAdminPassword"
 	OutputGatewayURL          = "gatewayUrl"
+	OutputPlatformKey         = "platformKey"
 	OutputForgeURL            = "forgeUrl"
 	OutputForgeUser           = "forgeUser"
 	OutputForgePassword       = "forgePassword"
@@ -35,7 +36,9 @@ type Outputs struct {
 	ArgoCDURL           string `json:"argocdUrl"`
 	ArgoCDAdminPassword string `json:"argocdAdminPassword"`
 	// GatewayURL answers for all endpoints, told apart by their host name.
-	GatewayURL    string `json:"gatewayUrl"`
+	GatewayURL string `json:"gatewayUrl"`
+	// PlatformKey opens every endpoint; empty if the gateway asks for none.
+	PlatformKey   string `json:"platformKey"`
 	ForgeURL      string `json:"forgeUrl"`
 	ForgeUser     string `json:"forgeUser"`
 	ForgePassword string `json:"forgePassword"`
@@ -78,6 +81,7 @@ func (s *site) export() {
 	s.ctx.Export(OutputArgoCDURL, pulumi.String(s.argocd.URL))
 	s.ctx.Export(OutputArgoCDAdminPassword, s.argocd.AdminPassword)
 	s.ctx.Export(OutputGatewayURL, pulumi.String(s.serving.GatewayURL))
+	s.ctx.Export(OutputPlatformKey, s.serving.PlatformKey)
 	s.ctx.Export(OutputForgeURL, pulumi.String(s.forge.URL))
 	s.ctx.Export(OutputForgeUser, pulumi.String(s.forge.Admin.Username))
 	s.ctx.Export(OutputForgePassword, s.forge.Admin.Password)

@@ -31,11 +31,11 @@ func run(ctx context.Context, log *slog.Logger, tenants []string) error {
 	if err != nil {
 		return err
 	}
-	gate, err := net.Listen("tcp", fmt.Sprintf(":%d", doorkeeper.Port))
+	gate, err := net.Listen("tcp", fmt.Sprintf(":%d", keys.GatePort))
 	if err != nil {
 		return err
 	}
-	status, err := net.Listen("tcp", fmt.Sprintf(":%d", doorkeeper.StatusPort))
+	status, err := net.Listen("tcp", fmt.Sprintf(":%d", keys.StatusPort))
 	if err != nil {
 		return err
 	}

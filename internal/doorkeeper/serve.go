@@ -15,10 +15,6 @@ import (
 )
 
 const (
-	// Port answers the gateway, over gRPC.
-	Port = 9001
-	// StatusPort serves /healthz, /readyz and /metrics, over HTTP.
-	StatusPort = 8080
 	// notice is how long new connections still come when this process is told to
 	// end: until everybody has taken it off their list. A pod that is deleted by
 	// force has two seconds in all.
@@ -30,7 +26,8 @@ const (
 	connectionAge = 30 * time.Second
 )
 
-// Serve answers until ctx ends, and then everybody who was already on the way.
+// Serve answers the gateway over gRPC, and /healthz, /readyz and /metrics over HTTP,
+// until ctx ends, and then everybody who was already on the way.
 func (d *Doorkeeper) Serve(ctx context.Context, gate, status net.Listener) error {
 	var leaving atomic.Bool
 	g := grpc.NewServer(grpc.KeepaliveParams(keepalive.ServerParameters{

@@ -23,6 +23,14 @@ const (
 	TokenField  = "token"
 )
 
+// Ports of what judges keys.
+const (
+	// GatePort answers the gateway, over gRPC.
+	GatePort = 9001
+	// StatusPort serves /healthz, /readyz and /metrics, over HTTP.
+	StatusPort = 8080
+)
+
 // MaxKeys is the most that one Secret is given: it may have 1 MB, and a key with a
 // long note and a list of endpoints some 500 bytes.
 const MaxKeys = 2000
