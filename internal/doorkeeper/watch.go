@@ -67,7 +67,9 @@ func InCluster(log *slog.Logger) (*API, error) {
 	t := &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true,
 		// A connection that died in silence would keep a revoked key alive.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second},
+		HTTP2:       &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second},
+		DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, TLSHandshakeTimeout: 5 * time.Second,
+		ResponseHeaderTimeout: 30 * time.Second,
 	}
 	return &API{
 		URL: "https://" + net.JoinHostPort(host, port), Client: &http.Client{Transport: t}, Log: log,
