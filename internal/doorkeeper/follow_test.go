@@ -2,12 +2,17 @@ package doorkeeper
 
 import (
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,17 +31,21 @@ type apiServer struct {
 	watchers map[string][]chan string
 	refuse   int // requests to answer with 403 first
 	lists    map[string]int
+	protocol atomic.Int64 // of the last request: HTTP/1 or 2
 }
 
 func newAPIServer(t *testing.T) *apiServer {
 	t.Helper()
 	s := &apiServer{objects: map[string]map[string]string{}, watchers: map[string][]chan string{}, lists: map[string]int{}}
-	s.Server = httptest.NewServer(http.HandlerFunc(s.serve))
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
+	s.EnableHTTP2 = true
+	s.StartTLS()
 	t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
 	return s
 }
 
 func (s *apiServer) serve(w http.ResponseWriter, r *http.Request) {
+	s.protocol.Store(int64(r.ProtoMajor))
 	s.Lock()
 	path := r.URL.Path + "?" + r.URL.Query().Get("fieldSelector")
 	if r.Header.Get("Authorization") != "Bearer pod" || s.refuse > 0 {
@@ -128,9 +137,42 @@ func pod(uid, ip, phase string, hostNetwork bool) string {
 func follow(t *testing.T, s *apiServer) *Doorkeeper {
 	t.Helper()
 	d := New(slog.New(slog.DiscardHandler), keys.Secret, keys.PlatformSecret)
-	a := &API{URL: s.URL, Client: s.Client(), Token: func() (string, error) { return "pod", nil }, Log: d.log}
-	go d.Follow(t.Context(), a, []string{"a"})
+	go d.Follow(t.Context(), inPod(t, s, d.log), []string{"a"})
 	return d
+}
+
+// inPod is the server as a pod finds it.
+func inPod(t *testing.T, s *apiServer, log *slog.Logger) *API {
+	t.Helper()
+	dir := t.TempDir()
+	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "ca.crt"), authority, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "token"), []byte("pod\n"), 0o600))
+	u, err := url.Parse(s.URL)
+	require.NoError(t, err)
+	t.Setenv("KUBERNETES_SERVICE_HOST", u.Hostname())
+	t.Setenv("KUBERNETES_SERVICE_PORT", u.Port())
+	a, err := inCluster(log, dir)
+	require.NoError(t, err)
+	return a
+}
+
+func TestWhereThereIsNoClusterItSaysSo(t *testing.T) {
+	t.Setenv("KUBERNETES_SERVICE_HOST", "")
+	_, err := InCluster(slog.New(slog.DiscardHandler))
+	assert.EqualError(t, err, "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: this program runs in a pod")
+	t.Setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+	t.Setenv("KUBERNETES_SERVICE_PORT", "443")
+	_, err = inCluster(slog.New(slog.DiscardHandler), t.TempDir())
+	assert.ErrorContains(t, err, "read the API server's authority")
+}
+
+// Without HTTP/2 nobody would ask whether a connection is still alive.
+func TestWatchesAreOverHTTP2(t *testing.T) {
+	s := newAPIServer(t)
+	d := follow(t, s)
+	soon(t, "all watched", func() bool { return d.Ready() && s.watched(keysPath) && s.watched(platformPath) && s.watched(podsPath) })
+	assert.EqualValues(t, 2, s.protocol.Load())
 }
 
 func soon(t *testing.T, what string, is func() bool) {

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -48,21 +49,23 @@ type API struct {
 }
 
 // account is where a pod finds what it signs in with.
-const account = "/var/run/secrets/kubernetes.io/serviceaccount/"
+const account = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 // InCluster is the API server as a pod reaches it.
-func InCluster(log *slog.Logger) (*API, error) {
+func InCluster(log *slog.Logger) (*API, error) { return inCluster(log, account) }
+
+func inCluster(log *slog.Logger, account string) (*API, error) {
 	host, port := os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT")
 	if host == "" || port == "" {
 		return nil, errors.New("KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: this program runs in a pod")
 	}
-	authority, err := os.ReadFile(account + "ca.crt")
+	authority, err := os.ReadFile(filepath.Join(account, "ca.crt"))
 	if err != nil {
 		return nil, fmt.Errorf("read the API server's authority: %w", err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(authority) {
-		return nil, fmt.Errorf("%sca.crt has no certificate", account)
+		return nil, fmt.Errorf("%s/ca.crt has no certificate", account)
 	}
 	t := &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true,
@@ -74,7 +77,7 @@ func InCluster(log *slog.Logger) (*API, error) {
 	return &API{
 		URL: "https://" + net.JoinHostPort(host, port), Client: &http.Client{Transport: t}, Log: log,
 		Token: func() (string, error) {
-			text, err := os.ReadFile(account + "token")
+			text, err := os.ReadFile(filepath.Join(account, "token"))
 			return strings.TrimSpace(string(text)), err
 		},
 	}, nil
