@@ -18,6 +18,7 @@ const (
 	OutputArgoCDURL           = "argocdUrl"
 	OutputArgoCDAdminPassword = "argocdAdminPassword"
 	OutputGatewayURL          = "gatewayUrl"
+	OutputPlatformKey         = "platformKey"
 	OutputForgeURL            = "forgeUrl"
 	OutputForgeUser           = "forgeUser"
 	OutputForgePassword       = "forgePassword"
@@ -37,7 +38,9 @@ type Outputs struct {
 	ArgoCDAdminPassword string `json:"argocdAdminPassword"`
 	// GatewayURL answers for all endpoints, told apart by their host name.
 	GatewayURL string `json:"gatewayUrl"`
-	ForgeURL   string `json:"forgeUrl"`
+	// PlatformKey opens every endpoint; empty if the gateway asks for none.
+	PlatformKey string `json:"platformKey"`
+	ForgeURL    string `json:"forgeUrl"`
 	// ForgeUser is the account of the platform's administrators, who push nothing
 	// with it.
 	ForgeUser     string `json:"forgeUser"`
@@ -83,6 +86,7 @@ func (s *site) export() {
 	s.ctx.Export(OutputArgoCDURL, pulumi.String(s.argocd.URL))
 	s.ctx.Export(OutputArgoCDAdminPassword, s.argocd.AdminPassword)
 	s.ctx.Export(OutputGatewayURL, pulumi.String(s.serving.GatewayURL))
+	s.ctx.Export(OutputPlatformKey, s.serving.PlatformKey)
 	s.ctx.Export(OutputForgeURL, pulumi.String(s.forge.URL))
 	s.ctx.Export(OutputForgeUser, pulumi.String(s.forge.Admin.Username))
 	s.ctx.Export(OutputForgePassword, s.forge.Admin.Password)

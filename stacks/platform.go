@@ -96,10 +96,12 @@ var platform = []part{
 	}},
 }
 
-func argocdLayers(c *config.Config) (layer.List, error)  { return argocd.Layers(c.GitOps), nil }
-func servingLayers(c *config.Config) (layer.List, error) { return serving.Layers(c.Serving), nil }
+func argocdLayers(c *config.Config) (layer.List, error) { return argocd.Layers(c.GitOps), nil }
+func servingLayers(c *config.Config) (layer.List, error) {
+	return serving.Layers(c.Serving, c.Namespaces()...), nil
+}
 func tenancyLayers(c *config.Config) (layer.List, error) {
-	return tenancy.Layers(c.Tenants, c.Serving.ModelStores)
+	return tenancy.Layers(c.Tenants, c.Serving)
 }
 
 func guardrailsLayers(*config.Config) (layer.List, error) {

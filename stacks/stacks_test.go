@@ -61,6 +61,7 @@ func TestLayersBecomeReadyInTheirOrder(t *testing.T) {
 		{kserve, r.Get(t, "Job", "probe-knative-*")},
 		{kserve, r.Get(t, "Secret", "kserve-webhook-server-cert")},
 		{runtimes, kserve},
+		{application("doorkeeper"), r.Get(t, "Secret", "platform-keys")},
 		{r.Get(t, "Job", "probe-kserve-runtimes-*"), runtimes},
 		{r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "Job", "probe-kserve-runtimes-*")},
 		{r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "Job", "endpoints-seed-*")},
@@ -87,6 +88,7 @@ func TestNothingWaitsThatNeedNot(t *testing.T) {
 		"Argo CD waits for the forge":      {r.Get(t, "Deployment", "argocd-server"), r.Get(t, "Deployment", "gitea")},
 		"a project waits for the pods":     {r.Get(t, "AppProject", "tenant-default"), r.Get(t, "Deployment", "argocd-server")},
 		"endpoints wait for Kyverno":       {r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "Application", "kyverno")},
+		"the gateway waits for keys":       {r.Get(t, "Application", "knative"), r.Get(t, "Application", "doorkeeper")},
 		"quotas wait for models":           {r.Get(t, "Application", "tenancy"), r.Get(t, "Application", "knative")},
 		"a pod waits for its own Service":  {r.Get(t, "Deployment", "gitea"), r.Get(t, "Service", "gitea")},
 		"Argo CD's pods wait for Services": {r.Get(t, "Deployment", "argocd-server"), r.Get(t, "Service", "argocd-server")},
@@ -249,7 +251,7 @@ func TestPreviewNeedsNoCluster(t *testing.T) {
 func TestDecodeOutputs(t *testing.T) {
 	m := auto.OutputMap{}
 	for name, value := range map[string]any{
-		OutputKubeconfig: "k", OutputArgoCDURL: "a", OutputArgoCDAdminPassword: "p", OutputGatewayURL: "g",
+		OutputKubeconfig: "k", OutputArgoCDURL: "a", OutputArgoCDAdminPassword: "p", OutputGatewayURL: "g", OutputPlatformKey: "y",
 		OutputForgeURL: "f", OutputForgeUser: "u", OutputForgePassword: "w", OutputRepository: "r",
 		OutputMembers:   map[string]any{"anna": "s"},
 		OutputEndpoints: map[string]any{"iris": "http://iris"},
@@ -262,7 +264,7 @@ func TestDecodeOutputs(t *testing.T) {
 	o, err := DecodeOutputs(m)
 	require.NoError(t, err)
 	assert.Equal(t, &Outputs{
-		Kubeconfig: "k", ArgoCDURL: "a", ArgoCDAdminPassword: "p", GatewayURL: "g",
+		Kubeconfig: "k", ArgoCDURL: "a", ArgoCDAdminPassword: "p", GatewayURL: "g", PlatformKey: "y",
 		ForgeURL: "f", ForgeUser: "u", ForgePassword: "w", Repository: "r",
 		Members:   map[string]string{"anna": "s"},
 		Endpoints: map[string]string{"iris": "http://iris"},

@@ -93,7 +93,7 @@ func (a *app) platform(ctx context.Context, f benchFlags) (*bench.Platform, erro
 	}
 	p := &bench.Platform{
 		Dynamic: cluster.Dynamic, Get: cluster.Get, HTTP: predict.NewClient(time.Minute), Log: a.err,
-		Gateway: out.GatewayURL, Domain: cfg.Serving.Domain, Namespace: cfg.Tenants[0].Namespace,
+		Gateway: out.GatewayURL, Key: out.PlatformKey, Domain: cfg.Serving.Domain, Namespace: cfg.Tenants[0].Namespace,
 		Repository: endpointsOf(out, cfg.Tenants[0]),
 		Self: func(ctx context.Context, args ...string) ([]byte, error) {
 			return execute(ctx, self, append(args, "-s", a.stack, "-C", project.Root)...)

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -21,6 +23,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/components/tenancy"
 	"github.com/neuroscale-platform/neuroscale/internal/fakepulumi"
+	"github.com/neuroscale-platform/neuroscale/internal/keys"
 )
 
 func TestMain(m *testing.M) {
@@ -40,6 +43,8 @@ type machine struct {
 	// verdict is what was found out about NetworkPolicies; empty if it was forgotten.
 	verdict string
 	api     *httptest.Server
+	// keys are the fields of the Secret of people's keys; nil: there is none.
+	keys map[string]string
 	// stuck, if not empty, is a file that gets the patch of an Ingress which waits
 	// for a controller that is gone.
 	stuck string
@@ -94,6 +99,7 @@ func (m *machine) serveAPI(w http.ResponseWriter, r *http.Request) {
 	const ingresses = "/apis/networking.internal.knative.dev/v1alpha1/"
 	ingress := `{"apiVersion":"networking.internal.knative.dev/v1alpha1","kind":"Ingress","metadata":{"name":"iris","namespace":"default",
 		"finalizers":["theirs"],"deletionTimestamp":"2026-01-01T00:00:00Z"}}`
+	secrets := "/api/v1/namespaces/" + keys.Namespace + "/secrets"
 	namespaced, inNamespace := strings.CutPrefix(path, "namespaces/")
 	switch {
 	case r.URL.Path == "/version":
@@ -101,6 +107,11 @@ func (m *machine) serveAPI(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/api/v1/namespaces/"+layer.Namespace+"/pods" && r.URL.Query().Get("labelSelector") == tenancy.EnforcementPods:
 		fmt.Fprintf(w, `{"apiVersion":"v1","kind":"PodList","items":[{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"status":{
 			"containerStatuses":[{"state":{"terminated":{"message":%q,"finishedAt":"2026-01-01T00:00:00Z"}}}]}}]}`, m.verdict)
+	case r.URL.Path == secrets+"/"+keys.TokenSecret:
+		fmt.Fprintf(w, `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"x"},"data":{%q:%q}}`,
+			keys.TokenField, base64.StdEncoding.EncodeToString([]byte(platformKey)))
+	case strings.HasPrefix(r.URL.Path, secrets):
+		m.serveKeys(w, r)
 	case path == "inferenceservices":
 		list("")
 	case m.stuck != "" && r.URL.Path == ingresses+"ingresses":
@@ -118,6 +129,32 @@ func (m *machine) serveAPI(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 		io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}`)
 	}
+}
+
+// serveKeys has the Secret of people's keys, which the first write makes.
+func (m *machine) serveKeys(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	var change struct{ Data map[string]string }
+	switch {
+	case r.Method == http.MethodPost:
+		m.keys = map[string]string{}
+		fallthrough
+	case r.Method == http.MethodPatch && m.keys != nil && r.Header.Get("Content-Type") == "application/merge-patch+json":
+		_ = json.Unmarshal(body, &change)
+		maps.Copy(m.keys, change.Data)
+	case r.Method == http.MethodPatch && m.keys != nil:
+		var operations []struct{ Path string }
+		_ = json.Unmarshal(body, &operations)
+		for _, o := range operations {
+			delete(m.keys, strings.TrimPrefix(o.Path, "/data/"))
+		}
+	case m.keys == nil:
+		w.WriteHeader(http.StatusNotFound)
+		io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}`)
+		return
+	}
+	data, _ := json.Marshal(m.keys)
+	fmt.Fprintf(w, `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"keys","namespace":"doorkeeper"},"data":%s}`, data)
 }
 
 func inferenceService(name, namespace, status string) string {
@@ -153,7 +190,7 @@ func (m *machine) up() {
 func (m *machine) outputs(gateway string) map[string]any {
 	return map[string]any{
 		"kubeconfig": m.kubeconfig(), "argocdUrl": "http://10.88.0.2:30081", "argocdAdminPassword": "secret-a",
-		"gatewayUrl": gateway, "forgeUrl": "http://10.88.0.2:30082", "forgeUser": "ops", "forgePassword": "secret-b",
+		"gatewayUrl": gateway, "platformKey": platformKey, "forgeUrl": "http://10.88.0.2:30082", "forgeUser": "ops", "forgePassword": "secret-b",
 		"members":    map[string]any{"data-scientist": "secret-c"},
 		"repository": "http://10.88.0.2:30082/neuroscale/endpoints.git",
 		"endpoints":  map[string]any{"demo-iris-2": "http://demo-iris-2-predictor.default.neuroscale.test"},
@@ -162,10 +199,18 @@ func (m *machine) outputs(gateway string) map[string]any {
 	}
 }
 
-// iris is a gateway that answers for demo-iris-2 only.
+// platformKey is the key that opens the gateway of these tests.
+var platformKey = keys.Token(keys.PlatformID, "secretsecretsecretsecretsecretse")
+
+// iris is a gateway that answers for demo-iris-2 only, and asks for a key.
 func iris(t *testing.T) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer "+platformKey {
+			w.WriteHeader(http.StatusUnauthorized)
+			io.WriteString(w, `{"error":"no key"}`)
+			return
+		}
 		if r.Host != "demo-iris-2-predictor.default.neuroscale.test" {
 			w.WriteHeader(http.StatusNotFound)
 			return

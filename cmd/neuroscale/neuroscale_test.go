@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -21,13 +22,13 @@ func TestBadInputIsOneSentenceAndExitCodeOne(t *testing.T) {
 		setup func(*machine)
 		want  string
 	}{
-		"unknown command":  {args: []string{"upp"}, want: `neuroscale: unknown command "upp" (did you mean "up"?): there are backup, bench, destroy, guard, passwords, predict, preview, render, restore, up, version`},
+		"unknown command":  {args: []string{"upp"}, want: `neuroscale: unknown command "upp" (did you mean "up"?): there are backup, bench, destroy, guard, keys, passwords, predict, preview, render, restore, up, version`},
 		"unknown flag":     {args: []string{"up", "--foo"}, want: "neuroscale: unknown flag: --foo: see `neuroscale up --help`"},
 		"extra argument":   {args: []string{"preview", "ci"}, want: `neuroscale: preview takes no arguments: remove "ci"`},
 		"missing argument": {args: []string{"predict"}, want: "neuroscale: predict takes 1 argument(s) (NAME), got 0: see `neuroscale predict --help`"},
 		"unknown format":   {args: []string{"preview", "-o", "xml"}, want: "neuroscale: -o xml is unknown: use text or json or markdown"},
 		"unknown stack":    {args: []string{"up", "-s", "devv"}, want: `neuroscale: no stack "devv" (did you mean "dev"?): the stacks here are ci, dev; create Pulumi.devv.yaml for another one`},
-		"unknown layer":    {args: []string{"render", "knativ"}, want: `neuroscale: unknown layer "knativ" (did you mean "knative"?): there are argocd, knative, kserve, kserve-runtimes, admission, kyverno, policies, tenancy`},
+		"unknown layer":    {args: []string{"render", "knativ"}, want: `neuroscale: unknown layer "knativ" (did you mean "knative"?): there are argocd, doorkeeper, knative, kserve, kserve-runtimes, admission, kyverno, policies, tenancy`},
 		"unknown target":   {args: []string{"bench", "--only", "drifd"}, want: `neuroscale: --only drifd is unknown (did you mean "drift"?): there are`},
 		"unknown key": {
 			args:  []string{"up"},
@@ -213,6 +214,8 @@ func TestRenderPrintsTheLayerWithTheStacksSettings(t *testing.T) {
 		"serving: {gateway: {nodePort: 31080}}":   {"knative"},
 		"serving: {defaultResources: {cpu: 75m}}": {"kserve"},
 		"tenants: [{quota: {pods: 21}}]":          {"tenancy"},
+		"serving: {authFailure: open}":            {"knative"},
+		"serving: {keyRequestsPerMinute: 9}":      nil,
 		"endpoints: {requeueSeconds: 9}":          nil,
 		"forge: {nodePort: 31082, storage: 2Gi}":  nil,
 	} {
@@ -234,4 +237,7 @@ func TestRenderPrintsTheLayerWithTheStacksSettings(t *testing.T) {
 	}
 }
 
-var irisChoice = predict.Choice{Examples: []string{"demo-iris-2"}, Namespace: "default"}
+var irisChoice = predict.Choice{
+	Examples: []string{"demo-iris-2"}, Namespace: "default",
+	Key: func(context.Context) (string, error) { return platformKey, nil },
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,12 +13,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/keys"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
 )
 
 type predictFlags struct {
-	namespace, data, gateway, host string
-	timeout                        time.Duration
+	namespace, data, gateway, host, keyFile string
+	timeout                                 time.Duration
 }
 
 func (a *app) predictCommand() *cobra.Command {
@@ -28,7 +31,8 @@ func (a *app) predictCommand() *cobra.Command {
 		Short: "Ask an endpoint for a prediction, through the gateway",
 		Example: "  neuroscale predict demo-iris-2\n" +
 			"  neuroscale predict demo-iris-2 --data '{\"instances\":[[5.1,3.5,1.4,0.2]]}' -o json\n" +
-			"  neuroscale predict my-model -n team-b --data @request.json",
+			"  neuroscale predict my-model -n team-b --data @request.json\n" +
+			"  neuroscale predict demo-iris-2 --key-file key.txt",
 		Args: exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			answer, err := a.predict(cmd.Context(), args[0], f)
@@ -46,6 +50,7 @@ func (a *app) predictCommand() *cobra.Command {
 	cmd.Flags().StringVarP(&f.data, "data", "d", predict.Example, "request body: JSON, @FILE, or - for standard input")
 	cmd.Flags().StringVar(&f.gateway, "gateway", "", "URL of the gateway (default: the stack's output gatewayUrl)")
 	cmd.Flags().StringVar(&f.host, "host", "", "host name of the endpoint (default: from its status in the cluster)")
+	cmd.Flags().StringVar(&f.keyFile, "key-file", "", "file with the key to ask with (default: $NEUROSCALE_KEY, else the platform's own key)")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 30*time.Second, "how long to wait for the answer")
 	outputFlag(cmd, &format, "text", "json")
 	return cmd
@@ -58,30 +63,58 @@ func (a *app) predict(ctx context.Context, name string, f predictFlags) (predict
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
-	if err := a.locate(ctx, name, &f); err != nil {
+	key, err := a.ownKey(f)
+	if err != nil {
+		return predict.Answer{}, err
+	}
+	platformKey, err := a.locate(ctx, name, &f)
+	if err != nil {
 		return predict.Answer{}, err
 	}
 	return predict.Do(ctx, predict.NewClient(f.timeout), predict.Request{
-		Name: name, Gateway: f.gateway, Host: f.host, Data: data,
+		Name: name, Gateway: f.gateway, Host: f.host, Key: cmp.Or(key, platformKey), Data: data,
 	})
 }
 
+// ownKey is the key that was given for this request, if one was. It is no argument:
+// those are seen by everybody on the machine.
+func (a *app) ownKey(f predictFlags) (string, error) {
+	if f.keyFile == "" {
+		return a.getenv("NEUROSCALE_KEY"), nil
+	}
+	raw, err := os.ReadFile(f.keyFile)
+	if err != nil {
+		return "", fmt.Errorf("read the key (--key-file %s): %w", f.keyFile, err)
+	}
+	key := strings.TrimSpace(string(raw))
+	if keys.ID(key) == "" {
+		return "", fmt.Errorf("--key-file %s holds no key: write one of `neuroscale keys create` into it, which begins with %s", f.keyFile, keys.Prefix)
+	}
+	return key, nil
+}
+
 // locate fills in the gateway from the stack's outputs and the host from the
-// cluster, unless both were given.
-func (a *app) locate(ctx context.Context, name string, f *predictFlags) error {
+// cluster, unless both were given. It returns the platform's own key, which is for
+// the stack's own gateway only.
+func (a *app) locate(ctx context.Context, name string, f *predictFlags) (platformKey string, err error) {
 	if f.gateway != "" && f.host != "" {
-		return nil
+		return "", nil
 	}
 	out, cluster, err := a.deployed(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if f.gateway == "" {
-		f.gateway = out.GatewayURL
+		f.gateway, platformKey = out.GatewayURL, out.PlatformKey
 	}
 	if f.host != "" {
-		return nil
+		return platformKey, nil
 	}
+	return platformKey, a.findHost(ctx, name, cluster, f)
+}
+
+// findHost fills in the host.
+func (a *app) findHost(ctx context.Context, name string, cluster *kube.Cluster, f *predictFlags) (err error) {
 	if f.host, err = predict.Endpoint(ctx, cluster.Dynamic, f.namespace, name); err == nil {
 		return nil
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/automation"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/keyring"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
 	"github.com/neuroscale-platform/neuroscale/internal/progress"
@@ -50,9 +51,11 @@ type upReport struct {
 	NoPrediction string `json:"noPrediction,omitempty"`
 	// NetworkPolicies says whether the cluster enforces them: tenancy.Enforced or
 	// tenancy.NotEnforced; empty if what found out is there no more.
-	NetworkPolicies string     `json:"networkPolicies"`
-	URLs            []namedURL `json:"urls"`
-	Seconds         float64    `json:"seconds"`
+	NetworkPolicies string `json:"networkPolicies"`
+	// OpenGateway is that it asks for no keys.
+	OpenGateway bool       `json:"openGateway"`
+	URLs        []namedURL `json:"urls"`
+	Seconds     float64    `json:"seconds"`
 }
 
 type phaseReport struct {
@@ -110,6 +113,9 @@ func (a *app) up(ctx context.Context, f upFlags) (*upReport, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Serving.Auth == config.AuthKeys {
+		choice.Key = func(ctx context.Context) (string, error) { return keyring.PlatformToken(ctx, cluster.Dynamic) }
+	}
 	tracker := progress.NewTracker(nil)
 	stack, err := a.open(ctx, tracker.Count(a.program))
 	if err != nil {
@@ -132,6 +138,7 @@ func (a *app) up(ctx context.Context, f upFlags) (*upReport, error) {
 	}
 	report := &upReport{
 		Stack: a.stack, Changed: result.Changed, Resources: result.Changes.Resources(), Changes: result.Changes, Drift: result.Drift, URLs: urls(out, cfg),
+		OpenGateway: cfg.Serving.Auth == config.AuthNone,
 	}
 	report.addPhases(snapshot)
 	if report.NetworkPolicies, err = kube.LastWords(ctx, cluster.Dynamic, layer.Namespace, tenancy.EnforcementPods); err != nil {
@@ -257,6 +264,9 @@ func (r *upReport) print(w io.Writer) error {
 	if r.NetworkPolicies != tenancy.Enforced {
 		fmt.Fprintf(w, "\n%s\n", unenforced(r.NetworkPolicies))
 	}
+	if r.OpenGateway {
+		fmt.Fprint(w, "\nthe gateway asks for no keys (neuroscale:serving.auth is none): whoever reaches it may ask every endpoint\n")
+	}
 	switch p := r.Prediction; {
 	case p != nil:
 		fmt.Fprintf(w, "\n%s, asked through the gateway as %s, answered in %.1f ms:\n%s\n", p.Name, p.Host, p.LatencyMS, p.Body)
@@ -276,8 +286,12 @@ func unenforced(verdict string) string {
 }
 
 func urls(o *stacks.Outputs, cfg *config.Config) []namedURL {
+	note := "predictions, by Host header"
+	if o.PlatformKey != "" {
+		note += " and key: `neuroscale keys create`"
+	}
 	list := []namedURL{
-		{"gateway", o.GatewayURL, "predictions, by Host header"},
+		{"gateway", o.GatewayURL, note},
 		{"argocd", o.ArgoCDURL, "user " + argocd.Admin + ", password: output argocdAdminPassword"},
 		{"forge", o.ForgeURL, "administrator " + o.ForgeUser + ", password: output forgePassword"},
 		{"repository", o.Repository, pusher(cfg.Tenants[0])},

@@ -5,12 +5,15 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/keys"
 )
 
 // Names of the layers.
 const (
-	KnativeLayer = "knative"
-	KServeLayer  = "kserve"
+	// DoorkeeperLayer judges keys. It is there only if the gateway asks for them.
+	DoorkeeperLayer = "doorkeeper"
+	KnativeLayer    = "knative"
+	KServeLayer     = "kserve"
 	// RuntimesLayer are KServe's admission webhooks and the model servers. Once it
 	// is ready, an InferenceService is admitted.
 	RuntimesLayer = "kserve-runtimes"
@@ -23,6 +26,10 @@ const (
 	// GatewayNamespace has the gateway.
 	GatewayNamespace = "kourier-system"
 	kserveNamespace  = "kserve"
+	// DoorkeeperNamespace has what judges keys, and the keys' hashes.
+	DoorkeeperNamespace = keys.Namespace
+	// DoorkeeperAccount is the service account it has there.
+	DoorkeeperAccount = "doorkeeper"
 )
 
 // The Service through which predictions come in.
@@ -31,10 +38,22 @@ const (
 	gatewayPort    = 80
 )
 
-// Layers of model serving as settings make them. KServe's admission webhooks come
-// last, when their server runs, and on the way out go first.
-func Layers(s config.Serving) layer.List {
-	return layer.List{
+// Layers of model serving as settings make them, for the tenants of these
+// namespaces. KServe's admission webhooks come last, when their server runs, and on
+// the way out go first.
+//
+// The gateway does not wait for what judges keys: it refuses everything until that
+// is there, and an endpoint takes longer to come.
+func Layers(s config.Serving, tenants ...string) layer.List {
+	var first layer.List
+	if s.Auth == config.AuthKeys {
+		first = layer.List{{
+			Name: DoorkeeperLayer, Namespaces: []string{DoorkeeperNamespace},
+			Tree:     layer.Rendered(DoorkeeperLayer, doorkeeperPatches(tenants)...),
+			Forwards: []layer.Forward{{Name: "keys", Namespace: DoorkeeperNamespace, Service: "doorkeeper", Port: keys.StatusPort, LocalPort: 8084}},
+		}}
+	}
+	return append(first, layer.List{
 		{
 			Name: KnativeLayer, Namespaces: []string{KnativeNamespace, GatewayNamespace},
 			ClusterKinds: []schema.GroupKind{
@@ -77,5 +96,5 @@ func Layers(s config.Serving) layer.List {
 			After: []string{KServeLayer},
 			Probe: kserveProbes(),
 		},
-	}
+	}...)
 }

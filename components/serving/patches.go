@@ -1,15 +1,18 @@
 package serving
 
 import (
+	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/keys"
 	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
 
 func knativePatches(s config.Serving) []render.Patch {
-	return []render.Patch{
+	return append([]render.Patch{
 		configMap(KnativeNamespace, "config-domain", map[string]any{s.Domain: ""}),
 		configMap(KnativeNamespace, "config-deployment", map[string]any{
 			"registries-skipping-tag-resolving": strings.Join(s.RegistriesSkippingTagResolving, ","),
@@ -24,7 +27,54 @@ func knativePatches(s config.Serving) []render.Patch {
 				"ports": []any{map[string]any{"name": "http2", "nodePort": s.Gateway.NodePort}},
 			},
 		}},
+	}, authPatches(s)...)
+}
+
+// authPatches make the gateway ask the doorkeeper about every request to an
+// endpoint, also from inside the cluster.
+//
+// net-kourier reads the same settings from its ConfigMap, config-kourier, at any
+// time; but where the gateway finds the doorkeeper it tells it only when it starts,
+// so that one without the other would refuse everybody. In its environment they
+// change together, with a new pod.
+func authPatches(s config.Serving) []render.Patch {
+	if s.Auth != config.AuthKeys {
+		return nil
 	}
+	var env []any
+	for _, setting := range [][2]string{
+		{"HOST", fmt.Sprintf("doorkeeper.%s.svc.cluster.local:%d", DoorkeeperNamespace, keys.GatePort)},
+		// Over HTTP it would be told neither of other headers, nor from where a
+		// request came and which endpoint it is for, nor could it take the key away.
+		{"PROTOCOL", "grpc"},
+		{"FAILUREMODEALLOW", strconv.FormatBool(s.AuthFailure == config.FailOpen)},
+		{"TIMEOUT", "2000"}, // milliseconds
+		// Bodies are not judged: one byte of them is the least that can be asked for,
+		// and need not be text.
+		{"MAXREQUESTBYTES", "1"},
+		{"PACKASBYTES", "true"},
+	} {
+		env = append(env, map[string]any{"name": "KOURIER_EXTAUTHZ_" + setting[0], "value": setting[1]})
+	}
+	return []render.Patch{{
+		Kind: "Deployment", Namespace: KnativeNamespace, Name: "net-kourier-controller",
+		Merge: podSpec(map[string]any{"containers": []any{map[string]any{"name": "controller", "env": env}}}),
+	}}
+}
+
+func doorkeeperPatches(tenants []string) []render.Patch {
+	args := []any{}
+	for _, namespace := range tenants {
+		args = append(args, namespace)
+	}
+	return []render.Patch{{
+		Kind: "Deployment", Namespace: DoorkeeperNamespace, Name: "doorkeeper",
+		Merge: podSpec(map[string]any{"containers": []any{map[string]any{"name": "doorkeeper", "args": args}}}),
+	}}
+}
+
+func podSpec(spec map[string]any) map[string]any {
+	return map[string]any{"spec": map[string]any{"template": map[string]any{"spec": spec}}}
 }
 
 func kservePatches(s config.Serving) []render.Patch {

@@ -44,6 +44,9 @@ func (a *Args) validate() error {
 	if len(a.Layers) == 0 {
 		errs = append(errs, errors.New("serving: Args.Layers is empty"))
 	}
+	if _, there := a.Layers.Get(DoorkeeperLayer); len(a.Layers) > 0 && there != (a.Settings.Auth == config.AuthKeys) {
+		errs = append(errs, errors.New("serving: Args.Layers are not those of Args.Settings: one asks for keys and the other does not"))
+	}
 	if a.Delivery == nil {
 		errs = append(errs, errors.New("serving: Args.Delivery is missing"))
 	}
@@ -55,6 +58,8 @@ type Serving struct {
 	pulumi.ResourceState
 	// GatewayURL is where all endpoints answer, told apart by their host name.
 	GatewayURL string
+	// PlatformKey opens every endpoint; empty if the gateway asks for none.
+	PlatformKey pulumi.StringOutput
 }
 
 // New delivers the layers, with the certificate that the server of KServe's
@@ -82,9 +87,19 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		return nil, err
 	}
 
+	s.PlatformKey = pulumi.ToSecret(pulumi.String("").ToStringOutput()).(pulumi.StringOutput)
+	var keysReady []pulumi.Resource
+	if args.Settings.Auth == config.AuthKeys {
+		if s.PlatformKey, keysReady, err = newKeys(ctx, name, args.Settings, parent); err != nil {
+			return nil, err
+		}
+	}
+
 	for _, definition := range args.Layers {
 		la := &layer.Args{Definition: definition, Delivery: args.Delivery}
 		switch definition.Name {
+		case DoorkeeperLayer:
+			la.DependsOn = keysReady
 		case KServeLayer:
 			la.DependsOn = []pulumi.Resource{secret}
 		case RuntimesLayer:

@@ -52,7 +52,7 @@ func TestWebhooksComeAfterTheirServerAndItsCertificate(t *testing.T) {
 	assert.True(t, r.Waits(kserve, r.Get(t, "Job", "probe-knative-*")))
 	assert.True(t, r.Waits(runtimes, kserve), "webhooks without a server refuse everything")
 	assert.True(t, r.Waits(r.Get(t, "Job", "probe-kserve-runtimes-*"), runtimes))
-	assert.Len(t, r.Kind("Application"), 3)
+	assert.Len(t, r.Kind("Application"), 4)
 	assert.Equal(t, "http://10.0.0.7:30080", s.GatewayURL)
 }
 
@@ -133,7 +133,7 @@ func TestSettingsReachTheRenderedLayers(t *testing.T) {
 
 	objects := map[string]map[string]any{}
 	source := layer.Source{Renderer: realRenderer(t)}
-	for _, d := range Layers(s) {
+	for _, d := range Layers(s, "default", "team-b") {
 		tree, err := d.Tree(t.Context(), source)
 		require.NoError(t, err)
 		for _, object := range tree.Objects() {
@@ -152,6 +152,7 @@ func TestSettingsReachTheRenderedLayers(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(recorder.At(objects["inferenceservice-config"], "data.ingress").(string)), &ingress))
 	assert.Equal(t, "models.example", ingress["ingressDomain"])
 	assert.Equal(t, "http", ingress["urlScheme"], "what is said beside the domain is lost")
+	assert.Equal(t, []any{"default", "team-b"}, recorder.At(objects["doorkeeper"], "spec.template.spec.containers.0.args"), "whose pods are inside")
 	annotations := recorder.At(objects["kserve-controller-manager"], "spec.template.metadata.annotations").(map[string]any)
 	assert.Equal(t, "models.example", annotations["neuroscale.dev/domain"], "the controller is not restarted")
 }
@@ -168,6 +169,9 @@ func TestBadArgs(t *testing.T) {
 		"serving: Args.Address is empty":               func(a *Args) { a.Address = "" },
 		"serving: Args.Layers is empty":                func(a *Args) { a.Layers = nil },
 		"serving: Args.Delivery is missing":            func(a *Args) { a.Delivery = nil },
+		"serving: Args.Layers are not those of Args.Settings: one asks for keys and the other does not": func(a *Args) {
+			a.Settings.Auth = config.AuthNone
+		},
 	} {
 		a := good()
 		change(a)

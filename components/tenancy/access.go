@@ -1,6 +1,9 @@
 package tenancy
 
-import "github.com/neuroscale-platform/neuroscale/internal/config"
+import (
+	"github.com/neuroscale-platform/neuroscale/components/serving"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
+)
 
 // access is the name of a tenant's Role and of its binding.
 const access = "neuroscale-tenant"
@@ -73,6 +76,30 @@ func roleBinding(t config.Tenant) map[string]any {
 		"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": access},
 		"subjects": []any{map[string]any{
 			"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": Group(t.Namespace),
+		}},
+	}
+}
+
+// doorkeeper is the name of a Role in a tenant's namespace, and of its binding.
+const doorkeeper = "neuroscale-doorkeeper"
+
+// doorkeeperRole lets what judges keys see the addresses of a tenant's pods, which
+// may ask the tenant's own endpoints without one.
+func doorkeeperRole(t config.Tenant) map[string]any {
+	return map[string]any{
+		"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+		"metadata": map[string]any{"name": doorkeeper, "namespace": t.Namespace},
+		"rules":    []any{map[string]any{"apiGroups": []any{""}, "resources": []any{"pods"}, "verbs": []any{"list", "watch"}}},
+	}
+}
+
+func doorkeeperBinding(t config.Tenant) map[string]any {
+	return map[string]any{
+		"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+		"metadata": map[string]any{"name": doorkeeper, "namespace": t.Namespace},
+		"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": doorkeeper},
+		"subjects": []any{map[string]any{
+			"kind": "ServiceAccount", "name": serving.DoorkeeperAccount, "namespace": serving.DoorkeeperNamespace,
 		}},
 	}
 }

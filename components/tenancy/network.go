@@ -21,8 +21,9 @@ var (
 // networkPolicy is what a tenant's pods may be reached by and what they may reach;
 // everything else is refused, both ways.
 //
-// They reach the gateway, because that is how a transformer reaches its predictor:
-// what is open to them there is open to everybody outside, too.
+// They reach the gateway, because that is how a transformer reaches its predictor.
+// There their own endpoints are open to them; for others they need a key like
+// everybody outside.
 func networkPolicy(t config.Tenant, stores []config.Egress) map[string]any {
 	own := peer(map[string]any{"podSelector": map[string]any{}})
 	egress := []any{

@@ -142,9 +142,10 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	return t, ctx.RegisterResourceOutputs(t, pulumi.Map{"namespaces": pulumi.ToStringArray(names(args.Tenants))})
 }
 
-// Layers of tenants: one, of the quota, limits, rights and network of each, whose
-// pods may fetch models from stores. Its version is their names.
-func Layers(tenants []config.Tenant, stores []config.Egress) (layer.List, error) {
+// Layers of tenants: one, of the quota, limits, rights and network of each. Their
+// pods may fetch models from the stores that serving names, and what judges keys, if
+// there is one, may see which pods are theirs. Its version is their names.
+func Layers(tenants []config.Tenant, s config.Serving) (layer.List, error) {
 	var objects []map[string]any
 	for _, tenant := range tenants {
 		quota, err := quota(tenant)
@@ -155,7 +156,10 @@ func Layers(tenants []config.Tenant, stores []config.Egress) (layer.List, error)
 		if err != nil {
 			return nil, err
 		}
-		objects = append(objects, quota, systemPriority(tenant), limits, networkPolicy(tenant, stores), serviceAccount(tenant), role(tenant), roleBinding(tenant))
+		objects = append(objects, quota, systemPriority(tenant), limits, networkPolicy(tenant, s.ModelStores), serviceAccount(tenant), role(tenant), roleBinding(tenant))
+		if s.Auth == config.AuthKeys {
+			objects = append(objects, doorkeeperRole(tenant), doorkeeperBinding(tenant))
+		}
 	}
 	tree, err := render.FromObjects(Layer, strings.Join(names(tenants), ", "), objects)
 	if err != nil {

@@ -38,7 +38,7 @@ func tenants() []config.Tenant {
 
 func layers(t *testing.T, list []config.Tenant) layer.List {
 	t.Helper()
-	all, err := Layers(list, config.Default().Serving.ModelStores)
+	all, err := Layers(list, config.Default().Serving)
 	require.NoError(t, err)
 	return all
 }
@@ -185,7 +185,27 @@ func TestTheDefaultTenantHasTheOriginalsFigures(t *testing.T) {
 		"max":            map[string]any{"cpu": "2", "memory": "4Gi", "ephemeral-storage": "16Gi"},
 		"min":            map[string]any{"cpu": "10m", "memory": "32Mi", "ephemeral-storage": "1Mi"},
 	}}, recorder.At(objects["LimitRange/default/default-namespace-limits"], "spec.limits"))
-	assert.Len(t, objects, 7)
+	assert.Len(t, objects, 9)
+}
+
+func TestWhatJudgesKeysSeesATenantsPodsAndNothingElse(t *testing.T) {
+	objects := rendered(t, tenants())
+	for _, namespace := range []string{"default", "team"} {
+		assert.Equal(t, []any{map[string]any{
+			"apiGroups": []any{""}, "resources": []any{"pods"}, "verbs": []any{"list", "watch"},
+		}}, recorder.At(objects["Role/"+namespace+"/neuroscale-doorkeeper"], "rules"))
+		assert.Equal(t, []any{map[string]any{"kind": "ServiceAccount", "name": "doorkeeper", "namespace": "doorkeeper"}},
+			recorder.At(objects["RoleBinding/"+namespace+"/neuroscale-doorkeeper"], "subjects"))
+	}
+	open := config.Default().Serving
+	open.Auth = config.AuthNone
+	layers, err := Layers(tenants(), open)
+	require.NoError(t, err)
+	tree, err := layers[0].Tree(t.Context(), layer.Source{})
+	require.NoError(t, err)
+	for _, o := range tree.Objects() {
+		assert.NotContains(t, recorder.At(o, "metadata.name"), "doorkeeper", "nobody is there to be given rights")
+	}
 }
 
 // What a tenant may merge, and what a pod makes of a volume that it describes.
@@ -336,7 +356,7 @@ func TestAnAmountThatIsNoneIsAnErrorThatNamesItsTenant(t *testing.T) {
 	} {
 		list := config.Default().Tenants
 		change(&list[0])
-		_, err := Layers(list, nil)
+		_, err := Layers(list, config.Default().Serving)
 		assert.ErrorContains(t, err, want)
 	}
 }

@@ -73,6 +73,8 @@ type Platform struct {
 	HTTP *http.Client
 	// Gateway URL, the endpoints' domain and namespace.
 	Gateway, Domain, Namespace string
+	// Key opens them; empty if the gateway asks for none.
+	Key string
 	// Repository of the endpoints.
 	Repository git.Remote
 	// Self runs this program with arguments and returns its output.

@@ -115,7 +115,7 @@ func (p *Platform) host(ctx context.Context, endpoint string) (string, error) {
 }
 
 func (p *Platform) request(endpoint, host string) predict.Request {
-	return predict.Request{Name: endpoint, Gateway: p.Gateway, Host: host, Data: []byte(predict.Example)}
+	return predict.Request{Name: endpoint, Gateway: p.Gateway, Host: host, Key: p.Key, Data: []byte(predict.Example)}
 }
 
 // latency sends 300 requests one after another over one connection, after 20

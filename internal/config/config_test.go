@@ -19,7 +19,7 @@ func TestLoadSetsWhatIsWrittenAndKeepsTheOtherDefaults(t *testing.T) {
 	c, err := Load(map[string]string{
 		"neuroscale:cluster":   `{"context":"lab","address":"10.88.0.2","deleteUnreachable":true}`,
 		"neuroscale:gitops":    `{"nodePort":31081}`,
-		"neuroscale:serving":   `{"defaultResources":{"cpu":1,"limits":{"cpu":"1500m"}},"registriesSkippingTagResolving":["docker.io","localhost:5000"],"scaleToZeroGracePeriod":"10s"}`,
+		"neuroscale:serving":   `{"defaultResources":{"cpu":1,"limits":{"cpu":"1500m"}},"registriesSkippingTagResolving":["docker.io","localhost:5000"],"scaleToZeroGracePeriod":"10s","auth":"none","authFailure":"open","keyRequestsPerMinute":60}`,
 		"neuroscale:endpoints": `{"requeueSeconds":7}`,
 		"kubernetes:context":   "somebody else's",
 		"pulumi:tags":          `{"a":"b"}`,
@@ -32,6 +32,7 @@ func TestLoadSetsWhatIsWrittenAndKeepsTheOtherDefaults(t *testing.T) {
 	want.Serving.DefaultResources.Limits.CPU = "1500m"
 	want.Serving.RegistriesSkippingTagResolving = []string{"docker.io", "localhost:5000"}
 	want.Serving.ScaleToZeroGracePeriod = Duration(10 * time.Second)
+	want.Serving.Auth, want.Serving.AuthFailure, want.Serving.KeyRequestsPerMinute = AuthNone, FailOpen, 60
 	want.Endpoints.RequeueSeconds = 7
 	assert.Equal(t, want, c)
 }
@@ -75,6 +76,10 @@ func TestLoadNamesEveryProblemInOneSentence(t *testing.T) {
 		"bad duration":       {"serving", `{"stableWindow":60}`, "neuroscale:serving.stableWindow is 60: write a time such as 30s or 5m"},
 		"duration too short": {"serving", `{"stableWindow":"1s"}`, `neuroscale:serving.stableWindow is "1s": write a time from 6s to 1h`},
 		"bad domain":         {"serving", `{"domain":"local"}`, `neuroscale:serving.domain is "local": write a domain name such as neuroscale.test`},
+		"auth of no kind":    {"serving", `{"auth":"basic"}`, `neuroscale:serving.auth is "basic": write keys or none`},
+		"failing half open":  {"serving", `{"authFailure":"ajar"}`, `neuroscale:serving.authFailure is "ajar": write closed or open`},
+		"a limit of nothing": {"serving", `{"keyRequestsPerMinute":0}`, "neuroscale:serving.keyRequestsPerMinute is 0: write a number from 1 to 1000000"},
+		"generation zero":    {"serving", `{"platformKeyGeneration":0}`, "neuroscale:serving.platformKeyGeneration is 0: write a number from 1"},
 		"too seldom":         {"endpoints", `{"requeueSeconds":0}`, "neuroscale:endpoints.requeueSeconds is 0: write a number of seconds from 1 to 3600"},
 		"bad provider":       {"cluster", `{"provider":"kind"}`, `neuroscale:cluster.provider is "kind": write existing or k3d`},
 		"address with port": {"cluster", `{"address":"10.0.0.1:6443"}`,

@@ -21,6 +21,8 @@ func Default() *Config {
 			StableWindow:                   Duration(60 * time.Second),
 			// Object stores on the internet.
 			ModelStores: []Egress{{CIDR: "0.0.0.0/0", Ports: []int{443}}},
+			Auth:        AuthKeys, AuthFailure: FailClosed,
+			KeyRequestsPerMinute: 6000, PlatformKeyGeneration: 1,
 		},
 		Endpoints: Endpoints{RequeueSeconds: 5},
 		Tenants: []Tenant{tenant(Tenant{

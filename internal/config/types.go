@@ -22,6 +22,16 @@ const (
 	ProviderK3d = "k3d"
 )
 
+// Whether the gateway asks for a key, and what it does when it cannot find out
+// whether one is good.
+const (
+	AuthKeys = "keys"
+	AuthNone = "none"
+
+	FailClosed = "closed"
+	FailOpen   = "open"
+)
+
 // Config is everything the program can be told.
 type Config struct {
 	Cluster   Cluster   `json:"cluster"`
@@ -133,6 +143,17 @@ type Serving struct {
 	StableWindow Duration `json:"stableWindow"`
 	// ModelStores are where every tenant's pods may fetch models from.
 	ModelStores []Egress `json:"modelStores"`
+	// Auth is AuthKeys (default), or AuthNone: then whoever reaches the gateway may
+	// ask every endpoint.
+	Auth string `json:"auth"`
+	// AuthFailure is what becomes of requests while nothing is there to judge keys:
+	// FailClosed (default) refuses them, FailOpen lets them in.
+	AuthFailure string `json:"authFailure"`
+	// KeyRequestsPerMinute is the limit of a key that is made without one.
+	KeyRequestsPerMinute int `json:"keyRequestsPerMinute"`
+	// PlatformKeyGeneration makes another key of the platform's own when it is
+	// changed.
+	PlatformKeyGeneration int `json:"platformKeyGeneration"`
 }
 
 // Egress is where pods may connect to over TCP.

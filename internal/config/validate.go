@@ -18,6 +18,10 @@ const (
 	maxNodePort = 32767
 )
 
+// MaxRequestsPerMinute is the highest limit of a key, about what one processor
+// judges.
+const MaxRequestsPerMinute = 1_000_000
+
 var registryHost = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]+)?$`)
 
 // checker collects problems of fields that could be read, the first of each.
@@ -160,6 +164,19 @@ func (v *checker) serving(s Serving) {
 	v.duration("serving.stableWindow", s.StableWindow, 6*time.Second, time.Hour)
 
 	v.egress("serving.modelStores", s.ModelStores)
+
+	if s.Auth != AuthKeys && s.Auth != AuthNone {
+		v.refuse("serving.auth", s.Auth, AuthKeys+" or "+AuthNone)
+	}
+	if s.AuthFailure != FailClosed && s.AuthFailure != FailOpen {
+		v.refuse("serving.authFailure", s.AuthFailure, FailClosed+" or "+FailOpen)
+	}
+	if n := s.KeyRequestsPerMinute; n < 1 || n > MaxRequestsPerMinute {
+		v.refuse("serving.keyRequestsPerMinute", n, fmt.Sprintf("a number from 1 to %d", MaxRequestsPerMinute))
+	}
+	if s.PlatformKeyGeneration < 1 {
+		v.refuse("serving.platformKeyGeneration", s.PlatformKeyGeneration, "a number from 1")
+	}
 
 	const at = "serving.defaultResources."
 	r := s.DefaultResources

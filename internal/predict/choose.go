@@ -31,6 +31,9 @@ type Choice struct {
 	Tenants []string
 	// Applications is Argo CD's namespace: what it has not made yet is waited for.
 	Applications string
+	// Key is what opens endpoints; nil if the gateway asks for none. It is asked for
+	// again until it is there.
+	Key func(context.Context) (string, error)
 }
 
 // Shown is an endpoint and what it answered.
@@ -63,7 +66,13 @@ func Show(ctx context.Context, c dynamic.Interface, client *http.Client, choice 
 		if err != nil {
 			return err
 		}
-		shown.Answer, err = Do(ctx, client, Request{Name: shown.Name, Gateway: gateway, Host: host, Data: []byte(Example)})
+		request := Request{Name: shown.Name, Gateway: gateway, Host: host, Data: []byte(Example)}
+		if choice.Key != nil {
+			if request.Key, err = choice.Key(ctx); err != nil {
+				return err
+			}
+		}
+		shown.Answer, err = Do(ctx, client, request)
 		var refused *StatusError
 		if errors.As(err, &refused) && !choice.example(o) && refused.fromModel() {
 			nothing = &kindError{ErrNothingToShow, fmt.Sprintf(

@@ -2,6 +2,7 @@ package predict
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -154,4 +155,20 @@ func TestWhatIsOnItsWayIsWaitedFor(t *testing.T) {
 	shown, err := Show(ctx, c, http.DefaultClient, choice, models(t))
 	require.NoError(t, err)
 	assert.Equal(t, "demo-iris-2", shown.Name)
+}
+
+func TestTheKeyIsWaitedFor(t *testing.T) {
+	asked := 0
+	withKey := choice
+	withKey.Key = func(context.Context) (string, error) {
+		if asked++; asked < 3 {
+			return "", errors.New("no key yet")
+		}
+		return "nsk_a_b", nil
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	_, err := Show(ctx, cluster(ready("demo-iris-2", "default")), http.DefaultClient, withKey, models(t))
+	require.NoError(t, err)
+	assert.Equal(t, 3, asked)
 }

@@ -30,6 +30,8 @@ type Request struct {
 	Gateway string
 	// Host is the endpoint's host name, by which the gateway routes.
 	Host string
+	// Key opens the endpoint; empty if the gateway asks for none.
+	Key string
 	// Data is the JSON body.
 	Data []byte
 }
@@ -61,6 +63,8 @@ func (e *StatusError) Error() string {
 		hint = ": the gateway does not know this host name (yet)"
 	case e.Status == http.StatusNotFound:
 		hint = ": the endpoint has no such model"
+	case e.Status == http.StatusForbidden && body == "":
+		hint = ": nothing answers that judges keys (yet)"
 	case e.Status == http.StatusServiceUnavailable:
 		hint = ": no pod is ready for it"
 	}
@@ -74,7 +78,8 @@ func (e *StatusError) Error() string {
 // is not there (yet).
 func (e *StatusError) fromModel() bool {
 	switch e.Status {
-	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests,
+		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return false
 	case http.StatusNotFound:
 		return strings.TrimSpace(e.Body) != ""
@@ -99,6 +104,9 @@ func Do(ctx context.Context, client *http.Client, r Request) (Answer, error) {
 	}
 	req.Host = r.Host
 	req.Header.Set("Content-Type", "application/json")
+	if r.Key != "" {
+		req.Header.Set("Authorization", "Bearer "+r.Key)
+	}
 
 	start := time.Now()
 	resp, err := client.Do(req)

@@ -76,6 +76,26 @@ func TestFailuresSayWhatToDo(t *testing.T) {
 	}
 }
 
+func TestTheKeyIsShown(t *testing.T) {
+	var got []string
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Header["Authorization"] }))
+	defer s.Close()
+	for key, want := range map[string][]string{"nsk_a_b": {"Bearer nsk_a_b"}, "": nil} {
+		_, err := Do(t.Context(), s.Client(), Request{Name: "iris", Gateway: s.URL, Host: "h", Key: key, Data: []byte(`{}`)})
+		require.NoError(t, err)
+		assert.Equal(t, want, got)
+	}
+}
+
+// That the model takes other input is no reason; that what judges keys is not there
+// yet is one to go on asking.
+func TestARefusalOfTheGatewayIsNotTheModels(t *testing.T) {
+	for status, model := range map[int]bool{400: true, 500: true, 401: false, 403: false, 429: false, 503: false} {
+		assert.Equal(t, model, (&StatusError{Status: status, Body: "x"}).fromModel(), status)
+	}
+	assert.ErrorContains(t, &StatusError{Request: Request{Name: "iris"}, Status: 403}, "nothing answers that judges keys (yet)")
+}
+
 func TestAStatusErrorKeepsTheStatus(t *testing.T) {
 	s := gateway(t, "h")
 	_, err := Do(context.Background(), s.Client(), Request{Name: "iris", Gateway: s.URL, Host: "h", Data: []byte(`{"other":1}`)})

@@ -88,10 +88,22 @@ kind: ConfigMap
 metadata: {name: config-autoscaler, namespace: knative-serving}
 data: {enable-scale-to-zero: "true"}
 ---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: net-kourier-controller, namespace: knative-serving}
+spec: {template: {spec: {containers: [{name: controller, image: example.com/kourier:v1}]}}}
+---
 apiVersion: v1
 kind: Service
 metadata: {name: kourier, namespace: kourier-system}
 spec: {type: ClusterIP, ports: [{name: http2, port: 80, targetPort: 8080}]}
+`,
+		"platform/doorkeeper/layer.yaml": "version: []\n",
+		"platform/doorkeeper/objects.yaml": `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: doorkeeper, namespace: doorkeeper}
+spec: {template: {spec: {containers: [{name: doorkeeper, image: example.com/doorkeeper:v1}]}}}
 `,
 		"platform/kserve/layer.yaml": "version: [kserve]\n",
 		"platform/kserve/objects.yaml": `

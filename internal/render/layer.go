@@ -13,7 +13,8 @@ import (
 // layer is what a layer's layer.yaml declares next to its kustomization.yaml.
 type layer struct {
 	name string
-	// Version are the upstreams whose versions name the layer's own version.
+	// Version are the upstreams, or images that none names, whose versions name the
+	// layer's own version.
 	Version []string `json:"version"`
 	// Upstreams are the files taken from upstream modules. What is left of an
 	// upstream after Drop is the resource upstream/NAME.yaml of the
@@ -97,6 +98,9 @@ func readLayers(fsys fs.FS, upstream *Upstream) (map[string]*layer, error) {
 func (l *layer) validate(upstream *Upstream) error {
 	var problems []error
 	for _, alias := range l.Version {
+		if upstream.Images[alias] != "" {
+			continue
+		}
 		_, err := upstream.Module(alias)
 		problems = append(problems, err)
 	}
@@ -119,7 +123,11 @@ func (l *layer) validate(upstream *Upstream) error {
 func (l *layer) version(upstream *Upstream) string {
 	var parts []string
 	for _, alias := range l.Version {
-		parts = append(parts, alias+" "+upstream.Modules[alias].Version)
+		version := upstream.Modules[alias].Version
+		if image := upstream.Images[alias]; image != "" {
+			_, version, _ = cutLast(image, ":")
+		}
+		parts = append(parts, alias+" "+version)
 	}
 	return strings.Join(parts, ", ")
 }

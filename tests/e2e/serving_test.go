@@ -79,6 +79,11 @@ func (s *suite) hostOf(t *testing.T, name string) string {
 	return u.Hostname()
 }
 
+// ask asks with the platform's own key.
 func (s *suite) ask(ctx context.Context, model, host string) (rig.Answer, error) {
-	return rig.Ask(ctx, s.outputs.GatewayURL+"/v1/models/"+model+":predict", host, instances)
+	return s.askWith(ctx, model, host, s.outputs.PlatformKey)
+}
+
+func (s *suite) askWith(ctx context.Context, model, host, key string) (rig.Answer, error) {
+	return rig.Ask(ctx, s.outputs.GatewayURL+"/v1/models/"+model+":predict", host, key, instances)
 }

@@ -69,6 +69,7 @@ func (s *suite) tenantsAreApart(t *testing.T) {
 	if t.Run("the second tenant's endpoint serves", func(t *testing.T) { s.otherServes(ctx, t, clone) }) {
 		t.Run("its costs are its own", func(t *testing.T) { s.otherPays(ctx, t) })
 		t.Run("neither tenant's pods reach what is not theirs", func(t *testing.T) { s.networksAreApart(ctx, t) })
+		t.Run("a tenant's pods ask its own endpoints without a key and no others", func(t *testing.T) { s.podsAskTheirOwn(ctx, t) })
 		t.Run("its people see and debug their own only", func(t *testing.T) { s.peopleSeeTheirOwn(ctx, t) })
 	}
 	t.Run("neither tenant's people write what is not theirs", func(t *testing.T) { s.peopleAreApart(ctx, t) })

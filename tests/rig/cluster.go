@@ -23,6 +23,7 @@ import (
 var (
 	Namespaces         = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 	Pods               = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
+	Secrets            = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
 	Services           = schema.GroupVersionResource{Version: "v1", Resource: "services"}
 	Events             = schema.GroupVersionResource{Version: "v1", Resource: "events"}
 	ConfigMaps         = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}

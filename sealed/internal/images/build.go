@@ -26,6 +26,7 @@ type builder struct {
 	table *Table
 	keys  map[string]string
 	only  []string
+	repo  string // this repository
 	cache string // root of all caches
 	build string // downloads and compiled packages
 	keep  bool
@@ -53,6 +54,13 @@ func newBuilder(ctx context.Context, o Options) (*builder, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := table.readSources(o.Repo); err != nil {
+		return nil, err
+	}
+	repo, err := filepath.Abs(o.Repo)
+	if err != nil {
+		return nil, err
+	}
 	version, err := goVersion(ctx)
 	if err != nil {
 		return nil, err
@@ -66,7 +74,7 @@ func newBuilder(ctx context.Context, o Options) (*builder, error) {
 		return nil, err
 	}
 	b := &builder{
-		table: table, keys: keys, only: o.Only, cache: cache, build: filepath.Join(cache, "build"), keep: o.KeepCaches, first: o.First,
+		table: table, keys: keys, only: o.Only, repo: repo, cache: cache, build: filepath.Join(cache, "build"), keep: o.KeepCaches, first: o.First,
 		log: &serial{w: writerOr(o.Log)}, start: time.Now(), progress: o.Progress,
 	}
 	for _, d := range []string{"images", "tools/bin", "build/mod", "build/go", "objects"} {

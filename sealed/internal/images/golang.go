@@ -17,9 +17,13 @@ import (
 
 // goEnv is the environment of every go command of a build.
 func (b *builder) goEnv(r *Recipe) []string {
-	env := []string{
-		"GOMODCACHE=" + filepath.Join(b.build, "mod"), "GOCACHE=" + filepath.Join(b.build, "go"),
-		"GOTOOLCHAIN=local", "GOWORK=off", "GOFLAGS=-mod=mod", "GOOS=linux", "CGO_ENABLED=0",
+	env := []string{"GOTOOLCHAIN=local", "GOWORK=off", "GOOS=linux", "CGO_ENABLED=0"}
+	if r.Go != nil && r.Go.Ours {
+		// It is compiled again whenever it is changed, and so with the caches of
+		// whoever changes it: those of a build are removed at its end.
+		env = append(env, "GOFLAGS=-mod=readonly")
+	} else {
+		env = append(env, "GOFLAGS=-mod=mod", "GOMODCACHE="+filepath.Join(b.build, "mod"), "GOCACHE="+filepath.Join(b.build, "go"))
 	}
 	// Compilers live briefly: where there is memory, collecting less of it made a
 	// cold build an eighth faster.
@@ -66,6 +70,8 @@ func (b *builder) module(ctx context.Context, r *Recipe, name, version, sum stri
 func (b *builder) fetchGo(ctx context.Context, r *Recipe, src, mod string) error {
 	var err error
 	switch {
+	case r.Go.Ours:
+		src = b.repo
 	case r.Go.InPlace:
 		err = copyTree(os.DirFS(mod), ".", src)
 	case r.Module == "":
@@ -174,6 +180,9 @@ func writeModule(r *Recipe, src, mod string) error {
 // compile builds the recipe's main packages into root.
 func (b *builder) compile(ctx context.Context, r *Recipe, src, root string) error {
 	c := command{dir: src, env: b.goEnv(r), log: b.log}
+	if r.Go.Ours {
+		c.dir = b.repo
+	}
 	if len(r.Go.Generate) > 0 {
 		g := command{dir: src, env: append(b.goEnv(r), "CGO_ENABLED=0"), log: b.log}
 		args := []string{"generate", "-tags", strings.Join(r.Go.Tags, ",")}
@@ -219,7 +228,7 @@ func (r *Recipe) packages() []string {
 		switch {
 		case r.Go.Main != "":
 			p = "."
-		case r.Go.InPlace:
+		case r.Go.InPlace, r.Go.Ours:
 			p = "./" + p
 		default:
 			p = path.Join(r.Module, p)

@@ -113,6 +113,7 @@ func TestBadTableIsRefusedWithEveryMistakeNamed(t *testing.T) {
 		"source over others":   {"entries: [{name: a, module: m, version: v1, sum: 'h1:x', tool: [], go: {main: pause, packages: {a: .}, sources: {../f: f}}}]", `source "../f" from "f"`},
 		"overlay without sum":  {"entries: [{name: a, module: m, version: v1, sum: 'h1:x', tool: [], go: {packages: {a: a}, overlays: {o: {version: v1, files: pause}}}}]", "module o needs version and sum"},
 		"missing overlay":      {"entries: [{name: a, module: m, version: v1, sum: 'h1:x', tool: [], go: {packages: {a: a}, overlays: {o: {version: v1, sum: 'h1:y', files: no/such}}}}]", "_recipes/no/such"},
+		"ours and a module's":  {"entries: [{name: a, module: m, version: v1, sum: 'h1:x', tool: [], go: {ours: true, packages: {a: cmd/a}}}]", "compiled as it is"},
 		"bad owner":            {"layers: [{name: a, dirs: {/x: {owner: root}}}]", "uid:gid"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -152,6 +153,7 @@ func TestKeyChangesWithEveryInput(t *testing.T) {
 		"model script":   {func(x *Table) { find(x, "kserve-sklearnserver").Venv.Train.Script = "python/tarfile_filter.py" }, "kserve-sklearnserver", "redis"},
 		"source":         {func(x *Table) { find(x, "pulumi-kubernetes").Go.Sources["schema.json"] = "x" }, "pulumi-kubernetes", "pulumi"},
 		"overlay":        {func(x *Table) { find(x, "pulumi-kubernetes").Go.Overlays["m"] = Overlay{Files: "pause"} }, "pulumi-kubernetes", "pulumi"},
+		"our sources":    {func(x *Table) { find(x, "doorkeeper").sources = "x" }, "doorkeeper", "kourier"},
 		"recipe file":    {func(x *Table) { find(x, "envoy").RecipeFiles["/docker-entrypoint.sh"] = "nginx/nginx.conf" }, "envoy", "redis"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -15,13 +15,17 @@ const format = 1
 
 // keys returns for every recipe the hash of all that goes into it: the recipe
 // with its inherited version and checksum, the wheels and files it uses, the
-// layers below it, the tools it takes files from, and Go's version.
+// layers below it, the tools it takes files from, the sources of ours that it
+// compiles, and Go's version.
 func (t *Table) keys(goVersion string) (map[string]string, error) {
 	keys := map[string]string{}
 	for _, r := range t.all() {
 		h := sha256.New()
 		enc := json.NewEncoder(h)
 		inputs := []any{format, runtime.GOARCH, r.reference, r}
+		if r.sources != "" {
+			inputs = append(inputs, r.sources)
+		}
 		if r.Debian != nil {
 			inputs = append(inputs, t.Debian)
 		}

@@ -79,6 +79,7 @@ type Recipe struct {
 	Cmd        []string `json:"cmd,omitempty"`
 
 	reference string // the image's full name, from gitops/upstream.yaml
+	sources   string // hash of what is compiled, if that is this repository's
 	shared    bool   // one of Table.Layers
 }
 
@@ -94,6 +95,7 @@ type Debian struct {
 type Go struct {
 	Packages map[string]string  `json:"packages"`           // path: package, relative to the module
 	Main     string             `json:"main,omitempty"`     // folder in _recipes that holds the main package
+	Ours     bool               `json:"ours,omitempty"`     // the packages are this repository's
 	Sources  map[string]string  `json:"sources,omitempty"`  // file beside the main package: path in the module; needs Main
 	Overlays map[string]Overlay `json:"overlays,omitempty"` // by a module that is imported
 	Staging  bool               `json:"staging,omitempty"`  // Kubernetes: modules replaced by folders are v0.x.y of its v1.x.y
@@ -263,7 +265,10 @@ func (t *Table) validate() error {
 		if r.Module != "" && (r.Version == "" || !strings.HasPrefix(r.Sum, "h1:")) {
 			bad(r, "module %s needs version and sum", r.Module)
 		}
-		if r.Module == "" && (len(r.ModuleFiles) > 0 || r.Venv != nil || r.Go != nil && r.Go.Main == "") {
+		if g := r.Go; g != nil && g.Ours && (r.Module != "" || g.Main != "" || g.InPlace || g.CGO || len(g.Overlays)+len(g.Generate) > 0) {
+			bad(r, "what is ours is compiled as it is: remove module, main, in-place, cgo, overlays and generate")
+		}
+		if r.Module == "" && (len(r.ModuleFiles) > 0 || r.Venv != nil || r.Go != nil && r.Go.Main == "" && !r.Go.Ours) {
 			bad(r, "needs a module to take its sources from")
 		}
 		if r.Go != nil && len(r.Go.Sources) > 0 && (r.Go.Main == "" || r.Module == "") {

@@ -1,0 +1,63 @@
+package doorkeeper
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// insiders are the addresses of tenants' pods. A tenant's pods reach each other
+// anyway, so a transformer may ask its predictor through the gateway without a key.
+type insiders struct {
+	mu sync.Mutex
+	// pods by namespace and UID.
+	pods map[string]map[string][]string
+	// byAddress are the namespaces whose pods have an address: two for a moment, if
+	// it is given away before the news of its last owner's end is here.
+	byAddress atomic.Pointer[map[string][]string]
+}
+
+// in is whether a pod of that namespace has the address.
+func (i *insiders) in(address, namespace string) bool {
+	m := i.byAddress.Load()
+	return m != nil && address != "" && slices.Contains((*m)[address], namespace)
+}
+
+// replace all pods of a namespace, by their UID; it returns how many there are of
+// all tenants.
+func (i *insiders) replace(namespace string, pods map[string][]string) int {
+	return i.change(func() { i.pods[namespace] = pods })
+}
+
+// set the addresses of one pod; none: it is gone.
+func (i *insiders) set(namespace, uid string, addresses []string) int {
+	return i.change(func() {
+		if i.pods[namespace] == nil {
+			i.pods[namespace] = map[string][]string{}
+		}
+		i.pods[namespace][uid] = addresses
+		if len(addresses) == 0 {
+			delete(i.pods[namespace], uid)
+		}
+	})
+}
+
+func (i *insiders) change(do func()) (count int) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.pods == nil {
+		i.pods = map[string]map[string][]string{}
+	}
+	do()
+	all := map[string][]string{}
+	for namespace, pods := range i.pods {
+		for _, addresses := range pods {
+			for _, a := range addresses {
+				all[a] = append(all[a], namespace)
+				count++
+			}
+		}
+	}
+	i.byAddress.Store(&all)
+	return count
+}
