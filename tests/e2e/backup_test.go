@@ -77,7 +77,7 @@ func (s *suite) backupComesBack(t *testing.T) {
 	start := time.Now()
 	r := succeed(ctx, t, with(s.command("restore", s.backup.file), backupPassphrase))
 	t.Logf("restored in %s:\n%s", time.Since(start).Round(time.Second), r.Stderr)
-	requirePrediction(t, r.Stdout)
+	assert.Contains(t, r.Stdout, `{"predictions":[1,1]}`)
 	now := s.readOutputs(ctx, t)
 	assert.Equal(t, s.backup.outputs.ForgePassword, now.ForgePassword, "everybody has another password")
 	assert.Equal(t, s.backup.outputs.ArgoCDAdminPassword, now.ArgoCDAdminPassword)

@@ -73,7 +73,9 @@ func (s *suite) tenantsAreApart(t *testing.T) {
 		t.Run("its people see and debug their own only", func(t *testing.T) { s.peopleSeeTheirOwn(ctx, t) })
 	}
 	t.Run("neither tenant's people write what is not theirs", func(t *testing.T) { s.peopleAreApart(ctx, t) })
-	t.Run("what it merges stays within its bounds", func(t *testing.T) { s.mergesAreBounded(ctx, t, clone) })
+	t.Run("what it merges stays within its bounds", func(t *testing.T) {
+		s.mergesAreBounded(ctx, t, s.clone(ctx, t, s.urlOf(t, otherRepository), s.member(t, otherMember)))
+	})
 	t.Run("no folder takes another's Application", func(t *testing.T) { s.namesAreReserved(ctx, t) })
 	t.Run("nobody exceeds a quota", func(t *testing.T) { s.quotasHold(ctx, t) })
 	t.Run("a new password is the only one", func(t *testing.T) { s.passwordsRotate(ctx, t) })
