@@ -37,6 +37,8 @@ type machine struct {
 	ask   bool
 	// statuses of InferenceServices the cluster knows, by name or NAMESPACE/NAME.
 	services map[string]string
+	// answers of the cluster by path, beside those of services.
+	answers map[string]string
 	// verdict is what was found out about NetworkPolicies; empty if it was forgotten.
 	verdict string
 	api     *httptest.Server
@@ -47,7 +49,7 @@ type machine struct {
 
 func newMachine(t *testing.T) *machine {
 	t.Helper()
-	m := &machine{t: t, root: t.TempDir(), services: map[string]string{}, verdict: tenancy.Enforced}
+	m := &machine{t: t, root: t.TempDir(), services: map[string]string{}, answers: map[string]string{}, verdict: tenancy.Enforced}
 	m.write("Pulumi.yaml", "name: neuroscale\nruntime: go\n")
 	m.write("Pulumi.ci.yaml", "config:\n  neuroscale:cluster:\n    provider: existing\n")
 	m.write("Pulumi.dev.yaml", "config:\n  neuroscale:cluster:\n    provider: k3d\n")
@@ -96,6 +98,8 @@ func (m *machine) serveAPI(w http.ResponseWriter, r *http.Request) {
 		"finalizers":["theirs"],"deletionTimestamp":"2026-01-01T00:00:00Z"}}`
 	namespaced, inNamespace := strings.CutPrefix(path, "namespaces/")
 	switch {
+	case m.answers[r.URL.Path] != "":
+		io.WriteString(w, m.answers[r.URL.Path])
 	case r.URL.Path == "/version":
 		io.WriteString(w, `{"gitVersion":"v1.35.4"}`)
 	case r.URL.Path == "/api/v1/namespaces/"+layer.Namespace+"/pods" && r.URL.Query().Get("labelSelector") == tenancy.EnforcementPods:
