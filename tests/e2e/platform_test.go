@@ -31,6 +31,7 @@ func TestPlatform(t *testing.T) {
 		{"a layer has one hash from its definition to the cluster", (*suite).layersAreTheSameEverywhere, false},
 		{"a platform left alone stays as it is", (*suite).nothingMoves, false},
 		{"an endpoint predicts through the gateway", (*suite).endpointPredicts, false},
+		{"status says in one screen that all is well", (*suite).statusIsWell, false},
 		{"a newcomer can type the README's first ten minutes", (*suite).firstTenMinutes, false},
 		{"what is wrong is said in one sentence and changes nothing", (*suite).badInput, false},
 		{"a deleted Deployment of an endpoint's folder comes back", (*suite).driftHeals, false},
