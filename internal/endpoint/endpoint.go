@@ -154,6 +154,9 @@ func (o object) reason(conditions []Condition, otherwise string) string {
 			return sentence(why)
 		}
 	}
+	if otherwise == "Ready" {
+		return "its controller does not say why"
+	}
 	return sentence(otherwise)
 }
 

@@ -108,10 +108,13 @@ func TestTheTableHasEveryEndpointOrSaysThatThereIsNone(t *testing.T) {
 	assert.Equal(t, "ENDPOINT  TENANT   READY  SINCE  REPLICAS  URL\n"+
 		"iris      default  yes    60m    1 of 1    http://iris.example\n"+
 		"a         team-b   no     60m    0 of 0    http://a.example\n"+
-		"a in team-b is not ready: Ready\n", out.String())
+		"a in team-b is not ready: its controller does not say why\n", out.String())
 	out.Reset()
 	require.NoError(t, Table(&out, nil, now))
 	assert.Contains(t, out.String(), "no endpoints")
+	out.Reset()
+	require.NoError(t, Table(&out, []Endpoint{{Name: "idle", Tenant: "default", Ready: true}}, now))
+	assert.Contains(t, out.String(), "none: idle")
 }
 
 func TestEverythingAboutAnEndpointThatFails(t *testing.T) {
@@ -131,7 +134,7 @@ func TestEverythingAboutAnEndpointThatFails(t *testing.T) {
 	require.NoError(t, d.Text(&out, now))
 	assert.Equal(t, `iris of tenant default is not ready: it fails
 url       http://iris.example
-replicas  0 of 1 ready
+replicas  0 of 1
 
 CONDITION       HOLDS  SINCE  BECAUSE
 PredictorReady  no     -      Failed: it fails

@@ -28,7 +28,7 @@ func Table(w io.Writer, endpoints []Endpoint, now time.Time) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "ENDPOINT\tTENANT\tREADY\tSINCE\tREPLICAS\tURL")
 	for _, e := range endpoints {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Name, e.Tenant, yes(e.Ready), Ago(e.Since, now), e.Replicas, cmp.Or(e.URL, "-"))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Name, e.Tenant, yes(e.Ready), Ago(e.Since, now), e.pods(), cmp.Or(e.URL, "-"))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -49,7 +49,7 @@ func (d *Detail) Text(w io.Writer, now time.Time) error {
 	}
 	fmt.Fprintf(w, "%s of tenant %s is %s\n", d.Name, d.Tenant, state)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "url\t%s\nreplicas\t%s ready\n", cmp.Or(d.URL, "none yet"), d.Replicas)
+	fmt.Fprintf(t, "url\t%s\nreplicas\t%s\n", cmp.Or(d.URL, "none yet"), d.pods())
 	fmt.Fprintln(t, "\nCONDITION\tHOLDS\tSINCE\tBECAUSE")
 	for _, c := range d.Conditions {
 		because := strings.Trim(c.Reason+": "+strings.Join(strings.Fields(c.Message), " "), ": ")
@@ -77,6 +77,14 @@ func (d *Detail) Text(w io.Writer, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// pods says how many there are; of one that serves, none is no fault.
+func (e Endpoint) pods() string {
+	if e.Ready && e.Replicas.Total == 0 {
+		return "none: idle"
+	}
+	return e.Replicas.String()
 }
 
 func yes(b bool) string {
