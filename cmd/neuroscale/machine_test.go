@@ -40,6 +40,8 @@ type machine struct {
 	ask   bool
 	// statuses of InferenceServices the cluster knows, by name or NAMESPACE/NAME.
 	services map[string]string
+	// answers of the cluster by path, beside those of services.
+	answers map[string]string
 	// verdict is what was found out about NetworkPolicies; empty if it was forgotten.
 	verdict string
 	api     *httptest.Server
@@ -52,7 +54,7 @@ type machine struct {
 
 func newMachine(t *testing.T) *machine {
 	t.Helper()
-	m := &machine{t: t, root: t.TempDir(), services: map[string]string{}, verdict: tenancy.Enforced}
+	m := &machine{t: t, root: t.TempDir(), services: map[string]string{}, answers: map[string]string{}, verdict: tenancy.Enforced}
 	m.write("Pulumi.yaml", "name: neuroscale\nruntime: go\n")
 	m.write("Pulumi.ci.yaml", "config:\n  neuroscale:cluster:\n    provider: existing\n")
 	m.write("Pulumi.dev.yaml", "config:\n  neuroscale:cluster:\n    provider: k3d\n")
@@ -102,6 +104,8 @@ func (m *machine) serveAPI(w http.ResponseWriter, r *http.Request) {
 	secrets := "/api/v1/namespaces/" + keys.Namespace + "/secrets"
 	namespaced, inNamespace := strings.CutPrefix(path, "namespaces/")
 	switch {
+	case m.answers[r.URL.Path] != "":
+		io.WriteString(w, m.answers[r.URL.Path])
 	case r.URL.Path == "/version":
 		io.WriteString(w, `{"gitVersion":"v1.35.4"}`)
 	case r.URL.Path == "/api/v1/namespaces/"+layer.Namespace+"/pods" && r.URL.Query().Get("labelSelector") == tenancy.EnforcementPods:

@@ -42,6 +42,7 @@ func (s *suite) guardrailsHoldWithoutKyverno(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, answers, "Kyverno still answers")
 
+	t.Run("status names it", func(t *testing.T) { s.requireStatusNames(ctx, t, guards.KyvernoLayer) })
 	t.Run("nobody waits for it", func(t *testing.T) { s.nobodyWaits(ctx, t, g) })
 	t.Run("the native policies say the same", func(t *testing.T) {
 		g.requireVerdicts(ctx, t, guardrails.Native, guardrails.ByNative)

@@ -31,6 +31,7 @@ func TestPlatform(t *testing.T) {
 		{"a layer has one hash from its definition to the cluster", (*suite).layersAreTheSameEverywhere, false},
 		{"a platform left alone stays as it is", (*suite).nothingMoves, false},
 		{"an endpoint predicts through the gateway", (*suite).endpointPredicts, false},
+		{"status says in one screen that all is well", (*suite).statusIsWell, false},
 		{"a key opens what it is for", (*suite).keysOpenWhatTheyAreFor, false},
 		{"what judges keys can be replaced while requests run", (*suite).keysAreJudgedWhileReplicasEnd, false},
 		{"without what judges keys nobody gets in", (*suite).nobodyGetsInUnjudged, false},
