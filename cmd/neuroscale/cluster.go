@@ -32,18 +32,23 @@ func (a *app) reachable(ctx context.Context) (*config.Config, *kube.Cluster, err
 	return cfg, cluster, cluster.Reachable(ctx)
 }
 
-// deployed are the outputs of the stack and the cluster in them: the one it was
-// brought up on, whatever the settings say now.
-func (a *app) deployed(ctx context.Context) (*stacks.Outputs, *kube.Cluster, error) {
+// outputs are those of the stack, which was brought up.
+func (a *app) outputs(ctx context.Context) (*stacks.Outputs, error) {
 	stack, err := a.open(ctx, a.program)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	raw, err := stack.Outputs(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	out, err := stacks.DecodeOutputs(raw)
+	return stacks.DecodeOutputs(raw)
+}
+
+// deployed are the outputs of the stack and the cluster in them: the one it was
+// brought up on, whatever the settings say now.
+func (a *app) deployed(ctx context.Context) (*stacks.Outputs, *kube.Cluster, error) {
+	out, err := a.outputs(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

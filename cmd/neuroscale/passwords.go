@@ -143,15 +143,7 @@ func (a *app) password(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	stack, err := a.open(ctx, a.program)
-	if err != nil {
-		return "", err
-	}
-	raw, err := stack.Outputs(ctx)
-	if err != nil {
-		return "", err
-	}
-	out, err := stacks.DecodeOutputs(raw)
+	out, err := a.outputs(ctx)
 	if err != nil {
 		return "", err
 	}
