@@ -36,6 +36,7 @@ func TestPlatform(t *testing.T) {
 		{"what judges keys can be replaced while requests run", (*suite).keysAreJudgedWhileReplicasEnd, false},
 		{"without what judges keys nobody gets in", (*suite).nobodyGetsInUnjudged, false},
 		{"a newcomer can type the README's first ten minutes", (*suite).firstTenMinutes, false},
+		{"a forward survives the pod it goes to", (*suite).forwardSurvivesItsPods, false},
 		{"what is wrong is said in one sentence and changes nothing", (*suite).badInput, false},
 		{"a deleted Deployment of an endpoint's folder comes back", (*suite).driftHeals, false},
 		{"a changed or deleted object of a layer comes back", (*suite).layerHeals, false},
