@@ -89,11 +89,7 @@ func (s *suite) podsOf(ctx context.Context, t *testing.T, namespace string) []ta
 // reaches are the names of the targets that a container connects to.
 func (s *suite) reaches(ctx context.Context, t *testing.T, namespace, pod, container string, list []target) []string {
 	t.Helper()
-	const script = `for t in "$@"; do
-		{ timeout 3 bash -c "exec 3<>/dev/tcp/${t%:*}/${t##*:}" 2>/dev/null && echo "$t"; } &
-	done
-	wait
-	echo end`
+	const script = `for t in "$@"; do timeout 3 bash -c "exec 3<>/dev/tcp/${t%:*}/${t##*:}" 2>/dev/null && echo "$t"; done; echo end`
 	args := []string{"exec", "-n", namespace, pod, "-c", container, "--", "bash", "-c", script, "bash"}
 	for _, each := range list {
 		args = append(args, each.address)
