@@ -259,7 +259,7 @@ func forgeNode(ctx context.Context, cluster *kube.Cluster) (string, error) {
 		return "", fmt.Errorf("look for the forge: %w", err)
 	}
 	for _, p := range list.Items {
-		if node, _, _ := unstructured.NestedString(p.Object, "spec", "nodeName"); node != "" && p.GetDeletionTimestamp() == nil {
+		if node := kube.Text(p.Object, "spec", "nodeName"); node != "" && p.GetDeletionTimestamp() == nil {
 			return node, nil
 		}
 	}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/internal/forward"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/nearest"
@@ -53,7 +52,7 @@ func (a *app) forward(ctx context.Context, names []string, format string) error 
 	if err != nil {
 		return err
 	}
-	targets, err := targets(out.Forwards, names)
+	targets, err := named(out.Forwards, names)
 	if err != nil {
 		return err
 	}
@@ -91,26 +90,22 @@ func (a *app) forward(ctx context.Context, names []string, format string) error 
 	return nil
 }
 
-// targets are the forwards of those names, or all of them.
-func targets(forwards []layer.Forward, names []string) ([]forward.Target, error) {
-	var known []string
-	for _, f := range forwards {
-		known = append(known, f.Name)
+// named are the forwards of those names, or all of them.
+func named(all []forward.Target, names []string) ([]forward.Target, error) {
+	if len(names) == 0 {
+		return all, nil
 	}
-	for _, name := range names {
-		if !slices.Contains(known, name) {
-			hint := ""
-			if n := nearest.Word(name, known); n != "" {
-				hint = fmt.Sprintf(" (did you mean %q?)", n)
-			}
-			return nil, fmt.Errorf("nothing is called %q%s: there are %s", name, hint, strings.Join(known, ", "))
-		}
+	var known []string
+	for _, t := range all {
+		known = append(known, t.Name)
 	}
 	var list []forward.Target
-	for _, f := range forwards {
-		if len(names) == 0 || slices.Contains(names, f.Name) {
-			list = append(list, forward.Target{Name: f.Name, Namespace: f.Namespace, Service: f.Service, Port: f.Port, LocalPort: f.LocalPort})
+	for _, name := range names {
+		i := slices.Index(known, name)
+		if i < 0 {
+			return nil, fmt.Errorf("nothing is called %q%s: there are %s", name, nearest.Hint(name, known), strings.Join(known, ", "))
 		}
+		list = append(list, all[i])
 	}
 	return list, nil
 }

@@ -7,21 +7,21 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/internal/fakepulumi"
 	"github.com/neuroscale-platform/neuroscale/internal/forward"
 )
 
 func TestForwardsAreThoseThatAreNamedOrAll(t *testing.T) {
-	all := []layer.Forward{
+	all := []forward.Target{
 		{Name: "gateway", Namespace: "g", Service: "s", Port: 80, LocalPort: 8082}, {Name: "forge", Namespace: "f", Service: "s", Port: 3000, LocalPort: 8083},
 	}
-	some, err := targets(all, []string{"forge"})
+	some, err := named(all, []string{"forge"})
 	require.NoError(t, err)
 	assert.Equal(t, []forward.Target{{Name: "forge", Namespace: "f", Service: "s", Port: 3000, LocalPort: 8083}}, some)
-	every, err := targets(all, nil)
+	every, err := named(all, nil)
 	require.NoError(t, err)
 	assert.Len(t, every, 2)
-	_, err = targets(all, []string{"gatway"})
+	_, err = named(all, []string{"gatway"})
 	assert.EqualError(t, err, `nothing is called "gatway" (did you mean "gateway"?): there are gateway, forge`)
 }
 
@@ -35,8 +35,9 @@ func TestATakenPortIsSaidBesideTheOneThatIsUsed(t *testing.T) {
 
 func TestForwardNeedsAPlatform(t *testing.T) {
 	m := newMachine(t)
+	fakepulumi.Install(t, fakepulumi.Script{})
 	code, out, errout := m.run("forward")
 	assert.Equal(t, 1, code)
 	assert.Empty(t, out)
-	assert.NotEmpty(t, errout)
+	assert.Contains(t, errout, "stack ci has no state")
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/keyring"
 	"github.com/neuroscale-platform/neuroscale/internal/keys"
+	"github.com/neuroscale-platform/neuroscale/internal/nearest"
 )
 
 // keyReport is what is shown of a key. Key is only there when it is made.
@@ -59,16 +60,10 @@ func (a *app) keysCommand() *cobra.Command {
 		Example: "  neuroscale keys create --tenant default --note laptop\n" +
 			"  neuroscale keys list\n" +
 			"  neuroscale keys revoke k3yabcde",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			known := commandNames(cmd)
-			return fmt.Errorf("unknown command \"keys %s\"%s: there are %s", args[0], hint(args[0], known), strings.Join(known, ", "))
-		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(a.keysCreateCommand(), a.keysListCommand(), a.keysRevokeCommand())
+	onlyCommands(cmd)
 	return cmd
 }
 
@@ -126,7 +121,7 @@ func (f keyFlags) key(cfg *config.Config, now time.Time) (keys.Key, error) {
 		return none, fmt.Errorf("--tenant is missing: write one of %s", strings.Join(tenants, ", "))
 	}
 	if !slices.Contains(tenants, f.tenant) {
-		return none, fmt.Errorf("--tenant %s is none%s: there are %s", f.tenant, hint(f.tenant, tenants), strings.Join(tenants, ", "))
+		return none, fmt.Errorf("--tenant %s is none%s: there are %s", f.tenant, nearest.Hint(f.tenant, tenants), strings.Join(tenants, ", "))
 	}
 	for _, e := range f.endpoints {
 		if len(validation.IsDNS1123Label(e)) > 0 {

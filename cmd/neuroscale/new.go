@@ -16,6 +16,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/cost"
 	"github.com/neuroscale-platform/neuroscale/internal/git"
+	"github.com/neuroscale-platform/neuroscale/internal/nearest"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
 	"github.com/neuroscale-platform/neuroscale/internal/scaffold"
 	"github.com/neuroscale-platform/neuroscale/stacks"
@@ -29,13 +30,7 @@ func (a *app) newCommand() *cobra.Command {
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(a.newEndpointCommand())
-	names := commandNames(cmd)
-	cmd.Args = func(_ *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return nil
-		}
-		return fmt.Errorf("new makes no %q%s: it makes %s", args[0], hint(args[0], names), strings.Join(names, ", "))
-	}
+	onlyCommands(cmd)
 	return cmd
 }
 
@@ -153,7 +148,7 @@ func tenantOf(cfg *config.Config, namespace string) (config.Tenant, error) {
 		}
 	}
 	names := cfg.Namespaces()
-	return config.Tenant{}, fmt.Errorf("--tenant %q is unknown%s: write %s", namespace, hint(namespace, names), strings.Join(names, " or "))
+	return config.Tenant{}, fmt.Errorf("--tenant %q is unknown%s: write %s", namespace, nearest.Hint(namespace, names), strings.Join(names, " or "))
 }
 
 // estimate says what an endpoint costs and takes of its tenant's quota.
@@ -199,7 +194,7 @@ func (a *app) propose(ctx context.Context, cfg *config.Config, tenant config.Ten
 		member = tenant.Members[0]
 	}
 	if !slices.Contains(tenant.Members, member) {
-		return "", fmt.Errorf("--as %q is no member of tenant %s%s: write %s", member, tenant.Namespace, hint(member, tenant.Members), strings.Join(tenant.Members, " or "))
+		return "", fmt.Errorf("--as %q is no member of tenant %s%s: write %s", member, tenant.Namespace, nearest.Hint(member, tenant.Members), strings.Join(tenant.Members, " or "))
 	}
 	out, err := a.outputs(ctx)
 	if err != nil {
@@ -207,7 +202,7 @@ func (a *app) propose(ctx context.Context, cfg *config.Config, tenant config.Ten
 	}
 	password, there := out.Members[member]
 	if !there {
-		return "", fmt.Errorf("account %s is in Pulumi.%s.yaml but not in the forge yet: run `neuroscale up -s %s` first", member, a.stack, a.stack)
+		return "", a.notInForge(member)
 	}
 	repository, err := repositoryOf(out, cfg, tenant)
 	if err != nil {

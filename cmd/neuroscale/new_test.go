@@ -40,7 +40,7 @@ func TestTheGuardPassesANewEndpointOfEverySize(t *testing.T) {
 
 func TestNewRefusesWhatItCannotMake(t *testing.T) {
 	for want, args := range map[string][]string{
-		`new makes no "endpoin" (did you mean "endpoint"?): it makes endpoint`:                       {"endpoin"},
+		`unknown command "new endpoin" (did you mean "endpoint"?): there are endpoint`:               {"endpoin"},
 		"endpoint takes 1 argument(s) (NAME), got 0":                                                 {"endpoint"},
 		`--storage-uri "" is missing: write where`:                                                   {"endpoint", "x"},
 		`--tenant "team-x" is unknown (did you mean "team-b"?): write default or team-b`:             {"endpoint", "x", "--tenant", "team-x"},

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/neuroscale-platform/neuroscale/internal/automation"
+	"github.com/neuroscale-platform/neuroscale/internal/nearest"
 	"github.com/neuroscale-platform/neuroscale/internal/progress"
 	"github.com/neuroscale-platform/neuroscale/stacks"
 )
@@ -42,13 +43,7 @@ func (a *app) passwordsCommand() *cobra.Command {
 		},
 	}
 	cmd.AddCommand(a.showCommand(), a.rotateCommand())
-	names := commandNames(cmd)
-	cmd.Args = func(_ *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return nil
-		}
-		return fmt.Errorf("passwords has no command %q%s: there are %s", args[0], hint(args[0], names), strings.Join(names, ", "))
-	}
+	onlyCommands(cmd)
 	outputFlag(cmd, &format, "text", "json")
 	return cmd
 }
@@ -131,7 +126,7 @@ func account(name string, all []stacks.Account) (stacks.Account, error) {
 		}
 		names = append(names, account.Name)
 	}
-	return stacks.Account{}, fmt.Errorf("unknown account %q%s: there are %s", name, hint(name, names), strings.Join(names, ", "))
+	return stacks.Account{}, fmt.Errorf("unknown account %q%s: there are %s", name, nearest.Hint(name, names), strings.Join(names, ", "))
 }
 
 func (a *app) password(ctx context.Context, name string) (string, error) {
@@ -149,9 +144,13 @@ func (a *app) password(ctx context.Context, name string) (string, error) {
 	}
 	password, there := wanted.Password(out)
 	if !there {
-		return "", fmt.Errorf("account %s is in Pulumi.%s.yaml but not in the forge yet: run `neuroscale up -s %s` first", name, a.stack, a.stack)
+		return "", a.notInForge(name)
 	}
 	return password, nil
+}
+
+func (a *app) notInForge(account string) error {
+	return fmt.Errorf("account %s is in Pulumi.%s.yaml but not in the forge yet: run `neuroscale up -s %s` first", account, a.stack, a.stack)
 }
 
 func (a *app) rotate(ctx context.Context, names []string, every bool) (*rotation, error) {

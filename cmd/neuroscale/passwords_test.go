@@ -129,7 +129,7 @@ func TestPasswordsSaysWhatIsWrong(t *testing.T) {
 		args []string
 		want string
 	}{
-		"a command it has not":  {[]string{"list"}, `passwords has no command "list": there are rotate, show`},
+		"a command it has not":  {[]string{"list"}, `unknown command "passwords list": there are rotate, show`},
 		"an account to show":    {[]string{"show"}, "show takes 1 argument(s) (ACCOUNT), got 0: see `neuroscale passwords show --help`"},
 		"nobody's account":      {[]string{"show", "data-scientst"}, `unknown account "data-scientst" (did you mean "data-scientist"?): there are ops, admin, bob, data-scientist`},
 		"nobody's to rotate":    {[]string{"rotate", "ops", "zoe"}, `unknown account "zoe": there are ops, admin, bob, data-scientist`},

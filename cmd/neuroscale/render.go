@@ -11,6 +11,7 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/gitops"
+	"github.com/neuroscale-platform/neuroscale/internal/nearest"
 	"github.com/neuroscale-platform/neuroscale/internal/render"
 	"github.com/neuroscale-platform/neuroscale/stacks"
 )
@@ -53,7 +54,7 @@ func (a *app) renderLayer(ctx context.Context, name string) (*render.Tree, error
 	}
 	d, known := layers.Get(name)
 	if !known {
-		return nil, fmt.Errorf("unknown layer %q%s: there are %s", name, hint(name, layers.Names()), strings.Join(layers.Names(), ", "))
+		return nil, fmt.Errorf("unknown layer %q%s: there are %s", name, nearest.Hint(name, layers.Names()), strings.Join(layers.Names(), ", "))
 	}
 	dir, err := a.renderCache()
 	if err != nil {

@@ -60,14 +60,20 @@ func (a *app) root() *cobra.Command {
 	for _, c := range append(root.Commands(), root) {
 		c.SetFlagErrorFunc(flagError)
 	}
-	names := commandNames(root)
-	root.Args = func(_ *cobra.Command, args []string) error {
+	onlyCommands(root)
+	return root
+}
+
+// onlyCommands has a command refuse what is none of its own commands.
+func onlyCommands(cmd *cobra.Command) {
+	names := commandNames(cmd)
+	cmd.Args = func(_ *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return nil
 		}
-		return fmt.Errorf("unknown command %q%s: there are %s", args[0], hint(args[0], names), strings.Join(names, ", "))
+		called := strings.TrimPrefix(cmd.CommandPath()+" "+args[0], cmd.Root().Name()+" ")
+		return fmt.Errorf("unknown command %q%s: there are %s", called, nearest.Hint(args[0], names), strings.Join(names, ", "))
 	}
-	return root
 }
 
 func commandNames(root *cobra.Command) []string {
@@ -81,13 +87,6 @@ func commandNames(root *cobra.Command) []string {
 
 func flagError(cmd *cobra.Command, err error) error {
 	return fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())
-}
-
-func hint(word string, known []string) string {
-	if n := nearest.Word(word, known); n != "" {
-		return fmt.Sprintf(" (did you mean %q?)", n)
-	}
-	return ""
 }
 
 func (a *app) log() *slog.Logger {

@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/neuroscale-platform/neuroscale/internal/forward"
 	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
 
@@ -54,14 +55,8 @@ type Renderer interface {
 	Layer(ctx context.Context, name string, patches ...render.Patch) (*render.Tree, error)
 }
 
-// Forward is a service and the local port it is usually forwarded to.
-type Forward struct {
-	Name      string `json:"name"`
-	Namespace string `json:"namespace"`
-	Service   string `json:"service"`
-	Port      int    `json:"port"`
-	LocalPort int    `json:"localPort"`
-}
+// Forward is a Service and the local port it is usually forwarded to.
+type Forward = forward.Target
 
 // Rendered is the Tree of a layer that is its folder in gitops/platform with
 // patches.

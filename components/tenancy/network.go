@@ -1,6 +1,8 @@
 package tenancy
 
 import (
+	"slices"
+
 	"github.com/neuroscale-platform/neuroscale/components/serving"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 )
@@ -8,12 +10,11 @@ import (
 // Network is the name of a tenant's NetworkPolicy.
 const Network = "neuroscale-tenant"
 
-// Ports of what Knative puts beside a model server, and of cluster DNS: its pods
-// may listen above 1024 instead, which is what a policy sees.
+// Ports of what Knative puts beside a model server, and of cluster DNS.
 var (
 	requestPorts = []int{8012, 8112}
 	metricsPorts = []int{9090, 9091}
-	dnsPorts     = []int{53, 1053}
+	dnsPorts     = []int{53}
 	// internalPorts are the gateway's for requests from inside the cluster.
 	internalPorts = []int{8081, 8444}
 )
@@ -31,7 +32,7 @@ func networkPolicy(t config.Tenant, stores []config.Egress) map[string]any {
 		dnsEgress(),
 		map[string]any{"to": namespace(serving.GatewayNamespace), "ports": ports("TCP", internalPorts)},
 	}
-	for _, e := range append(append([]config.Egress{}, stores...), t.Egress...) {
+	for _, e := range slices.Concat(stores, t.Egress) {
 		egress = append(egress, map[string]any{"to": block(e), "ports": ports("TCP", e.Ports)})
 	}
 	return map[string]any{
@@ -43,7 +44,7 @@ func networkPolicy(t config.Tenant, stores []config.Egress) map[string]any {
 			"ingress": []any{
 				map[string]any{"from": own},
 				map[string]any{"from": namespace(serving.GatewayNamespace), "ports": ports("TCP", requestPorts)},
-				map[string]any{"from": namespace(serving.KnativeNamespace), "ports": ports("TCP", append(append([]int{}, requestPorts...), metricsPorts...))},
+				map[string]any{"from": namespace(serving.KnativeNamespace), "ports": ports("TCP", slices.Concat(requestPorts, metricsPorts))},
 			},
 			"egress": egress,
 		},

@@ -88,12 +88,5 @@ func (p *Project) StackFile(stack string) (string, error) {
 		return "", fmt.Errorf("stack %q has no settings: create Pulumi.%s.yaml", stack, stack)
 	}
 	return "", fmt.Errorf("no stack %q%s: the stacks here are %s; create Pulumi.%s.yaml for another one",
-		stack, didYouMean(stack, p.Stacks), strings.Join(p.Stacks, ", "), stack)
-}
-
-func didYouMean(word string, known []string) string {
-	if n := nearest.Word(word, known); n != "" {
-		return fmt.Sprintf(" (did you mean %q?)", n)
-	}
-	return ""
+		stack, nearest.Hint(stack, p.Stacks), strings.Join(p.Stacks, ", "), stack)
 }

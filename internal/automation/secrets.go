@@ -109,8 +109,10 @@ func onlySecrets(state []byte) ([]byte, error) {
 		if r := byURN[urn]; r != nil && !kept[urn] {
 			kept[urn] = true
 			keep(text(r, "parent"))
-			provider, _, _ := cutLast(text(r, "provider"), "::")
-			keep(provider)
+			// URN::ID
+			if end := strings.LastIndex(text(r, "provider"), "::"); end >= 0 {
+				keep(text(r, "provider")[:end])
+			}
 		}
 	}
 	for urn, r := range byURN {
@@ -142,12 +144,4 @@ func onlySecrets(state []byte) ([]byte, error) {
 func text(r map[string]any, field string) string {
 	value, _ := r[field].(string)
 	return value
-}
-
-func cutLast(s, sep string) (before, after string, found bool) {
-	i := strings.LastIndex(s, sep)
-	if i < 0 {
-		return s, "", false
-	}
-	return s[:i], s[i+len(sep):], true
 }

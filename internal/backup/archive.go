@@ -96,7 +96,7 @@ func Write(w io.Writer, passphrase string, m Manifest, secrets []byte, forge io.
 			return err
 		}
 	}
-	if err := copyForge(out, forge, func(name string) string { return forgeFolder + name }); err != nil {
+	if err := copyForge(out, forge); err != nil {
 		return err
 	}
 	return errors.Join(out.Close(), compressed.Close(), sealed.Close())
@@ -168,13 +168,16 @@ func named(in *tar.Reader, name string) ([]byte, error) {
 }
 
 // copyForge copies a tar archive of the forge's data folder.
-func copyForge(out *tar.Writer, forge io.Reader, rename func(string) string) error {
+func copyForge(out *tar.Writer, forge io.Reader) error {
 	found := false
 	err := copyEntries(out, tar.NewReader(forge), func(name string) (string, error) {
-		renamed := rename(name)
-		found = found || renamed == database
-		return renamed, nil
+		found = found || forgeFolder+name == database
+		return forgeFolder + name, nil
 	})
+	// Behind the archive is padding, and then what its writer has to say at its end.
+	if _, rest := io.Copy(io.Discard, forge); err == nil {
+		err = rest
+	}
 	if err != nil {
 		return fmt.Errorf("read the forge's data: %w", err)
 	}

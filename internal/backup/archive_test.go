@@ -3,9 +3,11 @@ package backup
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -109,6 +111,13 @@ func TestABackupOfAForgeWithoutADatabaseIsNone(t *testing.T) {
 	} {
 		assert.Error(t, Write(io.Discard, passphrase, Manifest{}, nil, bytes.NewReader(forge)), name)
 	}
+}
+
+// A process that fails has its exit code behind what it wrote.
+func TestWhatGoesWrongBehindTheArchiveIsNoBackup(t *testing.T) {
+	failed := errors.New("exit status 1")
+	forge := io.MultiReader(bytes.NewReader(archive(t, whole...)), iotest.ErrReader(failed))
+	assert.ErrorIs(t, Write(io.Discard, passphrase, Manifest{}, nil, forge), failed)
 }
 
 func TestAPassphraseThatIsGuessedSoonIsRefused(t *testing.T) {

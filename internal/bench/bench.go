@@ -96,11 +96,7 @@ func Select(names []string, sealed bool) ([]Target, error) {
 		if slices.Contains(known, n) {
 			continue
 		}
-		hint := ""
-		if near := nearest.Word(n, known); near != "" {
-			hint = fmt.Sprintf(" (did you mean %q?)", near)
-		}
-		return nil, fmt.Errorf("--only %s is unknown%s: there are %s", n, hint, strings.Join(known, ", "))
+		return nil, fmt.Errorf("--only %s is unknown%s: there are %s", n, nearest.Hint(n, known), strings.Join(known, ", "))
 	}
 	var out []Target
 	for _, t := range Targets {

@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
+
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 )
 
 var events = schema.GroupVersionResource{Version: "v1", Resource: "events"}
@@ -31,15 +33,7 @@ type Detail struct {
 }
 
 // Condition is what a controller says about a part of an endpoint.
-type Condition struct {
-	Type  string `json:"type"`
-	Holds bool   `json:"holds"`
-	// Info is one that keeps no endpoint from being ready.
-	Info    bool       `json:"info,omitempty"`
-	Reason  string     `json:"reason,omitempty"`
-	Message string     `json:"message,omitempty"`
-	Since   *time.Time `json:"since,omitempty"`
-}
+type Condition = kube.Condition
 
 // Pod of an endpoint.
 type Pod struct {
@@ -79,7 +73,7 @@ func Describe(ctx context.Context, c dynamic.Interface, logs Logs, namespace, na
 	if err != nil {
 		return nil, err
 	}
-	d := &Detail{Endpoint: o.endpoint(), Conditions: conditionsOf(o.Unstructured), Pods: []Pod{}}
+	d := &Detail{Endpoint: o.endpoint(), Conditions: kube.Conditions(o.Unstructured), Pods: []Pod{}}
 	for i := range o.pods {
 		pod := podOf(&o.pods[i])
 		d.Pods = append(d.Pods, pod)
@@ -107,15 +101,15 @@ func warnings(ctx context.Context, c dynamic.Interface, namespace, name string) 
 	}
 	warnings := []Warning{}
 	for _, e := range list.Items {
-		about := text(e.Object, "involvedObject", "name")
-		if text(e.Object, "type") != "Warning" || !partOf(about, name) {
+		about := kube.Text(e.Object, "involvedObject", "name")
+		if kube.Text(e.Object, "type") != "Warning" || !partOf(about, name) {
 			continue
 		}
 		w := Warning{
-			Object: text(e.Object, "involvedObject", "kind") + " " + about,
-			Reason: text(e.Object, "reason"), Message: strings.Join(strings.Fields(text(e.Object, "message")), " "),
-			Last: moment(cmp.Or(text(e.Object, "lastTimestamp"), text(e.Object, "series", "lastObservedTime"),
-				text(e.Object, "eventTime"), text(e.Object, "metadata", "creationTimestamp"))),
+			Object: kube.Text(e.Object, "involvedObject", "kind") + " " + about,
+			Reason: kube.Text(e.Object, "reason"), Message: strings.Join(strings.Fields(kube.Text(e.Object, "message")), " "),
+			Last: kube.Moment(cmp.Or(kube.Text(e.Object, "lastTimestamp"), kube.Text(e.Object, "series", "lastObservedTime"),
+				kube.Text(e.Object, "eventTime"), kube.Text(e.Object, "metadata", "creationTimestamp"))),
 		}
 		warnings = append(warnings, w)
 	}
@@ -138,22 +132,9 @@ func partOf(object, name string) bool {
 	return false
 }
 
-func conditionsOf(o *unstructured.Unstructured) []Condition {
-	list, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
-	conditions := []Condition{}
-	for _, item := range list {
-		m, _ := item.(map[string]any)
-		conditions = append(conditions, Condition{
-			Type: text(m, "type"), Holds: text(m, "status") == "True", Info: text(m, "severity") == "Info",
-			Reason: text(m, "reason"), Message: text(m, "message"), Since: moment(text(m, "lastTransitionTime")),
-		})
-	}
-	return conditions
-}
-
 func podOf(o *unstructured.Unstructured) Pod {
 	p := Pod{Name: o.GetName(), Failing: map[string]bool{}}
-	for _, c := range conditionsOf(o) {
+	for _, c := range kube.Conditions(o) {
 		switch {
 		case c.Type == "Ready":
 			p.Ready = c.Holds
@@ -170,7 +151,7 @@ func podOf(o *unstructured.Unstructured) Pod {
 					p.Why = why
 				}
 				if failing {
-					p.Failing[text(m, "name")] = previous
+					p.Failing[kube.Text(m, "name")] = previous
 				}
 			}
 		}
@@ -181,41 +162,27 @@ func podOf(o *unstructured.Unstructured) Pod {
 // failure is why a container does not run, whether it did and has a log, and
 // whether that is the log of its run before.
 func failure(status map[string]any) (why string, ran, previous bool) {
-	name := text(status, "name")
+	name := kube.Text(status, "name")
 	ended := func(state string) (int64, bool) {
 		code, found, _ := unstructured.NestedInt64(status, state, "terminated", "exitCode")
 		return code, found && code != 0
 	}
-	reason := text(status, "state", "waiting", "reason")
+	reason := kube.Text(status, "state", "waiting", "reason")
 	code, bad := ended("state")
 	last, badBefore := ended("lastState")
 	switch {
 	case bad:
-		return fmt.Sprintf("container %s ended with exit code %d (%s)", name, code, text(status, "state", "terminated", "reason")), true, false
+		return fmt.Sprintf("container %s ended with exit code %d (%s)", name, code, kube.Text(status, "state", "terminated", "reason")), true, false
 	case reason != "" && badBefore:
 		return fmt.Sprintf("container %s ended with exit code %d and waits (%s)", name, last, reason), true, true
 	case reason != "" && reason != "PodInitializing" && reason != "ContainerCreating":
 		why = fmt.Sprintf("container %s waits (%s)", name, reason)
-		if message := text(status, "state", "waiting", "message"); message != "" {
+		if message := kube.Text(status, "state", "waiting", "message"); message != "" {
 			why += ": " + message
 		}
 		return why, false, false
 	}
 	return "", false, false
-}
-
-func text(m map[string]any, path ...string) string {
-	s, _, _ := unstructured.NestedString(m, path...)
-	return s
-}
-
-// moment is a time of the API's; nil if there is none.
-func moment(text string) *time.Time {
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return nil
-	}
-	return &t
 }
 
 func at(t *time.Time) time.Time {

@@ -104,7 +104,7 @@ func read(ctx context.Context, c dynamic.Interface, namespace string) ([]object,
 
 func (o object) endpoint() Endpoint {
 	e := Endpoint{Name: o.GetName(), Tenant: o.GetNamespace()}
-	e.URL, _, _ = unstructured.NestedString(o.Object, "status", "url")
+	e.URL = kube.Text(o.Object, "status", "url")
 	for i := range o.pods {
 		if o.pods[i].GetDeletionTimestamp() != nil {
 			continue
@@ -114,7 +114,7 @@ func (o object) endpoint() Endpoint {
 			e.Replicas.Ready++
 		}
 	}
-	conditions := conditionsOf(o.Unstructured)
+	conditions := kube.Conditions(o.Unstructured)
 	for _, c := range conditions {
 		if c.Type == "Ready" {
 			e.Since = c.Since
@@ -194,9 +194,5 @@ func find(ctx context.Context, c dynamic.Interface, namespace, name string) (obj
 		return object{}, fmt.Errorf("no endpoint %q%s: there is none at all; push a folder apps/NAME to the endpoints repository", name, where)
 	}
 	slices.Sort(known)
-	hint := ""
-	if n := nearest.Word(name, known); n != "" {
-		hint = fmt.Sprintf(" (did you mean %q?)", n)
-	}
-	return object{}, fmt.Errorf("no endpoint %q%s%s: there are %s", name, where, hint, strings.Join(slices.Compact(known), ", "))
+	return object{}, fmt.Errorf("no endpoint %q%s%s: there are %s", name, where, nearest.Hint(name, known), strings.Join(slices.Compact(known), ", "))
 }

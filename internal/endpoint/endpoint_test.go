@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/dynamic/fake"
 
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
+	"github.com/neuroscale-platform/neuroscale/internal/kube/kubetest"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
 )
 
@@ -22,30 +23,20 @@ type fields = map[string]any
 
 var now = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
-func made(apiVersion, kind, namespace, name string, more fields) *unstructured.Unstructured {
-	o := &unstructured.Unstructured{Object: fields{"apiVersion": apiVersion, "kind": kind}}
-	o.SetNamespace(namespace)
-	o.SetName(name)
-	for key, value := range more {
-		o.Object[key] = value
-	}
-	return o
-}
-
 func service(namespace, name string, conditions ...any) *unstructured.Unstructured {
-	return made("serving.kserve.io/v1beta1", "InferenceService", namespace, name, fields{"status": fields{
+	return kubetest.Object("serving.kserve.io/v1beta1", "InferenceService", namespace, name, fields{"status": fields{
 		"url": "http://" + name + ".example", "conditions": conditions,
 	}})
 }
 
 func pod(of string, status fields) *unstructured.Unstructured {
-	o := made("v1", "Pod", "default", of+"-predictor-00001-x", fields{"status": status})
+	o := kubetest.Object("v1", "Pod", "default", of+"-predictor-00001-x", fields{"status": status})
 	o.SetLabels(map[string]string{owner: of})
 	return o
 }
 
 func warning(about, last, message string) *unstructured.Unstructured {
-	return made("v1", "Event", "default", about+last, fields{
+	return kubetest.Object("v1", "Event", "default", about+last, fields{
 		"type": "Warning", "reason": "BackOff", "message": message, "lastTimestamp": last,
 		"involvedObject": fields{"kind": "Pod", "name": about},
 	})

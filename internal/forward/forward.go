@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 const (
@@ -25,8 +27,11 @@ const (
 
 // Target is a port of a Service and the local port it is usually forwarded to.
 type Target struct {
-	Name, Namespace, Service string
-	Port, LocalPort          int
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
+	Service   string `json:"service"`
+	Port      int    `json:"port"`
+	LocalPort int    `json:"localPort"`
 }
 
 // Conn is a connection to a pod.
@@ -126,22 +131,17 @@ func serve(ctx context.Context, t Target, local net.Conn, dial Dial, log *slog.L
 }
 
 // connect tries until a pod takes the connection or patience is over.
-func connect(ctx context.Context, t Target, dial Dial) (Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	var last error
-	for {
-		remote, err := dial(ctx, t)
-		if err == nil {
-			return remote, nil
+func connect(ctx context.Context, t Target, dial Dial) (remote Conn, err error) {
+	waited := wait.PollUntilContextTimeout(ctx, retry, patience, true, func(ctx context.Context) (bool, error) {
+		next, failed := dial(ctx, t)
+		// That time is up is not why nobody took it.
+		if failed == nil || err == nil || ctx.Err() == nil {
+			remote, err = next, failed
 		}
-		if ctx.Err() == nil || last == nil {
-			last = err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, last
-		case <-time.After(retry):
-		}
+		return failed == nil, nil
+	})
+	if waited == nil {
+		return remote, nil
 	}
+	return nil, err
 }

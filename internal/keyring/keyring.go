@@ -128,11 +128,7 @@ func unknown(id string, known []string) error {
 	if len(known) == 0 {
 		return fmt.Errorf("no key %q: there is none at all", id)
 	}
-	hint := ""
-	if n := nearest.Word(id, known); n != "" {
-		hint = fmt.Sprintf(" (did you mean %q?)", n)
-	}
-	return fmt.Errorf("no key %q%s: `neuroscale keys list` shows those there are", id, hint)
+	return fmt.Errorf("no key %q%s: `neuroscale keys list` shows those there are", id, nearest.Hint(id, known))
 }
 
 // PlatformToken is the platform's own key.

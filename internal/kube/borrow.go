@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 )
 
@@ -52,64 +53,25 @@ func (c *Cluster) BorrowPod(ctx context.Context, o *unstructured.Unstructured, p
 		defer cancel()
 		err = errors.Join(err, remove(ctx))
 	}()
-	waiting, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	if err := poll(waiting, func() (bool, error) {
+	why := "it is not made"
+	err = wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
 		_, err := api.Create(ctx, o, metav1.CreateOptions{})
-		return err == nil, ignore(err, apierrors.IsAlreadyExists(err))
-	}); err != nil {
-		return fmt.Errorf("make pod %s/%s: %w", o.GetNamespace(), o.GetName(), err)
-	}
-	why := "it has not been seen"
-	if err := poll(waiting, func() (bool, error) {
+		if err != nil && !apierrors.IsAlreadyExists(err) {
+			return false, err
+		}
+		// One that was left is there until it is gone.
 		pod, err := api.Get(ctx, o.GetName(), metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return false, nil
+		}
 		if err != nil {
 			return false, err
 		}
-		running, reason := containerRuns(pod)
-		why = reason
-		return running, nil
-	}); err != nil {
+		why = NotReady(pod)
+		return why == "", nil
+	})
+	if err != nil {
 		return fmt.Errorf("pod %s/%s does not run in %s (%s): %w", o.GetNamespace(), o.GetName(), patience, why, err)
 	}
 	return use()
-}
-
-func ignore(err error, expected bool) error {
-	if expected {
-		return nil
-	}
-	return err
-}
-
-// containerRuns is whether the first container does, and why not.
-func containerRuns(pod *unstructured.Unstructured) (bool, string) {
-	statuses, _, _ := unstructured.NestedSlice(pod.Object, "status", "containerStatuses")
-	if len(statuses) == 0 {
-		phase, _, _ := unstructured.NestedString(pod.Object, "status", "phase")
-		return false, "it is " + phase
-	}
-	status, _ := statuses[0].(map[string]any)
-	if _, runs, _ := unstructured.NestedMap(status, "state", "running"); runs {
-		return true, ""
-	}
-	reason, _, _ := unstructured.NestedString(status, "state", "waiting", "reason")
-	message, _, _ := unstructured.NestedString(status, "state", "waiting", "message")
-	return false, reason + " " + message
-}
-
-// poll asks until the answer is yes, an error or too late.
-func poll(ctx context.Context, ask func() (bool, error)) error {
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if yes, err := ask(); yes || err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
-	}
 }

@@ -13,6 +13,12 @@ import (
 	"k8s.io/client-go/tools/remotecommand"
 )
 
+// noWebSocket is whether the API server, or a proxy before it, speaks only the older
+// protocol.
+func noWebSocket(err error) bool {
+	return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
+}
+
 // Exec runs a command in the first container of a pod. An error has the end of what
 // the command said on standard error.
 func (c *Cluster) Exec(ctx context.Context, namespace, pod string, command []string, stdin io.Reader, stdout io.Writer) error {
@@ -26,9 +32,7 @@ func (c *Cluster) Exec(ctx context.Context, namespace, pod string, command []str
 	if err != nil {
 		return err
 	}
-	executor, err := remotecommand.NewFallbackExecutor(websocket, spdy, func(err error) bool {
-		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
-	})
+	executor, err := remotecommand.NewFallbackExecutor(websocket, spdy, noWebSocket)
 	if err != nil {
 		return err
 	}

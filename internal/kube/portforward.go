@@ -79,8 +79,8 @@ func (c *Cluster) podDialer(namespace, pod string) (httpstream.Dialer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return portforward.NewFallbackDialer(websocket, spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, url),
-		func(err error) bool { return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err) }), nil
+	older := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, url)
+	return portforward.NewFallbackDialer(websocket, older, noWebSocket), nil
 }
 
 // streams opens the two that one forwarded connection has. What comes on the first

@@ -44,8 +44,7 @@ func portName(service *unstructured.Unstructured, port int) (name string, found 
 	for _, each := range list {
 		p, _ := each.(map[string]any)
 		if number, _, _ := unstructured.NestedInt64(p, "port"); number == int64(port) {
-			name, _, _ = unstructured.NestedString(p, "name")
-			return name, true
+			return Text(p, "name"), true
 		}
 	}
 	return "", false
@@ -55,7 +54,7 @@ func readyPod(slice *unstructured.Unstructured, portName string) (pod string, po
 	ports, _, _ := unstructured.NestedSlice(slice.Object, "ports")
 	for _, each := range ports {
 		p, _ := each.(map[string]any)
-		if name, _, _ := unstructured.NestedString(p, "name"); name == portName {
+		if Text(p, "name") == portName {
 			number, _, _ := unstructured.NestedInt64(p, "port")
 			port = int(number)
 		}
@@ -64,9 +63,8 @@ func readyPod(slice *unstructured.Unstructured, portName string) (pod string, po
 	for _, each := range endpoints {
 		e, _ := each.(map[string]any)
 		ready, _, _ := unstructured.NestedBool(e, "conditions", "ready")
-		kind, _, _ := unstructured.NestedString(e, "targetRef", "kind")
-		if name, _, _ := unstructured.NestedString(e, "targetRef", "name"); ready && kind == "Pod" && port != 0 {
-			return name, port
+		if ready && Text(e, "targetRef", "kind") == "Pod" && port != 0 {
+			return Text(e, "targetRef", "name"), port
 		}
 	}
 	return "", 0

@@ -6,12 +6,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 )
-
-// Pods is the resource.
-var Pods = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
 
 // LastWords is the termination message of the newest of the pods in a namespace
 // that a label selector finds, by the end of their first container; "" if none of
@@ -28,9 +24,9 @@ func LastWords(ctx context.Context, client dynamic.Interface, namespace, selecto
 			continue
 		}
 		status, _ := statuses[0].(map[string]any)
-		message, _, _ := unstructured.NestedString(status, "state", "terminated", "message")
+		message := Text(status, "state", "terminated", "message")
 		// RFC 3339 in one time zone sorts as text.
-		ended, _, _ := unstructured.NestedString(status, "state", "terminated", "finishedAt")
+		ended := Text(status, "state", "terminated", "finishedAt")
 		if message != "" && ended > newest {
 			said, newest = message, ended
 		}

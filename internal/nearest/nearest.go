@@ -1,6 +1,8 @@
 // Package nearest finds the known word somebody most likely meant.
 package nearest
 
+import "fmt"
+
 // Word returns the element of known with the smallest edit distance to word, or
 // "" when none is close enough to be worth proposing (more than half of word
 // would have to change).
@@ -12,6 +14,15 @@ func Word(word string, known []string) string {
 		}
 	}
 	return best
+}
+
+// Hint is ` (did you mean "word"?)` with the element of known that Word finds, to
+// follow what nobody knows; "" if it finds none.
+func Hint(word string, known []string) string {
+	if n := Word(word, known); n != "" {
+		return fmt.Sprintf(" (did you mean %q?)", n)
+	}
+	return ""
 }
 
 func distance(a, b string) int {

@@ -12,13 +12,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 )
-
-var applications = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"}
 
 // Choice says which endpoints may be asked to show that a platform predicts.
 type Choice struct {
@@ -137,7 +134,7 @@ func (c Choice) pick(ctx context.Context, cluster dynamic.Interface) (*unstructu
 // InferenceService: Argo CD has not looked at its folder yet, or found one there
 // that is not in the cluster. One that failed makes none before the next push.
 func (c Choice) coming(ctx context.Context, cluster dynamic.Interface, there map[string]*unstructured.Unstructured) (string, error) {
-	list, err := cluster.Resource(applications).Namespace(c.Applications).List(ctx, metav1.ListOptions{})
+	list, err := cluster.Resource(kube.Applications).Namespace(c.Applications).List(ctx, metav1.ListOptions{})
 	if apierrors.IsNotFound(err) {
 		return "", nil
 	}

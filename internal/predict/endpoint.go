@@ -97,11 +97,7 @@ func unknown(ctx context.Context, c dynamic.Interface, namespace, name string) e
 	if len(known) == 0 {
 		return &kindError{ErrUnknown, fmt.Sprintf("no endpoint %q in namespace %s: there is none at all; push a folder apps/NAME to the endpoints repository", name, namespace)}
 	}
-	hint := ""
-	if n := nearest.Word(name, known); n != "" {
-		hint = fmt.Sprintf(" (did you mean %q?)", n)
-	}
-	return &kindError{ErrUnknown, fmt.Sprintf("no endpoint %q in namespace %s%s: there are %s", name, namespace, hint, strings.Join(known, ", "))}
+	return &kindError{ErrUnknown, fmt.Sprintf("no endpoint %q in namespace %s%s: there are %s", name, namespace, nearest.Hint(name, known), strings.Join(known, ", "))}
 }
 
 // Poll calls try at once and then every interval until it succeeds or the

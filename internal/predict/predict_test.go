@@ -15,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic/fake"
+
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 )
 
 // gateway answers like Kourier in front of one endpoint.
@@ -117,7 +119,7 @@ func condition(kind, status, reason, message string) map[string]any {
 
 func cluster(objects ...runtime.Object) *fake.FakeDynamicClient {
 	return fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),
-		map[schema.GroupVersionResource]string{InferenceServices: "InferenceServiceList", applications: "ApplicationList"}, objects...)
+		map[schema.GroupVersionResource]string{InferenceServices: "InferenceServiceList", kube.Applications: "ApplicationList"}, objects...)
 }
 
 func TestEndpointReadsTheHostFromTheStatus(t *testing.T) {

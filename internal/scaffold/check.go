@@ -89,11 +89,7 @@ func oneOf(flag, value string, known []string) error {
 	if slices.Contains(known, value) {
 		return nil
 	}
-	hint := ""
-	if near := nearest.Word(value, known); near != "" {
-		hint = fmt.Sprintf(" (did you mean %q?)", near)
-	}
-	return fmt.Errorf("%s %q is unknown%s: write %s", flag, value, hint, strings.Join(known, " or "))
+	return fmt.Errorf("%s %q is unknown%s: write %s", flag, value, nearest.Hint(value, known), strings.Join(known, " or "))
 }
 
 func checkURI(uri string, site Site) error {

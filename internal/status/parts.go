@@ -27,11 +27,11 @@ func (w Wanted) fromGit(app *unstructured.Unstructured) Layer {
 		}
 		return l
 	}
-	asked := text(app, "spec", "source", "targetRevision")
-	l.Synced = text(app, "status", "sync", "status") == "Synced" &&
-		text(app, "status", "sync", "comparedTo", "source", "targetRevision") == asked
-	l.Healthy = text(app, "status", "health", "status") == "Healthy"
-	l.Since = latest(text(app, "status", "health", "lastTransitionTime"), text(app, "status", "operationState", "finishedAt"))
+	asked := kube.Text(app.Object, "spec", "source", "targetRevision")
+	l.Synced = kube.Text(app.Object, "status", "sync", "status") == "Synced" &&
+		kube.Text(app.Object, "status", "sync", "comparedTo", "source", "targetRevision") == asked
+	l.Healthy = kube.Text(app.Object, "status", "health", "status") == "Healthy"
+	l.Since = latest(kube.Text(app.Object, "status", "health", "lastTransitionTime"), kube.Text(app.Object, "status", "operationState", "finishedAt"))
 	l.Commit = lastSynced(app)
 	hash := hashOf(app, w.Name)
 	if l.Commit == asked {
@@ -56,7 +56,7 @@ func lastSynced(app *unstructured.Unstructured) string {
 		revision, _ := m["revision"].(string)
 		return revision
 	}
-	return text(app, "status", "operationState", "syncResult", "revision")
+	return kube.Text(app.Object, "status", "operationState", "syncResult", "revision")
 }
 
 // hashOf is the hash in the tag that people call an Application's commit by.
@@ -86,12 +86,9 @@ func (w Wanted) byProgram(workloads []unstructured.Unstructured) Layer {
 		if reason := kube.NotReady(o); reason != "" {
 			why = append(why, fmt.Sprintf("%s %s: %s", o.GetKind(), o.GetName(), reason))
 		}
-		conditions, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
-		for _, c := range conditions {
-			m, _ := c.(map[string]any)
-			changed, _ := m["lastTransitionTime"].(string)
-			if m["type"] == "Available" {
-				l.Since = later(l.Since, moment(changed))
+		for _, c := range kube.Conditions(o) {
+			if c.Type == "Available" {
+				l.Since = later(l.Since, c.Since)
 			}
 		}
 	}
@@ -106,12 +103,12 @@ func foldersOf(apps []unstructured.Unstructured, tenants []Share, endpoints []en
 	folders := []Folder{}
 	for i := range apps {
 		app := &apps[i]
-		f := Folder{Application: app.GetName(), Tenant: text(app, "spec", "destination", "namespace"), Why: kube.NotReady(app)}
+		f := Folder{Application: app.GetName(), Tenant: kube.Text(app.Object, "spec", "destination", "namespace"), Why: kube.NotReady(app)}
 		if f.Why == "" || !slices.ContainsFunc(tenants, func(s Share) bool { return s.Tenant == f.Tenant }) ||
 			app.GetLabels()["neuroscale.dev/layer"] != "" {
 			continue
 		}
-		if text(app, "status", "sync", "status") == "Synced" && text(app, "status", "operationState", "phase") == "Succeeded" &&
+		if kube.Text(app.Object, "status", "sync", "status") == "Synced" && kube.Text(app.Object, "status", "operationState", "phase") == "Succeeded" &&
 			waits(app, endpoints) {
 			continue
 		}
@@ -168,15 +165,11 @@ func nodesOf(list []unstructured.Unstructured) []Node {
 	for i := range list {
 		n := Node{Name: list[i].GetName(), Pressure: []string{}}
 		n.Closed, _, _ = unstructured.NestedBool(list[i].Object, "spec", "unschedulable")
-		conditions, _, _ := unstructured.NestedSlice(list[i].Object, "status", "conditions")
-		for _, c := range conditions {
-			m, _ := c.(map[string]any)
-			name, _ := m["type"].(string)
-			holds := m["status"] == "True"
-			if name == "Ready" {
-				n.Ready = holds
-			} else if holds {
-				n.Pressure = append(n.Pressure, name)
+		for _, c := range kube.Conditions(&list[i]) {
+			if c.Type == "Ready" {
+				n.Ready = c.Holds
+			} else if c.Holds {
+				n.Pressure = append(n.Pressure, c.Type)
 			}
 		}
 		found = append(found, n)
@@ -185,15 +178,10 @@ func nodesOf(list []unstructured.Unstructured) []Node {
 	return found
 }
 
-func text(o *unstructured.Unstructured, path ...string) string {
-	s, _, _ := unstructured.NestedString(o.Object, path...)
-	return s
-}
-
 func latest(times ...string) *time.Time {
 	var last *time.Time
 	for _, t := range times {
-		last = later(last, moment(t))
+		last = later(last, kube.Moment(t))
 	}
 	return last
 }
@@ -203,13 +191,4 @@ func later(a, b *time.Time) *time.Time {
 		return b
 	}
 	return a
-}
-
-// moment is a time of the API's; nil if there is none.
-func moment(text string) *time.Time {
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return nil
-	}
-	return &t
 }

@@ -17,10 +17,10 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/neuroscale-platform/neuroscale/internal/endpoint"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 )
 
 var (
-	applications = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"}
 	deployments  = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
 	statefulSets = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "statefulsets"}
 	quotas       = schema.GroupVersionResource{Version: "v1", Resource: "resourcequotas"}
@@ -158,7 +158,7 @@ func Read(ctx context.Context, c dynamic.Interface, p Platform, now time.Time) (
 			return nil
 		})
 	}
-	list(applications, p.Applications, func(items []unstructured.Unstructured) { apps = items })
+	list(kube.Applications, p.Applications, func(items []unstructured.Unstructured) { apps = items })
 	list(nodes, "", func(items []unstructured.Unstructured) { nodeList = items })
 	list(quotas, metav1.NamespaceAll, func(items []unstructured.Unstructured) { quotaList = items })
 	for _, l := range p.Layers {

@@ -18,6 +18,7 @@ import (
 	kubetesting "k8s.io/client-go/testing"
 
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
+	"github.com/neuroscale-platform/neuroscale/internal/kube/kubetest"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
 )
 
@@ -43,16 +44,6 @@ const (
 
 var now = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
-func object(apiVersion, kind, namespace, name string, more fields) *unstructured.Unstructured {
-	o := &unstructured.Unstructured{Object: fields{"apiVersion": apiVersion, "kind": kind}}
-	o.SetNamespace(namespace)
-	o.SetName(name)
-	for key, value := range more {
-		o.Object[key] = value
-	}
-	return o
-}
-
 func application(name, namespace, hash string, change func(spec, status fields)) *unstructured.Unstructured {
 	spec := fields{
 		"source": fields{"targetRevision": commit}, "destination": fields{"namespace": namespace},
@@ -66,7 +57,7 @@ func application(name, namespace, hash string, change func(spec, status fields))
 	if change != nil {
 		change(spec, status)
 	}
-	o := object("argoproj.io/v1alpha1", "Application", "argocd", name, fields{"spec": spec, "status": status})
+	o := kubetest.Object("argoproj.io/v1alpha1", "Application", "argocd", name, fields{"spec": spec, "status": status})
 	if hash != "" {
 		o.SetLabels(map[string]string{"neuroscale.dev/layer": name})
 	}
@@ -74,7 +65,7 @@ func application(name, namespace, hash string, change func(spec, status fields))
 }
 
 func deployment(available int64) *unstructured.Unstructured {
-	return object("apps/v1", "Deployment", "argocd", "argocd-server", fields{
+	return kubetest.Object("apps/v1", "Deployment", "argocd", "argocd-server", fields{
 		"spec": fields{"replicas": int64(1)},
 		"status": fields{
 			"replicas": int64(1), "updatedReplicas": int64(1), "readyReplicas": available, "availableReplicas": available,
@@ -84,26 +75,26 @@ func deployment(available int64) *unstructured.Unstructured {
 }
 
 func quota(used fields) *unstructured.Unstructured {
-	return object("v1", "ResourceQuota", "default", "default-quota", fields{"status": fields{
+	return kubetest.Object("v1", "ResourceQuota", "default", "default-quota", fields{"status": fields{
 		"hard": fields{"pods": "20", "requests.cpu": "4", "services.nodeports": "0"}, "used": used,
 	}})
 }
 
 func node(pressure string) *unstructured.Unstructured {
-	return object("v1", "Node", "", "sealed", fields{"status": fields{"conditions": []any{
+	return kubetest.Object("v1", "Node", "", "sealed", fields{"status": fields{"conditions": []any{
 		fields{"type": "MemoryPressure", "status": pressure}, fields{"type": "Ready", "status": "True"},
 	}}})
 }
 
 func service(name string, conditions ...any) *unstructured.Unstructured {
-	return object("serving.kserve.io/v1beta1", "InferenceService", "default", name, fields{"status": fields{
+	return kubetest.Object("serving.kserve.io/v1beta1", "InferenceService", "default", name, fields{"status": fields{
 		"url": "http://" + name + ".example", "conditions": conditions,
 	}})
 }
 
 func client(objects ...runtime.Object) *fake.FakeDynamicClient {
 	return fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
-		applications: "ApplicationList", deployments: "DeploymentList", statefulSets: "StatefulSetList", quotas: "ResourceQuotaList",
+		kube.Applications: "ApplicationList", deployments: "DeploymentList", statefulSets: "StatefulSetList", quotas: "ResourceQuotaList",
 		nodes: "NodeList", kube.Pods: "PodList", predict.InferenceServices: "InferenceServiceList",
 	}, objects...)
 }
@@ -131,7 +122,7 @@ func read(t *testing.T, objects ...runtime.Object) (*Report, string) {
 // well are the objects of a platform with nothing wrong, but for those of the same
 // kind and name among others.
 func well(others ...*unstructured.Unstructured) []runtime.Object {
-	pod := object("v1", "Pod", "default", "iris-0", fields{"status": fields{"phase": "Running", "conditions": []any{fields{"type": "Ready", "status": "True"}}}})
+	pod := kubetest.Object("v1", "Pod", "default", "iris-0", fields{"status": fields{"phase": "Running", "conditions": []any{fields{"type": "Ready", "status": "True"}}}})
 	pod.SetLabels(map[string]string{"serving.kserve.io/inferenceservice": "iris"})
 	byName := map[string]*unstructured.Unstructured{}
 	var order []string
@@ -205,7 +196,7 @@ func TestOneThingThatIsWrongIsEnough(t *testing.T) {
 		}), `health.status is "Degraded"`},
 		"a node that is closed":     {closed, "takes no new pods"},
 		"a node that says nothing":  {unready, "node sealed is not ready"},
-		"a quota nobody counts":     {object("v1", "ResourceQuota", "default", "default-quota", nil), "is not counted yet"},
+		"a quota nobody counts":     {kubetest.Object("v1", "ResourceQuota", "default", "default-quota", nil), "is not counted yet"},
 		"an endpoint nobody knows":  {service("other"), "endpoint other of tenant default is not ready"},
 		"a folder that is not made": {application("x", "default", "", func(_, s fields) { delete(s, "operationState") }), "folder x of tenant default"},
 	} {

@@ -1,10 +1,12 @@
-// Package kubetest has a kubeconfig for tests.
+// Package kubetest has a kubeconfig and objects for tests.
 package kubetest
 
 import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // Kubeconfig has two contexts, of which lab is the current one.
@@ -30,4 +32,15 @@ func File(t *testing.T, text string) string {
 		t.Fatal(err)
 	}
 	return file
+}
+
+// Object is one with more fields, such as spec and status.
+func Object(apiVersion, kind, namespace, name string, more map[string]any) *unstructured.Unstructured {
+	o := &unstructured.Unstructured{Object: map[string]any{"apiVersion": apiVersion, "kind": kind}}
+	o.SetNamespace(namespace)
+	o.SetName(name)
+	for key, value := range more {
+		o.Object[key] = value
+	}
+	return o
 }

@@ -53,7 +53,7 @@ func unjudged(i *Instance) string {
     ct state != new accept
     meta mark & %#[2]x == %#[2]x accept
     ip daddr %[3]s tcp dport %[4]d accept
-    ip daddr %[1]s meta l4proto { tcp, udp } th dport { 53, %[5]d } accept
+    ip daddr %[1]s meta l4proto { tcp, udp } th dport %[5]d accept
     drop
   }
   chain input {

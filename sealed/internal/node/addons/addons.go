@@ -36,8 +36,9 @@ type Params struct {
 	ObjectStorePort int
 }
 
-// DNSPort is what CoreDNS listens on in its pod; below 1024 would need a capability.
-const DNSPort = 1053
+// DNSPort is what CoreDNS listens on in its pod, as on other clusters: a
+// NetworkPolicy is about a pod's own port.
+const DNSPort = 53
 
 // Port is DNSPort.
 func (Params) Port() int { return DNSPort }
