@@ -11,6 +11,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"k8s.io/klog/v2"
+
 	"github.com/neuroscale-platform/neuroscale/internal/doorkeeper"
 	"github.com/neuroscale-platform/neuroscale/internal/keys"
 )
@@ -18,6 +20,7 @@ import (
 // main takes the tenants' namespaces as its arguments.
 func main() {
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	klog.SetSlogLogger(log)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, log, os.Args[1:]); err != nil {
@@ -41,6 +44,14 @@ func run(ctx context.Context, log *slog.Logger, tenants []string) error {
 	}
 	d := doorkeeper.New(log, keys.Secret, keys.PlatformSecret)
 	// It goes on following while the last requests are answered.
-	go d.Follow(context.WithoutCancel(ctx), api, tenants)
-	return d.Serve(ctx, gate, status)
+	followed := make(chan error, 1)
+	go func() { followed <- d.Follow(context.WithoutCancel(ctx), api, tenants) }()
+	served := make(chan error, 1)
+	go func() { served <- d.Serve(ctx, gate, status) }()
+	select {
+	case err := <-followed:
+		return fmt.Errorf("follow the API server: %w", err)
+	case err := <-served:
+		return err
+	}
 }

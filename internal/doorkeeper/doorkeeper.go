@@ -56,6 +56,19 @@ func New(log *slog.Logger, sources ...string) *Doorkeeper {
 func (d *Doorkeeper) Put(source string, s keys.Store, bad int) {
 	d.putting.Lock()
 	defer d.putting.Unlock()
+	d.put(source, s, bad)
+}
+
+// absent is Put of no keys for a source that nobody has put any for.
+func (d *Doorkeeper) absent(source string) {
+	d.putting.Lock()
+	defer d.putting.Unlock()
+	if d.sources[source] == nil {
+		d.put(source, keys.Store{}, 0)
+	}
+}
+
+func (d *Doorkeeper) put(source string, s keys.Store, bad int) {
 	d.sources[source], d.bad[source] = s, bad
 	all, unreadable := keys.Store{}, 0
 	for _, n := range d.bad {

@@ -87,8 +87,8 @@ func TestWhoGetsIn(t *testing.T) {
 	old, oldToken := keys.New(keys.Key{Tenant: "a", Expires: now.Add(-time.Minute)}, now)
 	log := &bytes.Buffer{}
 	d := open(t, log, k, old)
-	d.inside.replace("a", map[string][]string{"1": {"10.42.0.5"}})
-	d.inside.replace("b", map[string][]string{"2": {"10.42.0.6"}})
+	d.inside.set("a", "1", []string{"10.42.0.5"})
+	d.inside.set("b", "2", []string{"10.42.0.6"})
 	probe := map[string]string{"k-network-probe": "probe", "k-network-hash": "override", "user-agent": "Knative-Ingress-Probe"}
 	for name, test := range map[string]struct {
 		request *auth.CheckRequest
@@ -143,7 +143,7 @@ func TestWhoGetsIn(t *testing.T) {
 func TestTheModelNeverSeesTheKey(t *testing.T) {
 	k, token := keys.New(keys.Key{Tenant: "a"}, time.Now())
 	d := open(t, io.Discard, k)
-	d.inside.replace("a", map[string][]string{"1": {"10.42.0.5"}})
+	d.inside.set("a", "1", []string{"10.42.0.5"})
 	for name, test := range map[string]struct {
 		headers map[string]string
 		port    uint32

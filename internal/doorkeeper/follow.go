@@ -2,29 +2,44 @@ package doorkeeper
 
 import (
 	"context"
-	"net/url"
+	"errors"
 	"slices"
 	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 
 	"github.com/neuroscale-platform/neuroscale/internal/keys"
 )
 
 // Follow keeps keys and the addresses of tenants' pods as the API server has them,
 // until ctx ends. While it does not answer, what it said last holds.
-func (d *Doorkeeper) Follow(ctx context.Context, a *API, tenants []string) {
+func (d *Doorkeeper) Follow(ctx context.Context, a *API, tenants []string) error {
 	var all sync.WaitGroup
-	for source := range d.sources {
-		all.Go(func() { d.followKeys(ctx, a, source) })
+	var lock sync.Mutex
+	var errs []error
+	begin := func(follow func() error) {
+		all.Go(func() {
+			err := follow()
+			lock.Lock()
+			defer lock.Unlock()
+			errs = append(errs, err)
+		})
+	}
+	for secret := range d.sources {
+		begin(func() error { return d.followKeys(ctx, a, secret) })
 	}
 	for _, namespace := range tenants {
-		all.Go(func() { d.followPods(ctx, a, namespace) })
+		begin(func() error { return d.followPods(ctx, a, namespace) })
 	}
 	all.Wait()
+	return errors.Join(errs...)
 }
 
 // followKeys takes the source for the name of a Secret. One that is not there, or
 // no more, has no keys.
-func (d *Doorkeeper) followKeys(ctx context.Context, a *API, secret string) {
+func (d *Doorkeeper) followKeys(ctx context.Context, a *API, secret string) error {
 	put := func(data map[string][]byte) {
 		s, err := keys.Decode(data)
 		if err != nil {
@@ -33,47 +48,42 @@ func (d *Doorkeeper) followKeys(ctx context.Context, a *API, secret string) {
 		d.Put(secret, s, len(data)-len(s))
 		d.log.Info("keys read", "secret", secret, "keys", len(s))
 	}
-	a.follow(ctx, "/api/v1/namespaces/"+keys.Namespace+"/secrets", url.Values{"fieldSelector": {"metadata.name=" + secret}},
-		func(list []object) {
-			if len(list) == 0 {
-				put(nil)
-				return
-			}
-			put(list[0].Data)
-		}, func(o object, gone bool) {
-			if gone {
-				o.Data = nil
-			}
-			put(o.Data)
-		})
+	return a.follow(ctx, source{
+		resource: "secrets", namespace: keys.Namespace, object: &corev1.Secret{},
+		selector: fields.OneTermEqualSelector(metav1.ObjectNameField, secret),
+	}, func(o any) { put(o.(*corev1.Secret).Data) }, func(any) { put(nil) }, func() { d.absent(secret) })
 }
 
-func (d *Doorkeeper) followPods(ctx context.Context, a *API, namespace string) {
-	a.follow(ctx, "/api/v1/namespaces/"+namespace+"/pods", nil, func(list []object) {
-		pods := map[string][]string{}
-		for _, o := range list {
-			if addresses := o.addresses(); len(addresses) > 0 {
-				pods[o.Metadata.UID] = addresses
-			}
-		}
-		d.metrics.inside.Store(int64(d.inside.replace(namespace, pods)))
-	}, func(o object, gone bool) {
-		addresses := o.addresses()
-		if gone {
-			addresses = nil
-		}
-		d.metrics.inside.Store(int64(d.inside.set(namespace, o.Metadata.UID, addresses)))
-	})
+func (d *Doorkeeper) followPods(ctx context.Context, a *API, namespace string) error {
+	set := func(o any, addresses []string) {
+		d.metrics.inside.Store(int64(d.inside.set(namespace, string(o.(*corev1.Pod).UID), addresses)))
+	}
+	return a.follow(ctx, source{
+		resource: "pods", namespace: namespace, object: &corev1.Pod{}, selector: fields.Everything(), slim: slim,
+	}, func(o any) { set(o, addresses(o.(*corev1.Pod))) }, func(o any) { set(o, nil) }, func() {})
+}
+
+// slim keeps of a pod what its addresses take.
+func slim(o any) (any, error) {
+	p, is := o.(*corev1.Pod)
+	if !is {
+		return o, nil
+	}
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name, UID: p.UID, ResourceVersion: p.ResourceVersion},
+		Spec:       corev1.PodSpec{HostNetwork: p.Spec.HostNetwork},
+		Status:     corev1.PodStatus{Phase: p.Status.Phase, PodIPs: p.Status.PodIPs},
+	}, nil
 }
 
 // addresses that are the pod's alone: not the node's, and not those it had while it
 // ran.
-func (o object) addresses() []string {
-	if o.Spec.HostNetwork || slices.Contains([]string{"Succeeded", "Failed"}, o.Status.Phase) {
+func addresses(p *corev1.Pod) []string {
+	if p.Spec.HostNetwork || slices.Contains([]corev1.PodPhase{corev1.PodSucceeded, corev1.PodFailed}, p.Status.Phase) {
 		return nil
 	}
 	var all []string
-	for _, a := range o.Status.PodIPs {
+	for _, a := range p.Status.PodIPs {
 		all = append(all, a.IP)
 	}
 	return all

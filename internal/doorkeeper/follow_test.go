@@ -7,9 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/client-go/rest"
 
 	"github.com/neuroscale-platform/neuroscale/internal/keys"
 )
@@ -54,6 +52,11 @@ func (s *apiServer) serve(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "forbidden", http.StatusForbidden)
 		return
 	}
+	if r.URL.Query().Get("sendInitialEvents") != "" {
+		s.Unlock()
+		http.Error(w, "not known here", http.StatusBadRequest)
+		return
+	}
 	if r.URL.Query().Get("watch") == "" {
 		defer s.Unlock()
 		s.lists[path]++
@@ -61,12 +64,18 @@ func (s *apiServer) serve(w http.ResponseWriter, r *http.Request) {
 		for _, o := range s.objects[path] {
 			items = append(items, o)
 		}
-		fmt.Fprintf(w, `{"metadata":{"resourceVersion":"%d"},"items":[%s]}`, s.version, strings.Join(items, ","))
+		w.Header().Set("Content-Type", "application/json")
+		kind := "SecretList"
+		if strings.Contains(path, "/pods") {
+			kind = "PodList"
+		}
+		fmt.Fprintf(w, `{"apiVersion":"v1","kind":%q,"metadata":{"resourceVersion":"%d"},"items":[%s]}`, kind, s.version, strings.Join(items, ","))
 		return
 	}
 	changes := make(chan string, 10)
 	s.watchers[path] = append(s.watchers[path], changes)
 	s.Unlock()
+	w.Header().Set("Content-Type", "application/json")
 	w.(http.Flusher).Flush()
 	for {
 		select {
@@ -125,34 +134,29 @@ func secret(t *testing.T, version int, list ...keys.Key) string {
 		require.NoError(t, err)
 		data[k.ID] = text
 	}
-	text, err := json.Marshal(map[string]any{"metadata": map[string]any{"name": "keys", "uid": "u", "resourceVersion": fmt.Sprint(version)}, "data": data})
+	text, err := json.Marshal(map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "keys", "uid": "u", "resourceVersion": fmt.Sprint(version)}, "data": data})
 	require.NoError(t, err)
 	return string(text)
 }
 
 func pod(uid, ip, phase string, hostNetwork bool) string {
-	return fmt.Sprintf(`{"metadata":{"uid":%q,"resourceVersion":"9"},"spec":{"hostNetwork":%v},"status":{"phase":%q,"podIPs":[{"ip":%q}]}}`, uid, hostNetwork, phase, ip)
+	return fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"namespace":"a","name":%q,"uid":%q,"resourceVersion":%q},"spec":{"hostNetwork":%v},
+		"status":{"phase":%q,"podIPs":[{"ip":%q}]}}`, "pod-"+uid, uid, phase, hostNetwork, phase, ip)
 }
 
 func follow(t *testing.T, s *apiServer) *Doorkeeper {
 	t.Helper()
 	d := New(slog.New(slog.DiscardHandler), keys.Secret, keys.PlatformSecret)
-	go d.Follow(t.Context(), inPod(t, s, d.log), []string{"a"})
+	a := inPod(t, s, d.log)
+	go func() { assert.NoError(t, d.Follow(t.Context(), a, []string{"a"})) }()
 	return d
 }
 
 // inPod is the server as a pod finds it.
 func inPod(t *testing.T, s *apiServer, log *slog.Logger) *API {
 	t.Helper()
-	dir := t.TempDir()
 	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "ca.crt"), authority, 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "token"), []byte("pod\n"), 0o600))
-	u, err := url.Parse(s.URL)
-	require.NoError(t, err)
-	t.Setenv("KUBERNETES_SERVICE_HOST", u.Hostname())
-	t.Setenv("KUBERNETES_SERVICE_PORT", u.Port())
-	a, err := inCluster(log, dir)
+	a, err := connect(&rest.Config{Host: s.URL, BearerToken: "pod", TLSClientConfig: rest.TLSClientConfig{CAData: authority}}, log)
 	require.NoError(t, err)
 	return a
 }
@@ -160,11 +164,7 @@ func inPod(t *testing.T, s *apiServer, log *slog.Logger) *API {
 func TestWhereThereIsNoClusterItSaysSo(t *testing.T) {
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
 	_, err := InCluster(slog.New(slog.DiscardHandler))
-	assert.EqualError(t, err, "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: this program runs in a pod")
-	t.Setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
-	t.Setenv("KUBERNETES_SERVICE_PORT", "443")
-	_, err = inCluster(slog.New(slog.DiscardHandler), t.TempDir())
-	assert.ErrorContains(t, err, "read the API server's authority")
+	assert.ErrorContains(t, err, "this program runs in a pod: ")
 }
 
 // Without HTTP/2 nobody would ask whether a connection is still alive.
@@ -216,7 +216,7 @@ func TestALostWatchIsTakenUpAgainAndKeysHoldMeanwhile(t *testing.T) {
 	before := s.listed(keysPath)
 	s.Lock()
 	for _, w := range s.watchers[keysPath] {
-		w <- `{"type":"ERROR","object":{"kind":"Status","code":410,"message":"too old resource version"}}`
+		w <- `{"type":"ERROR","object":{"apiVersion":"v1","kind":"Status","status":"Failure","reason":"Expired","code":410,"message":"too old resource version"}}`
 	}
 	s.watchers[keysPath] = nil
 	s.objects[keysPath]["keys"] = secret(t, 7) // revoked while nobody watched

@@ -23,32 +23,21 @@ func (i *insiders) in(address, namespace string) bool {
 	return m != nil && address != "" && slices.Contains((*m)[address], namespace)
 }
 
-// replace all pods of a namespace, by their UID; it returns how many there are of
+// set the addresses of one pod, none if it is gone; it returns how many there are of
 // all tenants.
-func (i *insiders) replace(namespace string, pods map[string][]string) int {
-	return i.change(func() { i.pods[namespace] = pods })
-}
-
-// set the addresses of one pod; none: it is gone.
-func (i *insiders) set(namespace, uid string, addresses []string) int {
-	return i.change(func() {
-		if i.pods[namespace] == nil {
-			i.pods[namespace] = map[string][]string{}
-		}
-		i.pods[namespace][uid] = addresses
-		if len(addresses) == 0 {
-			delete(i.pods[namespace], uid)
-		}
-	})
-}
-
-func (i *insiders) change(do func()) (count int) {
+func (i *insiders) set(namespace, uid string, addresses []string) (count int) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.pods == nil {
 		i.pods = map[string]map[string][]string{}
 	}
-	do()
+	if i.pods[namespace] == nil {
+		i.pods[namespace] = map[string][]string{}
+	}
+	i.pods[namespace][uid] = addresses
+	if len(addresses) == 0 {
+		delete(i.pods[namespace], uid)
+	}
 	all := map[string][]string{}
 	for namespace, pods := range i.pods {
 		for _, addresses := range pods {

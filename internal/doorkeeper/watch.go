@@ -2,215 +2,91 @@ package doorkeeper
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
-	"net/http"
-	"net/url"
-	"os"
-	"path/filepath"
-	"strings"
-	"time"
-)
 
-// object has the few fields of Secrets and pods that matter here. The usual client
-// would decode the rest too, and was most of this program's size and memory.
-type object struct {
-	Metadata struct {
-		UID             string `json:"uid"`
-		ResourceVersion string `json:"resourceVersion"`
-	} `json:"metadata"`
-	Data map[string][]byte `json:"data"` // of a Secret
-	Spec struct {
-		HostNetwork bool `json:"hostNetwork"`
-	} `json:"spec"`
-	Status struct {
-		Phase  string `json:"phase"`
-		PodIPs []struct {
-			IP string `json:"ip"`
-		} `json:"podIPs"`
-	} `json:"status"`
-}
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+)
 
 // API is the way to the API server.
 type API struct {
-	// URL of the API server, without a path.
-	URL string
-	// Client trusts it.
-	Client *http.Client
-	// Token that signs in; called for every request, because it changes.
-	Token func() (string, error)
-	Log   *slog.Logger
+	client rest.Interface
+	log    *slog.Logger
 }
-
-// account is where a pod finds what it signs in with.
-const account = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 // InCluster is the API server as a pod reaches it.
-func InCluster(log *slog.Logger) (*API, error) { return inCluster(log, account) }
-
-func inCluster(log *slog.Logger, account string) (*API, error) {
-	host, port := os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT")
-	if host == "" || port == "" {
-		return nil, errors.New("KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: this program runs in a pod")
-	}
-	authority, err := os.ReadFile(filepath.Join(account, "ca.crt"))
+func InCluster(log *slog.Logger) (*API, error) {
+	config, err := rest.InClusterConfig()
 	if err != nil {
-		return nil, fmt.Errorf("read the API server's authority: %w", err)
+		return nil, fmt.Errorf("this program runs in a pod: %w", err)
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(authority) {
-		return nil, fmt.Errorf("%s/ca.crt has no certificate", account)
+	return connect(config, log)
+}
+
+// connect makes a client of the core kinds only: those of all other groups would be
+// most of this program.
+func connect(config *rest.Config, log *slog.Logger) (*API, error) {
+	known := runtime.NewScheme()
+	if err := corev1.AddToScheme(known); err != nil {
+		return nil, err
 	}
-	t := &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true,
-		// A connection that died in silence would keep a revoked key alive.
-		HTTP2:       &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second},
-		DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, TLSHandshakeTimeout: 5 * time.Second,
-		ResponseHeaderTimeout: 30 * time.Second,
+	config = rest.CopyConfig(config)
+	config.APIPath, config.GroupVersion = "/api", &corev1.SchemeGroupVersion
+	config.NegotiatedSerializer = serializer.NewCodecFactory(known).WithoutConversion()
+	client, err := rest.RESTClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the API server: %w", err)
 	}
-	return &API{
-		URL: "https://" + net.JoinHostPort(host, port), Client: &http.Client{Transport: t}, Log: log,
-		Token: func() (string, error) {
-			text, err := os.ReadFile(filepath.Join(account, "token"))
-			return strings.TrimSpace(string(text)), err
+	return &API{client: client, log: log}, nil
+}
+
+// source are the objects of one kind in a namespace.
+type source struct {
+	resource, namespace string
+	selector            fields.Selector
+	object              runtime.Object
+	// slim, if not nil, is what of an object is kept.
+	slim cache.TransformFunc
+}
+
+// follow hands over every object that is there, comes or changes, and says which are
+// gone, until ctx ends; read is called once it has said all there were. What goes
+// wrong is logged and tried again.
+func (a *API) follow(ctx context.Context, s source, changed, gone func(any), read func()) error {
+	informer := cache.NewSharedInformer(cache.NewListWatchFromClient(a.client, s.resource, s.namespace, s.selector), s.object, 0)
+	handler, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    changed,
+		UpdateFunc: func(_, o any) { changed(o) },
+		DeleteFunc: func(o any) {
+			if last, unseen := o.(cache.DeletedFinalStateUnknown); unseen {
+				o = last.Obj
+			}
+			gone(o)
 		},
-	}, nil
-}
-
-// watchSeconds is how long one request watches.
-const watchSeconds = 300
-
-// errGone means that the API server no longer knows where a watch left off.
-var errGone = errors.New("too old")
-
-// follow calls replace with all objects of a path, and change for every later
-// change of one, until ctx ends. What goes wrong is logged and tried again.
-func (a *API) follow(ctx context.Context, path string, query url.Values, replace func([]object), change func(o object, gone bool)) {
-	const first, last = 200 * time.Millisecond, 5 * time.Second
-	pause := first
-	for ctx.Err() == nil {
-		version, err := a.list(ctx, path, query, replace)
-		for err == nil && ctx.Err() == nil {
-			pause = first
-			version, err = a.watch(ctx, path, query, version, change)
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		if !errors.Is(err, errGone) {
-			a.Log.Warn("cannot follow the API server", "path", path, "error", err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
-		pause = min(2*pause, last)
-	}
-}
-
-func (a *API) list(ctx context.Context, path string, query url.Values, replace func([]object)) (version string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	body, err := a.get(ctx, path, query)
+	})
 	if err != nil {
-		return "", err
+		return err
 	}
-	defer body.Close()
-	var list struct {
-		Metadata struct {
-			ResourceVersion string `json:"resourceVersion"`
-		} `json:"metadata"`
-		Items []object `json:"items"`
-	}
-	if err := json.NewDecoder(body).Decode(&list); err != nil {
-		return "", fmt.Errorf("read the list: %w", err)
-	}
-	replace(list.Items)
-	return list.Metadata.ResourceVersion, nil
-}
-
-// watch hands over changes after version and returns that of the last one when the
-// API server ends the watch, as it does after some minutes.
-func (a *API) watch(ctx context.Context, path string, query url.Values, version string, change func(o object, gone bool)) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, (watchSeconds+30)*time.Second)
-	defer cancel()
-	q := url.Values{
-		"watch": {"1"}, "resourceVersion": {version}, "allowWatchBookmarks": {"true"}, "timeoutSeconds": {fmt.Sprint(watchSeconds)},
-	}
-	for name, values := range query {
-		q[name] = values
-	}
-	start := time.Now()
-	body, err := a.get(ctx, path, q)
-	if err != nil {
-		return "", err
-	}
-	defer body.Close()
-	for d := json.NewDecoder(body); ; {
-		var event struct {
-			Type   string          `json:"type"`
-			Object json.RawMessage `json:"object"`
-		}
-		if err := d.Decode(&event); err != nil {
-			if errors.Is(err, io.EOF) && time.Since(start) > time.Second {
-				return version, nil
-			}
-			return "", fmt.Errorf("watch: %w", err)
-		}
-		if event.Type == "ERROR" {
-			var s struct {
-				Code    int    `json:"code"`
-				Message string `json:"message"`
-			}
-			if json.Unmarshal(event.Object, &s) == nil && s.Code == http.StatusGone {
-				return "", errGone
-			}
-			return "", fmt.Errorf("watch: %s", s.Message)
-		}
-		var o object
-		if err := json.Unmarshal(event.Object, &o); err != nil {
-			return "", fmt.Errorf("watch: %w", err)
-		}
-		version = o.Metadata.ResourceVersion
-		switch event.Type {
-		case "ADDED", "MODIFIED":
-			change(o, false)
-		case "DELETED":
-			change(o, true)
+	if s.slim != nil {
+		if err := informer.SetTransform(s.slim); err != nil {
+			return err
 		}
 	}
-}
-
-// get a path of the API server. The error has what it answered.
-func (a *API) get(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, a.URL+path+"?"+query.Encode(), nil)
-	if err != nil {
-		return nil, err
+	if err := informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
+		a.log.Warn("cannot follow the API server", "resource", s.resource, "namespace", s.namespace, "error", err)
+	}); err != nil {
+		return err
 	}
-	token, err := a.Token()
-	if err != nil {
-		return nil, fmt.Errorf("read the token to sign in with: %w", err)
-	}
-	r.Header.Set("Authorization", "Bearer "+token)
-	r.Header.Set("Accept", "application/json")
-	response, err := a.Client.Do(r)
-	if err != nil {
-		return nil, err
-	}
-	switch response.StatusCode {
-	case http.StatusOK:
-		return response.Body, nil
-	case http.StatusGone:
-		err = errGone
-	default:
-		text, _ := io.ReadAll(io.LimitReader(response.Body, 500))
-		err = fmt.Errorf("the API server answered %s: %s", response.Status, strings.TrimSpace(string(text)))
-	}
-	return nil, errors.Join(err, response.Body.Close())
+	go func() {
+		if cache.WaitForCacheSync(ctx.Done(), handler.HasSynced) {
+			read()
+		}
+	}()
+	informer.RunWithContext(ctx)
+	return nil
 }
