@@ -54,7 +54,7 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().StringVarP(&a.dir, "directory", "C", "", "folder in the checkout (default: the working directory)")
 	root.PersistentFlags().StringVarP(&a.stack, "stack", "s", stack, "stack: a name with a Pulumi.<name>.yaml ($NEUROSCALE_STACK)")
 	root.AddCommand(a.upCommand(), a.previewCommand(), a.destroyCommand(), a.statusCommand(), a.endpointsCommand(), a.forwardCommand(), a.predictCommand(),
-		a.newCommand(), a.keysCommand(), a.passwordsCommand(), a.guardCommand(), a.backupCommand(), a.restoreCommand(), a.renderCommand(),
+		a.newCommand(), a.configCommand(), a.keysCommand(), a.passwordsCommand(), a.guardCommand(), a.backupCommand(), a.restoreCommand(), a.renderCommand(),
 		a.benchCommand(), a.versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	for _, c := range append(root.Commands(), root) {
@@ -122,27 +122,33 @@ func (a *app) project() (*automation.Project, error) {
 
 // config reads and checks the stack's settings without Pulumi.
 func (a *app) config() (*config.Config, error) {
+	c, _, err := a.stackFile()
+	return c, err
+}
+
+// stackFile is the stack's settings and the text they are in.
+func (a *app) stackFile() (*config.Config, []byte, error) {
 	project, err := a.project()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	file, err := project.StackFile(a.stack)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	raw, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("read the settings of stack %s: %w", a.stack, err)
+		return nil, nil, fmt.Errorf("read the settings of stack %s: %w", a.stack, err)
 	}
 	values, err := settings(raw)
 	if err != nil {
-		return nil, fmt.Errorf("Pulumi.%s.yaml is not YAML: %w", a.stack, err)
+		return nil, nil, fmt.Errorf("Pulumi.%s.yaml is not YAML: %w", a.stack, err)
 	}
 	c, err := stacks.Config(values)
 	if err != nil {
-		return nil, fmt.Errorf("Pulumi.%s.yaml: %w", a.stack, err)
+		return nil, nil, fmt.Errorf("Pulumi.%s.yaml: %w", a.stack, err)
 	}
-	return c, nil
+	return c, raw, nil
 }
 
 // settings are the configuration values of a stack file the way Pulumi hands

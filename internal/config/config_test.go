@@ -80,7 +80,7 @@ func TestLoadNamesEveryProblemInOneSentence(t *testing.T) {
 		"failing half open":  {"serving", `{"authFailure":"ajar"}`, `neuroscale:serving.authFailure is "ajar": write closed or open`},
 		"a limit of nothing": {"serving", `{"keyRequestsPerMinute":0}`, "neuroscale:serving.keyRequestsPerMinute is 0: write a number from 1 to 1000000"},
 		"generation zero":    {"serving", `{"platformKeyGeneration":0}`, "neuroscale:serving.platformKeyGeneration is 0: write a number from 1"},
-		"too seldom":         {"endpoints", `{"requeueSeconds":0}`, "neuroscale:endpoints.requeueSeconds is 0: write a number of seconds from 1 to 3600"},
+		"too seldom":         {"endpoints", `{"requeueSeconds":0}`, "neuroscale:endpoints.requeueSeconds is 0: write a number from 1 to 3600"},
 		"bad provider":       {"cluster", `{"provider":"kind"}`, `neuroscale:cluster.provider is "kind": write existing or k3d`},
 		"address with port": {"cluster", `{"address":"10.0.0.1:6443"}`,
 			`neuroscale:cluster.address is "10.0.0.1:6443": write a host name or an IP address, without scheme or port`},
@@ -105,7 +105,7 @@ func TestLoadReportsAllProblemsAtOnce(t *testing.T) {
 		`neuroscale:gitops.nodePort is "x": write a whole number, without quotes`,
 		"neuroscale:serving.domian is not a key of neuroscale:serving: did you mean domain?",
 		"neuroscale:serving.gateway.nodePort is 1: write a number from 30000 to 32767",
-		"neuroscale:endpoints.requeueSeconds is -1: write a number of seconds from 1 to 3600",
+		"neuroscale:endpoints.requeueSeconds is -1: write a number from 1 to 3600",
 	}, strings.Split(err.Error(), "\n"))
 }
 

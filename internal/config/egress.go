@@ -38,11 +38,6 @@ func (v *checker) egress(at string, list []Egress) {
 		if len(e.Ports) == 0 {
 			v.refuse(field+".ports", []int{}, "at least one port, such as 443")
 		}
-		for j, port := range e.Ports {
-			if port < 1 || port > 65535 {
-				v.refuse(fmt.Sprintf("%s.ports[%d]", field, j), port, "a number from 1 to 65535")
-			}
-		}
 	}
 }
 

@@ -32,7 +32,9 @@ const (
 	FailOpen   = "open"
 )
 
-// Config is everything the program can be told.
+// Config is everything the program can be told. Of what a field may hold, tags say
+// what an editor can check, too: one of the words in enum, a number from min to max,
+// or text in a format. The comments of fields reach people by Schema.
 type Config struct {
 	Cluster   Cluster   `json:"cluster"`
 	GitOps    GitOps    `json:"gitops"`
@@ -74,8 +76,9 @@ func (c *Config) Members() []string {
 
 // Cluster says which Kubernetes cluster carries the platform.
 type Cluster struct {
-	// Provider is "existing" (default) or "k3d".
-	Provider string `json:"provider"`
+	// Provider is ProviderExisting (default), the cluster of a kubeconfig, or
+	// ProviderK3d, one in Docker.
+	Provider string `json:"provider" enum:"existing k3d"`
 	// Kubeconfig is a path; empty means $KUBECONFIG, then ~/.kube/config.
 	Kubeconfig string `json:"kubeconfig"`
 	// Context of the kubeconfig; empty means its current one.
@@ -94,21 +97,21 @@ type Cluster struct {
 // GitOps configures Argo CD.
 type GitOps struct {
 	// NodePort serves Argo CD's API and pages over HTTP.
-	NodePort int `json:"nodePort"`
+	NodePort int `json:"nodePort" min:"30000" max:"32767"`
 }
 
 // Forge configures Gitea.
 type Forge struct {
 	// NodePort serves Gitea over HTTP.
-	NodePort int `json:"nodePort"`
+	NodePort int `json:"nodePort" min:"30000" max:"32767"`
 	// Storage is the size of its volume, a Kubernetes quantity.
-	Storage string `json:"storage"`
+	Storage string `json:"storage" format:"quantity"`
 	// Organization owns the repositories.
 	Organization string `json:"organization"`
 	// MaxPush is the size of one push, as it is sent, and MaxRepository that of a
 	// repository on the volume, but for the platform's own; Kubernetes quantities.
-	MaxPush       string `json:"maxPush"`
-	MaxRepository string `json:"maxRepository"`
+	MaxPush       string `json:"maxPush" format:"quantity"`
+	MaxRepository string `json:"maxRepository" format:"quantity"`
 }
 
 // MaxPushBytes is MaxPush, 0 if that is no quantity.
@@ -145,15 +148,15 @@ type Serving struct {
 	ModelStores []Egress `json:"modelStores"`
 	// Auth is AuthKeys (default), or AuthNone: then whoever reaches the gateway may
 	// ask every endpoint.
-	Auth string `json:"auth"`
+	Auth string `json:"auth" enum:"keys none"`
 	// AuthFailure is what becomes of requests while nothing is there to judge keys:
 	// FailClosed (default) refuses them, FailOpen lets them in.
-	AuthFailure string `json:"authFailure"`
+	AuthFailure string `json:"authFailure" enum:"closed open"`
 	// KeyRequestsPerMinute is the limit of a key that is made without one.
-	KeyRequestsPerMinute int `json:"keyRequestsPerMinute"`
+	KeyRequestsPerMinute int `json:"keyRequestsPerMinute" min:"1" max:"1000000"`
 	// PlatformKeyGeneration makes another key of the platform's own when it is
 	// changed.
-	PlatformKeyGeneration int `json:"platformKeyGeneration"`
+	PlatformKeyGeneration int `json:"platformKeyGeneration" min:"1"`
 }
 
 // Egress is where pods may connect to over TCP.
@@ -162,48 +165,53 @@ type Egress struct {
 	// does not mean the addresses in it: those of the cluster, its neighbours and a
 	// cloud's metadata service.
 	CIDR string `json:"cidr"`
-	// Ports, from 1 to 65535, at least one.
-	Ports []int `json:"ports"`
+	// Ports that may be connected to, at least one.
+	Ports []int `json:"ports" min:"1" max:"65535"`
 }
 
 // Gateway configures Kourier, through which every prediction comes in.
 type Gateway struct {
 	// NodePort serves the endpoints over HTTP.
-	NodePort int `json:"nodePort"`
+	NodePort int `json:"nodePort" min:"30000" max:"32767"`
 }
 
 // Resources are the requests (CPU, Memory) and limits of a container, as
 // Kubernetes quantities.
 type Resources struct {
-	CPU    string  `json:"cpu"`
-	Memory string  `json:"memory"`
+	// CPU and Memory are requested, such as 250m and 512Mi.
+	CPU    string `json:"cpu" format:"quantity"`
+	Memory string `json:"memory" format:"quantity"`
+	// Limits are the most that it may use.
 	Limits Amounts `json:"limits"`
 }
 
 // Amounts are CPU and memory as Kubernetes quantities.
 type Amounts struct {
-	CPU    string `json:"cpu"`
-	Memory string `json:"memory"`
+	// CPU is an amount such as 250m, Memory one such as 512Mi.
+	CPU    string `json:"cpu" format:"quantity"`
+	Memory string `json:"memory" format:"quantity"`
 }
 
-// Shares are Amounts and space on a node's disk: what containers write, log and
-// keep in emptyDirs, models that were fetched among it.
+// Shares are Amounts and space on a node's disk.
 type Shares struct {
-	CPU              string `json:"cpu"`
-	Memory           string `json:"memory"`
-	EphemeralStorage string `json:"ephemeralStorage"`
+	// CPU is an amount such as 250m, Memory one such as 512Mi, EphemeralStorage one
+	// such as 4Gi of a node's disk: what containers write, log and keep in emptyDirs,
+	// models that were fetched among it.
+	CPU              string `json:"cpu" format:"quantity"`
+	Memory           string `json:"memory" format:"quantity"`
+	EphemeralStorage string `json:"ephemeralStorage" format:"quantity"`
 }
 
 // Endpoints configures how model endpoints come from Git. They run in the
 // namespace of the tenant whose repository they are in.
 type Endpoints struct {
 	// RequeueSeconds is how often the repository is looked at for new folders.
-	RequeueSeconds int `json:"requeueSeconds"`
+	RequeueSeconds int `json:"requeueSeconds" min:"1" max:"3600"`
 }
 
 // Tenant is a team with a namespace, repositories and a share of the cluster of
-// its own. What is left out of Quota and Limits, and of the first tenant, is as in
-// Default.
+// its own. What is left out of Quota and Limits, and of the first tenant, is as for
+// somebody who wrote nothing.
 type Tenant struct {
 	// Namespace is where the tenant's endpoints run, and its name.
 	Namespace string `json:"namespace"`
@@ -216,15 +224,17 @@ type Tenant struct {
 	Repositories []string `json:"repositories"`
 	// Members are the accounts of the forge that write Repositories. Somebody may be
 	// a member of several tenants.
-	Members []string        `json:"members"`
-	Quota   Quota           `json:"quota"`
-	Limits  ContainerLimits `json:"limits"`
+	Members []string `json:"members"`
+	// Quota is the tenant's share of the cluster, Limits that of a container in it.
+	Quota  Quota           `json:"quota"`
+	Limits ContainerLimits `json:"limits"`
 	// Egress is where the tenant's pods may connect to, beside serving.modelStores.
 	Egress []Egress `json:"egress"`
 }
 
 // Quota is the most that everything in a namespace may add up to.
 type Quota struct {
+	// Requests and Limits are what those of all containers may add up to.
 	Requests Shares `json:"requests"`
 	Limits   Shares `json:"limits"`
 	// Pods, Deployments and InferenceServices are counts. Every revision of an
@@ -233,14 +243,14 @@ type Quota struct {
 	Deployments       int `json:"deployments"`
 	InferenceServices int `json:"inferenceServices"`
 	// Services, ConfigMaps and Secrets are counts, of what Knative and Kubernetes
-	// make among them: see ServicesOfInferenceService.
+	// make among them: an InferenceService that is updated has 6 Services.
 	Services   int `json:"services"`
 	ConfigMaps int `json:"configMaps"`
 	Secrets    int `json:"secrets"`
 	// VolumeClaims is how many PersistentVolumeClaims there may be, Storage, a
 	// Kubernetes quantity, what all of them together may ask for.
 	VolumeClaims int    `json:"volumeClaims"`
-	Storage      string `json:"storage"`
+	Storage      string `json:"storage" format:"quantity"`
 	// Applications is how many folders the tenant's repositories may have together
 	// that become an Argo CD Application.
 	Applications int `json:"applications"`

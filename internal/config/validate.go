@@ -4,18 +4,14 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
-)
-
-// Kubernetes' default range of node ports.
-const (
-	minNodePort = 30000
-	maxNodePort = 32767
 )
 
 // MaxRequestsPerMinute is the highest limit of a key, about what one processor
@@ -36,6 +32,7 @@ type checker struct {
 func validate(c *Config, skip map[string]bool, reserved []string) []error {
 	v := &checker{skip: map[string]bool{}, reserved: reserved}
 	maps.Copy(v.skip, skip)
+	walk(reflect.ValueOf(c).Elem(), v.tags)
 	v.cluster(c.Cluster)
 	v.nodePorts([]namedPort{
 		{"gitops.nodePort", c.GitOps.NodePort},
@@ -45,9 +42,6 @@ func validate(c *Config, skip map[string]bool, reserved []string) []error {
 	v.label("forge.organization", c.Forge.Organization)
 	v.forgeSizes(c.Forge, len(c.Repositories()))
 	v.serving(c.Serving)
-	if n := c.Endpoints.RequeueSeconds; n < 1 || n > 3600 {
-		v.refuse("endpoints.requeueSeconds", n, "a number of seconds from 1 to 3600")
-	}
 	v.tenants(c.Tenants, c.Forge.Organization)
 	return v.problems
 }
@@ -63,12 +57,21 @@ func (v *checker) refuse(field string, value any, write string) {
 	v.problems = append(v.problems, problem(at, show(value), write))
 }
 
-func (v *checker) cluster(c Cluster) {
-	switch c.Provider {
-	case ProviderExisting, ProviderK3d:
-	default:
-		v.refuse("cluster.provider", c.Provider, ProviderExisting+" or "+ProviderK3d)
+// tags refuses what the tags of a field leave out.
+func (v *checker) tags(f field) {
+	l := limitsOf(f.tag)
+	for _, e := range f.elements() {
+		outside := len(l.enum) > 0 && !slices.Contains(l.enum, e.value.String())
+		if e.value.CanInt() {
+			outside = l.min != nil && e.value.Int() < *l.min || l.max != nil && e.value.Int() > *l.max
+		}
+		if outside {
+			v.refuse(e.at, e.value.Interface(), l.write())
+		}
 	}
+}
+
+func (v *checker) cluster(c Cluster) {
 	if c.Address != "" && net.ParseIP(c.Address) == nil && len(validation.IsDNS1123Subdomain(c.Address)) > 0 {
 		v.refuse("cluster.address", c.Address, "a host name or an IP address, without scheme or port")
 	}
@@ -82,10 +85,6 @@ type namedPort struct {
 func (v *checker) nodePorts(ports []namedPort) {
 	taken := map[int]string{}
 	for _, p := range ports {
-		if p.port < minNodePort || p.port > maxNodePort {
-			v.refuse(p.field, p.port, fmt.Sprintf("a number from %d to %d", minNodePort, maxNodePort))
-			continue
-		}
 		if other, ok := taken[p.port]; ok {
 			v.refuse(p.field, p.port, fmt.Sprintf("another number, %s:%s has this one", Namespace, other))
 			continue
@@ -164,19 +163,6 @@ func (v *checker) serving(s Serving) {
 	v.duration("serving.stableWindow", s.StableWindow, 6*time.Second, time.Hour)
 
 	v.egress("serving.modelStores", s.ModelStores)
-
-	if s.Auth != AuthKeys && s.Auth != AuthNone {
-		v.refuse("serving.auth", s.Auth, AuthKeys+" or "+AuthNone)
-	}
-	if s.AuthFailure != FailClosed && s.AuthFailure != FailOpen {
-		v.refuse("serving.authFailure", s.AuthFailure, FailClosed+" or "+FailOpen)
-	}
-	if n := s.KeyRequestsPerMinute; n < 1 || n > MaxRequestsPerMinute {
-		v.refuse("serving.keyRequestsPerMinute", n, fmt.Sprintf("a number from 1 to %d", MaxRequestsPerMinute))
-	}
-	if s.PlatformKeyGeneration < 1 {
-		v.refuse("serving.platformKeyGeneration", s.PlatformKeyGeneration, "a number from 1")
-	}
 
 	const at = "serving.defaultResources."
 	r := s.DefaultResources

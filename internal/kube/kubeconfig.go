@@ -32,8 +32,8 @@ type Source struct {
 type Kubeconfig struct {
 	// Source is where it was read, for messages.
 	Source string
-	// Text is the kubeconfig, of this context only.
-	Text string
+	// Context is its name, Text the kubeconfig with this one only.
+	Context, Text string
 	// Server is the API server's URL, Host the host in it.
 	Server, Host string
 	// Authority is the certificate that signed the API server's, if it is known.
@@ -77,7 +77,7 @@ func Load(s Source) (*Kubeconfig, error) {
 		return nil, fmt.Errorf("the kubeconfig %s cannot be written again: %w", source, err)
 	}
 	return &Kubeconfig{
-		Source: source, Text: string(text), Server: cluster.Server, Host: server.Hostname(),
+		Source: source, Context: config.CurrentContext, Text: string(text), Server: cluster.Server, Host: server.Hostname(),
 		Authority: cluster.CertificateAuthorityData,
 	}, nil
 }
