@@ -51,9 +51,9 @@ func ownNamespaces(layers layer.List) []string {
 }
 
 // forwards are the services worth a port-forward.
-func forwards(layers layer.List) []layer.Forward {
+func forwards(layers layer.List, t config.TLS) []layer.Forward {
 	return append(layers.Forwards(), layer.Forward{
-		Name: "forge", Namespace: forge.Namespace, Service: forge.Service, Port: forge.Port, LocalPort: 8083,
+		Name: "forge", Namespace: forge.Namespace, Service: forge.Service, Port: forge.Port, LocalPort: 8083, TLS: !t.Plain(config.ServerForge),
 	})
 }
 

@@ -239,7 +239,7 @@ func TestWhatALayerHoldsItDefines(t *testing.T) {
 func TestAPartThatIsNothingButItsLayersComesUpWithoutCode(t *testing.T) {
 	r := recorder.Component(t, func(ctx *pulumi.Context, on pulumi.ResourceOption) error {
 		delivery, err := layer.NewDelivery(ctx, "delivery", &layer.DeliveryArgs{
-			Repository: forge.Repository{URL: "http://forge/platform.git", Writer: forge.Account{Username: "w", Password: pulumi.String("p").ToStringOutput()}},
+			Repository: forge.Repository{URL: "http://forge/platform.git", Authority: pulumi.String("the authority").ToStringOutput(), Writer: forge.Account{Username: "w", Password: pulumi.String("p").ToStringOutput()}},
 			GitImage:   "git:1", ProbeImage: "python:1", Project: "platform", ApplicationNamespace: "argocd",
 			Source: layer.Source{Renderer: recorder.Renderer(t)},
 		}, on)
@@ -281,7 +281,7 @@ func realStack(t *testing.T) *recorder.Recording {
 
 func TestTheRealLayersMakeAStack(t *testing.T) {
 	r := realStack(t)
-	r.AssertBelongs(t, "cluster", "forge", "argocd", "delivery", "serving", "guardrails", "tenancy", "endpoints")
+	r.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "tenancy", "endpoints")
 
 	tree, err := realRenderer(t).Layer(context.Background(), argocd.Layer)
 	require.NoError(t, err)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -20,6 +21,8 @@ const (
 	OutputGatewayURL          = "gatewayUrl"
 	OutputPlatformKey         = "platformKey"
 	OutputForgeURL            = "forgeUrl"
+	OutputAuthority           = "certificateAuthority"
+	OutputCertificates        = "certificates"
 	OutputForgeUser           = "forgeUser"
 	OutputForgePassword       = "forgePassword"
 	OutputMembers             = "members"
@@ -45,6 +48,11 @@ type Outputs struct {
 	// with it.
 	ForgeUser     string `json:"forgeUser"`
 	ForgePassword string `json:"forgePassword"`
+	// Authority is the certificate of whoever signed those of all servers, in PEM
+	// form.
+	Authority string `json:"certificateAuthority"`
+	// Certificates are when those of the servers end, by the server's name.
+	Certificates map[string]time.Time `json:"certificates"`
 	// Members of tenants by the name of their account: their passwords in the forge.
 	Members map[string]string `json:"members"`
 	// Repository is where people clone the first tenant's endpoints from.
@@ -76,10 +84,10 @@ func (s *site) export() {
 		versions[alias] = pulumi.String(module.Version)
 	}
 	forwarded := pulumi.Array{}
-	for _, f := range forwards(s.layers) {
+	for _, f := range forwards(s.layers, s.cfg.TLS) {
 		forwarded = append(forwarded, pulumi.Map{
 			"name": pulumi.String(f.Name), "namespace": pulumi.String(f.Namespace),
-			"service": pulumi.String(f.Service), "port": pulumi.Int(f.Port), "localPort": pulumi.Int(f.LocalPort),
+			"service": pulumi.String(f.Service), "port": pulumi.Int(f.Port), "localPort": pulumi.Int(f.LocalPort), "tls": pulumi.Bool(f.TLS),
 		})
 	}
 	s.ctx.Export(OutputKubeconfig, s.cluster.Kubeconfig)
@@ -90,6 +98,8 @@ func (s *site) export() {
 	s.ctx.Export(OutputForgeURL, pulumi.String(s.forge.URL))
 	s.ctx.Export(OutputForgeUser, pulumi.String(s.forge.Admin.Username))
 	s.ctx.Export(OutputForgePassword, s.forge.Admin.Password)
+	s.ctx.Export(OutputAuthority, s.certificates.Authority)
+	s.ctx.Export(OutputCertificates, s.certificates.Expiry())
 	members := pulumi.StringMap{}
 	for _, account := range s.forge.Members {
 		members[account.Username] = account.Password

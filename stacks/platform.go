@@ -6,6 +6,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/neuroscale-platform/neuroscale/components/argocd"
+	"github.com/neuroscale-platform/neuroscale/components/certificates"
 	"github.com/neuroscale-platform/neuroscale/components/cluster"
 	"github.com/neuroscale-platform/neuroscale/components/endpoints"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
@@ -34,9 +35,15 @@ var platform = []part{
 		s.cluster, err = cluster.Existing(s.ctx, "cluster", s.clusterArgs)
 		return err
 	}},
+	{"certificates", nil, func(s *site, _ layer.List) (err error) {
+		s.certificates, err = certificates.New(s.ctx, "certificates", s.certificateArgs())
+		return err
+	}},
 	{"forge", nil, func(s *site, _ layer.List) (err error) {
 		s.forge, err = forge.New(s.ctx, forgeName, &forge.Args{
-			Image: s.images.gitea, Storage: s.cfg.Forge.Storage,
+			Image: s.images.gitea, ProxyImage: s.images.forgeProxy,
+			Certificate: s.certificates.Of(config.ServerForge), Authority: s.certificates.Authority, HTTP: s.cfg.TLS.Plain(config.ServerForge),
+			Storage: s.cfg.Forge.Storage,
 			MaxPush: s.cfg.Forge.MaxPushBytes(), MaxRepository: s.cfg.Forge.MaxRepositoryBytes(),
 			Folder: endpoints.Folder, Folders: folders(s.cfg.Tenants),
 			Organization: s.cfg.Forge.Organization, Repositories: s.cfg.Repositories(), Teams: teams(s.cfg.Tenants),
@@ -62,6 +69,7 @@ var platform = []part{
 	{"serving", servingLayers, func(s *site, layers layer.List) (err error) {
 		s.serving, err = serving.New(s.ctx, "serving", &serving.Args{
 			Settings: s.cfg.Serving, Address: s.cluster.Address, Layers: layers, Delivery: s.delivery,
+			Webhook: s.certificates.Of(webhookServer), Authority: s.certificates.Authority,
 		}, s.onCluster())
 		return err
 	}},

@@ -8,6 +8,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/neuroscale-platform/neuroscale/components/argocd"
+	"github.com/neuroscale-platform/neuroscale/components/certificates"
 	"github.com/neuroscale-platform/neuroscale/components/cluster"
 	"github.com/neuroscale-platform/neuroscale/components/endpoints"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
@@ -15,6 +16,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/serving"
 	"github.com/neuroscale-platform/neuroscale/components/tenancy"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/keypair"
 	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
 
@@ -24,19 +26,21 @@ type site struct {
 	ctx         *pulumi.Context
 	cfg         *config.Config
 	clusterArgs *cluster.Args
+	authority   *keypair.Pair // of the settings, nil without
 	upstream    *render.Upstream
 	images      pins
 	parts       []layer.List // the layers of each part
 	layers      layer.List   // of all
 	source      layer.Source
 
-	cluster   *cluster.Cluster
-	forge     *forge.Forge
-	argocd    *argocd.ArgoCD
-	delivery  *layer.Delivery
-	serving   *serving.Serving
-	tenancy   *tenancy.Tenancy
-	endpoints *endpoints.Endpoints
+	cluster      *cluster.Cluster
+	certificates *certificates.Certificates
+	forge        *forge.Forge
+	argocd       *argocd.ArgoCD
+	delivery     *layer.Delivery
+	serving      *serving.Serving
+	tenancy      *tenancy.Tenancy
+	endpoints    *endpoints.Endpoints
 }
 
 // newSite finds out what cannot work before anything is registered.
@@ -58,8 +62,12 @@ func newSite(ctx *pulumi.Context, cfg *config.Config, renderer *render.Renderer,
 	if err != nil {
 		return nil, err
 	}
+	authority, err := givenAuthority(cfg.TLS.Authority)
+	if err != nil {
+		return nil, err
+	}
 	s := &site{
-		ctx: ctx, cfg: cfg, upstream: renderer.Upstream(), images: images,
+		ctx: ctx, cfg: cfg, authority: authority, upstream: renderer.Upstream(), images: images,
 		parts: parts, layers: layers, source: Source(renderer, layers),
 		clusterArgs: &cluster.Args{
 			Kubeconfig: cfg.Cluster.Kubeconfig, Context: cfg.Cluster.Context,
@@ -73,7 +81,7 @@ func newSite(ctx *pulumi.Context, cfg *config.Config, renderer *render.Renderer,
 }
 
 // pins are the images the program itself runs.
-type pins struct{ argocd, gitea, storageInitializer string }
+type pins struct{ argocd, forgeProxy, gitea, storageInitializer string }
 
 // Images that the command line runs, too.
 type Images struct {
@@ -99,6 +107,7 @@ func pinned(upstream *render.Upstream) (pins, error) {
 		to              *string
 	}{
 		{"argo-cd", "argocd", &p.argocd},
+		{"", "forge-proxy", &p.forgeProxy},
 		{"gitea", "gitea", &p.gitea},
 		{"kserve", "storage-initializer", &p.storageInitializer},
 	} {

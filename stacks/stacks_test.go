@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -40,7 +41,7 @@ func programWith(t *testing.T, raw map[string]string, renderer *render.Renderer)
 
 func TestEveryResourceHasItsParentAndTheOneProvider(t *testing.T) {
 	r := recorder.MustRun(t, program(t, nil), recorder.Options{})
-	r.AssertBelongs(t, "cluster", "forge", "argocd", "delivery", "serving", "guardrails", "tenancy", "endpoints")
+	r.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "tenancy", "endpoints")
 	assert.Greater(t, len(r.Registrations), 60)
 }
 
@@ -105,7 +106,7 @@ var twoTenants = map[string]string{"neuroscale:tenants": `[
 func TestASecondTenantIsBesideTheFirst(t *testing.T) {
 	one := recorder.MustRun(t, program(t, nil), recorder.Options{})
 	two := recorder.MustRun(t, program(t, twoTenants), recorder.Options{})
-	two.AssertBelongs(t, "cluster", "forge", "argocd", "delivery", "serving", "guardrails", "tenancy", "endpoints")
+	two.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "tenancy", "endpoints")
 	set := two.Get(t, "ApplicationSet", "neuroscale-model-endpoints-team-b")
 	for _, earlier := range []*recorder.Registration{
 		two.Get(t, "Namespace", "team-b"), two.Get(t, "AppProject", "tenant-team-b"), two.Get(t, "Secret", "repository-models-b"),
@@ -252,10 +253,10 @@ func TestDecodeOutputs(t *testing.T) {
 	m := auto.OutputMap{}
 	for name, value := range map[string]any{
 		OutputKubeconfig: "k", OutputArgoCDURL: "a", OutputArgoCDAdminPassword: "p", OutputGatewayURL: "g", OutputPlatformKey: "y",
-		OutputForgeURL: "f", OutputForgeUser: "u", OutputForgePassword: "w", OutputRepository: "r",
+		OutputForgeURL: "f", OutputAuthority: "c", OutputCertificates: map[string]any{"forge": "2030-01-02T03:04:05Z"}, OutputForgeUser: "u", OutputForgePassword: "w", OutputRepository: "r",
 		OutputMembers:   map[string]any{"anna": "s"},
 		OutputEndpoints: map[string]any{"iris": "http://iris"},
-		OutputForwards:  []any{map[string]any{"name": "n", "namespace": "s", "service": "v", "port": 80.0, "localPort": 8080.0}},
+		OutputForwards:  []any{map[string]any{"name": "n", "namespace": "s", "service": "v", "port": 80.0, "localPort": 8080.0, "tls": true}},
 		OutputLayers:    map[string]any{"knative": map[string]any{"version": "v1", "hash": "h"}},
 		OutputVersions:  map[string]any{"kserve": "v3"},
 	} {
@@ -265,10 +266,10 @@ func TestDecodeOutputs(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, &Outputs{
 		Kubeconfig: "k", ArgoCDURL: "a", ArgoCDAdminPassword: "p", GatewayURL: "g", PlatformKey: "y",
-		ForgeURL: "f", ForgeUser: "u", ForgePassword: "w", Repository: "r",
+		ForgeURL: "f", Authority: "c", Certificates: map[string]time.Time{"forge": time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}, ForgeUser: "u", ForgePassword: "w", Repository: "r",
 		Members:   map[string]string{"anna": "s"},
 		Endpoints: map[string]string{"iris": "http://iris"},
-		Forwards:  []layer.Forward{{Name: "n", Namespace: "s", Service: "v", Port: 80, LocalPort: 8080}},
+		Forwards:  []layer.Forward{{Name: "n", Namespace: "s", Service: "v", Port: 80, LocalPort: 8080, TLS: true}},
 		Layers:    map[string]Layer{"knative": {"v1", "h"}},
 		Versions:  map[string]string{"kserve": "v3"},
 	}, o)

@@ -92,7 +92,7 @@ func (a *app) platform(ctx context.Context, f benchFlags) (*bench.Platform, erro
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
 	p := &bench.Platform{
-		Dynamic: cluster.Dynamic, Get: cluster.Get, HTTP: predict.NewClient(time.Minute), Log: a.err,
+		Dynamic: cluster.Dynamic, Get: cluster.Get, HTTP: predict.NewClient(time.Minute, out.Authority), Log: a.err,
 		Gateway: out.GatewayURL, Key: out.PlatformKey, Domain: cfg.Serving.Domain, Namespace: cfg.Tenants[0].Namespace,
 		Repository: endpointsOf(out, cfg.Tenants[0]),
 		Self: func(ctx context.Context, args ...string) ([]byte, error) {
@@ -112,10 +112,10 @@ func (a *app) platform(ctx context.Context, f benchFlags) (*bench.Platform, erro
 func endpointsOf(out *stacks.Outputs, tenant config.Tenant) git.Remote {
 	for _, member := range tenant.Members {
 		if password, ok := out.Members[member]; ok {
-			return git.Remote{URL: out.Repository, Username: member, Password: password}
+			return git.Remote{URL: out.Repository, Username: member, Password: password, Authority: out.Authority}
 		}
 	}
-	return git.Remote{URL: out.Repository, Username: out.ForgeUser, Password: out.ForgePassword}
+	return git.Remote{URL: out.Repository, Username: out.ForgeUser, Password: out.ForgePassword, Authority: out.Authority}
 }
 
 // execute runs a program to its end; its error is the last line it wrote.

@@ -62,7 +62,11 @@ func (a *app) forward(ctx context.Context, names []string, format string) error 
 	}
 	var reports []forwardReport
 	for _, l := range listeners {
-		r := forwardReport{Name: l.Name, URL: fmt.Sprintf("http://127.0.0.1:%d", l.Listening), SignIn: signIn[l.Name]}
+		scheme := "http"
+		if l.TLS {
+			scheme = "https"
+		}
+		r := forwardReport{Name: l.Name, URL: fmt.Sprintf("%s://127.0.0.1:%d", scheme, l.Listening), SignIn: signIn[l.Name]}
 		if l.TakenBy != "" {
 			r.InsteadOf, r.TakenBy = l.LocalPort, l.TakenBy
 		}

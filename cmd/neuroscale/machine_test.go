@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"maps"
@@ -15,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -194,14 +196,26 @@ func (m *machine) up() {
 func (m *machine) outputs(gateway string) map[string]any {
 	return map[string]any{
 		"kubeconfig": m.kubeconfig(), "argocdUrl": "http://10.88.0.2:30081", "argocdAdminPassword": "secret-a",
-		"gatewayUrl": gateway, "platformKey": platformKey, "forgeUrl": "http://10.88.0.2:30082", "forgeUser": "ops", "forgePassword": "secret-b",
+		"gatewayUrl": gateway, "platformKey": platformKey, "certificateAuthority": authority, "certificates": map[string]any{"forge": ends.Format(time.RFC3339)},
+		"forgeUrl": "https://10.88.0.2:30082", "forgeUser": "ops", "forgePassword": "secret-b",
 		"members":    map[string]any{"data-scientist": "secret-c"},
-		"repository": "http://10.88.0.2:30082/neuroscale/endpoints.git",
+		"repository": "https://10.88.0.2:30082/neuroscale/endpoints.git",
 		"endpoints":  map[string]any{"demo-iris-2": "http://demo-iris-2-predictor.default.neuroscale.test"},
 		"forwards":   []any{}, "layers": map[string]any{"knative": map[string]any{"version": "v1", "hash": "abc"}},
 		"versions": map[string]any{"kserve": "v0.16.0"},
 	}
 }
+
+// authority signed the certificate of every TLS server of these tests, and of the
+// forge, which ends as ends says.
+var (
+	authority = func() string {
+		s := httptest.NewTLSServer(nil)
+		defer s.Close()
+		return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
+	}()
+	ends = time.Now().AddDate(0, 6, 0)
+)
 
 // platformKey is the key that opens the gateway of these tests.
 var platformKey = keys.Token(keys.PlatformID, "secretsecretsecretsecretsecretse")

@@ -208,7 +208,8 @@ func (a *app) propose(ctx context.Context, cfg *config.Config, tenant config.Ten
 	if err != nil {
 		return "", err
 	}
-	return scaffold.Propose(ctx, predict.NewClient(30*time.Second), git.Remote{URL: repository, Username: member, Password: password}, p)
+	return scaffold.Propose(ctx, predict.NewClient(30*time.Second, out.Authority),
+		git.Remote{URL: repository, Username: member, Password: password, Authority: out.Authority}, p)
 }
 
 // repositoryOf is where the first repository of a tenant is cloned from: beside that

@@ -67,11 +67,11 @@ func (a *app) predict(ctx context.Context, name string, f predictFlags) (predict
 	if err != nil {
 		return predict.Answer{}, err
 	}
-	platformKey, err := a.locate(ctx, name, &f)
+	platformKey, authority, err := a.locate(ctx, name, &f)
 	if err != nil {
 		return predict.Answer{}, err
 	}
-	return predict.Do(ctx, predict.NewClient(f.timeout), predict.Request{
+	return predict.Do(ctx, predict.NewClient(f.timeout, authority), predict.Request{
 		Name: name, Gateway: f.gateway, Host: f.host, Key: cmp.Or(key, platformKey), Data: data,
 	})
 }
@@ -94,23 +94,23 @@ func (a *app) ownKey(f predictFlags) (string, error) {
 }
 
 // locate fills in the gateway from the stack's outputs and the host from the
-// cluster, unless both were given. It returns the platform's own key, which is for
-// the stack's own gateway only.
-func (a *app) locate(ctx context.Context, name string, f *predictFlags) (platformKey string, err error) {
+// cluster, unless both were given. It returns the platform's own key and its
+// authority, which are for the stack's own gateway only.
+func (a *app) locate(ctx context.Context, name string, f *predictFlags) (platformKey, authority string, err error) {
 	if f.gateway != "" && f.host != "" {
-		return "", nil
+		return "", "", nil
 	}
 	out, cluster, err := a.deployed(ctx)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	if f.gateway == "" {
-		f.gateway, platformKey = out.GatewayURL, out.PlatformKey
+		f.gateway, platformKey, authority = out.GatewayURL, out.PlatformKey, out.Authority
 	}
 	if f.host != "" {
-		return platformKey, nil
+		return platformKey, authority, nil
 	}
-	return platformKey, a.findHost(ctx, name, cluster, f)
+	return platformKey, authority, a.findHost(ctx, name, cluster, f)
 }
 
 // findHost fills in the host.

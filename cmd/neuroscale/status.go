@@ -10,6 +10,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/argocd"
 	"github.com/neuroscale-platform/neuroscale/components/tenancy"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/keypair"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/status"
 	"github.com/neuroscale-platform/neuroscale/stacks"
@@ -85,10 +86,35 @@ func (a *app) wanted(cfg *config.Config, out *stacks.Outputs) (status.Platform, 
 		}
 		p.Layers = append(p.Layers, w)
 	}
+	p.Certificates, err = certificatesOf(out, cfg.TLS, a.stack)
+	if err != nil {
+		return p, err
+	}
 	for _, t := range cfg.Tenants {
 		p.Tenants = append(p.Tenants, status.Share{Tenant: t.Namespace, Quota: tenancy.QuotaName(t.Namespace)})
 	}
 	return p, nil
+}
+
+// certificatesOf are those that servers show, and the authority's if it is not the
+// program's, which renews its own.
+func certificatesOf(out *stacks.Outputs, t config.TLS, stack string) ([]status.Certificate, error) {
+	var all []status.Certificate
+	up := fmt.Sprintf("`neuroscale up -s %s` makes a new one", stack)
+	for name, ends := range out.Certificates {
+		all = append(all, status.Certificate{Name: name, Ends: ends, Renew: ends.Add(-time.Duration(t.RenewBefore)), How: up})
+	}
+	ends, err := keypair.Ends(out.Authority)
+	if err != nil {
+		return nil, fmt.Errorf("the stack's output %s: %w", stacks.OutputAuthority, err)
+	}
+	how := up + ", which everybody then has to trust"
+	if t.Authority != (config.KeyPair{}) {
+		how = fmt.Sprintf("write another one to neuroscale:tls.authority in Pulumi.%s.yaml", stack)
+	}
+	return append(all, status.Certificate{
+		Name: "the authority", Ends: ends, Renew: ends.Add(-max(time.Duration(t.Validity), time.Duration(t.RenewBefore))), How: how,
+	}), nil
 }
 
 // answered looks at the cluster. One that does not answer meanwhile is the error,

@@ -22,10 +22,8 @@ func (m *machine) well() {
 	m.t.Helper()
 	layers, err := stacks.Layers(config.Default())
 	require.NoError(m.t, err)
-	delivered := map[string]any{}
 	var apps []string
 	for _, l := range layers {
-		delivered[l.Name] = map[string]any{"version": "v1", "hash": "abc"}
 		if !l.ByProgram {
 			apps = append(apps, fmt.Sprintf(`{"metadata":{"name":%q,"namespace":"argocd","labels":{"neuroscale.dev/layer":%q}},
 				"spec":{"source":{"targetRevision":"c0ffee"},"info":[{"name":"revision","value":"layer/%s/abc"}]},
@@ -49,8 +47,19 @@ func (m *machine) well() {
 	m.services["demo-iris-2"] = readyStatus("demo-iris-2.example")
 	m.up()
 	outputs := m.outputs("http://gateway")
-	outputs["layers"] = delivered
+	outputs["layers"] = m.delivered()
 	fakepulumi.Install(m.t, fakepulumi.Script{Outputs: outputs})
+}
+
+// delivered are all layers as well has them.
+func (m *machine) delivered() map[string]any {
+	layers, err := stacks.Layers(config.Default())
+	require.NoError(m.t, err)
+	delivered := map[string]any{}
+	for _, l := range layers {
+		delivered[l.Name] = map[string]any{"version": "v1", "hash": "abc"}
+	}
+	return delivered
 }
 
 func TestStatusSucceedsOnlyIfAllIsWell(t *testing.T) {

@@ -53,9 +53,11 @@ type upReport struct {
 	// tenancy.NotEnforced; empty if what found out is there no more.
 	NetworkPolicies string `json:"networkPolicies"`
 	// OpenGateway is that it asks for no keys.
-	OpenGateway bool       `json:"openGateway"`
-	URLs        []namedURL `json:"urls"`
-	Seconds     float64    `json:"seconds"`
+	OpenGateway bool `json:"openGateway"`
+	// Authority is the file with the certificate of who signed those of the servers.
+	Authority string     `json:"authority"`
+	URLs      []namedURL `json:"urls"`
+	Seconds   float64    `json:"seconds"`
 }
 
 type phaseReport struct {
@@ -136,8 +138,13 @@ func (a *app) up(ctx context.Context, f upFlags) (*upReport, error) {
 	if err != nil {
 		return nil, err
 	}
+	authority, err := stack.KeepAuthority(out.Authority)
+	if err != nil {
+		return nil, err
+	}
 	report := &upReport{
-		Stack: a.stack, Changed: result.Changed, Resources: result.Changes.Resources(), Changes: result.Changes, Drift: result.Drift, URLs: urls(out, cfg),
+		Authority: authority,
+		Stack:     a.stack, Changed: result.Changed, Resources: result.Changes.Resources(), Changes: result.Changes, Drift: result.Drift, URLs: urls(out, cfg),
 		OpenGateway: cfg.Serving.Auth == config.AuthNone,
 	}
 	report.addPhases(snapshot)
@@ -145,7 +152,7 @@ func (a *app) up(ctx context.Context, f upFlags) (*upReport, error) {
 		return nil, fmt.Errorf("find out whether NetworkPolicies are enforced: %w", err)
 	}
 	if !f.skipPredict {
-		if err := a.addPrediction(ctx, report, cluster, choice, out.GatewayURL, f.timeout); err != nil {
+		if err := a.addPrediction(ctx, report, cluster, choice, out, f.timeout); err != nil {
 			return nil, err
 		}
 	}
@@ -199,20 +206,20 @@ func (a *app) predictEarly(ctx context.Context, t *progress.Tracker, cluster *ku
 			}
 		}
 		done := t.Task(predictionPhase, "an endpoint has to answer")
-		_, err := predict.Show(ctx, cluster.Dynamic, predict.NewClient(30*time.Second), choice, gateway)
+		_, err := predict.Show(ctx, cluster.Dynamic, predict.NewClient(30*time.Second, ""), choice, gateway)
 		done(err == nil)
 	}()
 	return func() { cancel(); <-ended }
 }
 
-func (a *app) addPrediction(ctx context.Context, r *upReport, cluster *kube.Cluster, choice predict.Choice, gateway string, timeout time.Duration) error {
+func (a *app) addPrediction(ctx context.Context, r *upReport, cluster *kube.Cluster, choice predict.Choice, out *stacks.Outputs, timeout time.Duration) error {
 	start := time.Now()
 	if r.Changed {
 		fmt.Fprintln(a.err, "waiting for an endpoint to answer")
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	shown, err := predict.Show(ctx, cluster.Dynamic, predict.NewClient(30*time.Second), choice, gateway)
+	shown, err := predict.Show(ctx, cluster.Dynamic, predict.NewClient(30*time.Second, out.Authority), choice, out.GatewayURL)
 	if errors.Is(err, predict.ErrNothingToShow) {
 		r.NoPrediction = err.Error()
 		return nil
@@ -258,6 +265,7 @@ func (r *upReport) print(w io.Writer) error {
 	for _, u := range r.URLs {
 		fmt.Fprintf(t, "%s\t%s\t%s\n", u.Name, u.URL, u.Note)
 	}
+	fmt.Fprintf(t, "authority\t%s\ttrust it: `curl --cacert FILE`, `git -c http.sslCAInfo=FILE`\n", r.Authority)
 	if err := t.Flush(); err != nil {
 		return err
 	}

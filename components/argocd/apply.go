@@ -22,7 +22,7 @@ type installation struct {
 
 // own are the objects of the rendered layer that this component makes itself,
 // because their content is generated.
-var own = []string{"Namespace/" + Namespace, "Secret/argocd-secret", "Secret/argocd-redis"}
+var own = []string{"Namespace/" + Namespace, "Secret/argocd-secret", "Secret/argocd-redis", "ConfigMap/argocd-tls-certs-cm"}
 
 // placed are the options of objects that live and go with the namespace.
 func (in *installation) placed() []pulumi.ResourceOption {

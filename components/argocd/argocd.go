@@ -67,6 +67,9 @@ func (a *Args) validate() error {
 	if a.Settings.NodePort == 0 {
 		errs = append(errs, errors.New("argocd: Args.Settings.NodePort is 0"))
 	}
+	if a.Platform.Authority.OutputState == nil {
+		errs = append(errs, errors.New("argocd: Args.Platform.Authority is missing"))
+	}
 	if a.WebhookSecret == nil {
 		errs = append(errs, errors.New("argocd: Args.WebhookSecret is missing"))
 	}
@@ -137,6 +140,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	}
 	in.before("secret", settingsSecret(passwords, args.WebhookSecret))
 	in.before("redis", redisSecret(passwords["redis"]))
+	in.before("trust", trustConfigMap(args.Platform.Authority))
 	in.before("repository-platform", RepositorySecret("platform", PlatformProject, args.Platform))
 	if err := in.apply(tree.Objects()); err != nil {
 		return nil, fmt.Errorf("argocd: %w", err)

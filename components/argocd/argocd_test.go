@@ -23,8 +23,9 @@ import (
 
 func repository(name string) forge.Repository {
 	return forge.Repository{
-		URL:    "http://forge/" + name + ".git",
-		Reader: forge.Account{Username: "reader", Password: pulumi.String(name + "-password").ToStringOutput()},
+		URL:       "http://forge/" + name + ".git",
+		Authority: pulumi.String("the authority").ToStringOutput(),
+		Reader:    forge.Account{Username: "reader", Password: pulumi.String(name + "-password").ToStringOutput()},
 	}
 }
 

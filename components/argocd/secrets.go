@@ -41,6 +41,18 @@ func redisSecret(password *random.RandomPassword) manifest.Object {
 	return manifest.Secret(Namespace, "argocd-redis", partOf, map[string]pulumi.StringInput{"auth": password.Result})
 }
 
+// trustConfigMap has Argo CD believe the forge's certificate, by the forge's name.
+func trustConfigMap(authority pulumi.StringInput) manifest.Object {
+	return manifest.Object{
+		"apiVersion": "v1", "kind": "ConfigMap",
+		"metadata": manifest.Object{
+			"name": "argocd-tls-certs-cm", "namespace": Namespace,
+			"labels": manifest.Object{"app.kubernetes.io/name": "argocd-tls-certs-cm", "app.kubernetes.io/part-of": "argocd"},
+		},
+		"data": manifest.Object{forge.Host: authority},
+	}
+}
+
 // RepositorySecret gives one project read access to one repository; name says
 // which of Argo CD's repositories it is.
 func RepositorySecret(name, project string, r forge.Repository) manifest.Object {

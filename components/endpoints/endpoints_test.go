@@ -33,8 +33,9 @@ var apps = fstest.MapFS{
 
 func repository(name string) forge.Repository {
 	return forge.Repository{
-		URL:    "http://forge/" + name + ".git",
-		Writer: forge.Account{Username: "ops", Password: pulumi.ToSecret(pulumi.String("the-password")).(pulumi.StringOutput)},
+		URL:       "http://forge/" + name + ".git",
+		Authority: pulumi.String("the authority").ToStringOutput(),
+		Writer:    forge.Account{Username: "ops", Password: pulumi.ToSecret(pulumi.String("the-password")).(pulumi.StringOutput)},
 	}
 }
 

@@ -4,10 +4,13 @@ package forge
 import (
 	"errors"
 	"fmt"
+	"net"
 	"slices"
+	"strconv"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/neuroscale-platform/neuroscale/components/certificates"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
 )
 
@@ -24,8 +27,9 @@ const (
 	reader = "argocd"
 	writer = "platform-writer"
 
-	// Service serves pages and Git at Port.
+	// Service serves pages and Git at Port. Host is its name in the cluster.
 	Service = "gitea"
+	Host    = Service + "." + Namespace + ".svc"
 	// Port of Service.
 	Port = 3000
 )
@@ -48,9 +52,14 @@ type Team struct {
 
 // Args of the forge.
 type Args struct {
-	// Image of Gitea, with its tag.
-	Image string
-	// NodePort serves its pages and Git over HTTP.
+	// Image of Gitea and ProxyImage of what stands before it, with their tags.
+	Image, ProxyImage string
+	// Certificate it shows for Hosts, and Authority that signed it. HTTP has it show
+	// none.
+	Certificate certificates.Certificate
+	Authority   pulumi.StringOutput
+	HTTP        bool
+	// NodePort serves its pages and Git.
 	NodePort int
 	// Address is the host name or IP address of the node port.
 	Address string
@@ -87,7 +96,7 @@ func (a *Args) validate() error {
 	}
 	var errs []error
 	for _, field := range []struct{ name, value string }{
-		{"Image", a.Image}, {"Address", a.Address}, {"Storage", a.Storage},
+		{"Image", a.Image}, {"ProxyImage", a.ProxyImage}, {"Address", a.Address}, {"Storage", a.Storage},
 		{"Organization", a.Organization}, {"Folder", a.Folder}, {"WebhookURL", a.WebhookURL},
 	} {
 		if field.value == "" {
@@ -96,6 +105,9 @@ func (a *Args) validate() error {
 	}
 	if a.NodePort == 0 {
 		errs = append(errs, errors.New("forge: Args.NodePort is 0"))
+	}
+	if a.Authority.OutputState == nil || a.Certificate.Chain.OutputState == nil || a.Certificate.Key.OutputState == nil {
+		errs = append(errs, errors.New("forge: Args.Certificate or Args.Authority is missing"))
 	}
 	if a.MaxPush < 1<<20 || a.MaxRepository < a.MaxPush {
 		errs = append(errs, fmt.Errorf("forge: Args.MaxPush is %d and Args.MaxRepository %d: at least 1048576, the second at least the first", a.MaxPush, a.MaxRepository))
@@ -156,6 +168,8 @@ type Repository struct {
 	URL string
 	// Reader may read it, Writer also push.
 	Reader, Writer Account
+	// Authority signed the certificate of its server.
+	Authority pulumi.StringOutput
 }
 
 // Forge is where Git lives.
@@ -187,7 +201,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		return nil, err
 	}
 	f := &Forge{
-		URL:          fmt.Sprintf("http://%s:%d", args.Address, args.NodePort),
+		URL:          fmt.Sprintf("%s://%s", args.scheme(), net.JoinHostPort(args.Address, strconv.Itoa(args.NodePort))),
 		Repositories: map[string]Repository{}, PublicURLs: map[string]string{},
 	}
 	if err := ctx.RegisterComponentResource(Token, name, f, opts...); err != nil {
@@ -203,13 +217,13 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	}
 	f.WebhookSecret = secrets.webhook
 	f.Platform = Repository{
-		URL:    repositoryURL(internalURL(), args.Organization, Platform),
-		Reader: Account{reader, secrets.reader}, Writer: Account{writer, secrets.writer},
+		URL:    repositoryURL(args.internalURL(), args.Organization, Platform),
+		Reader: Account{reader, secrets.reader}, Writer: Account{writer, secrets.writer}, Authority: args.Authority,
 	}
 	for _, repository := range args.Repositories {
 		f.Repositories[repository] = Repository{
-			URL:    repositoryURL(internalURL(), args.Organization, repository),
-			Reader: Account{reader, secrets.reader}, Writer: f.Admin,
+			URL:    repositoryURL(args.internalURL(), args.Organization, repository),
+			Reader: Account{reader, secrets.reader}, Writer: f.Admin, Authority: args.Authority,
 		}
 		f.PublicURLs[repository] = repositoryURL(f.URL, args.Organization, repository)
 	}
@@ -229,12 +243,14 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	members := set.Add(name+"-members", membersSecret(secrets), inNamespace)
 	scripts := set.Add(name+"-scripts", scriptsConfigMap(), inNamespace)
 	limits := set.Add(name+"-limits", limitsConfigMap(args), inNamespace)
+	authority := set.Add(name+"-authority", certificates.AuthorityConfigMap(Namespace, authorityName, args.Authority), inNamespace)
+	certificate := set.Add(name+"-certificate", args.Certificate.Secret(Namespace, certificateName), inNamespace)
 	volume := before.Add(name+"-volume", volumeClaim(args.Storage), inNamespace)
 	server := before.Add(name+"-server", deployment(args, secrets.checksum()),
-		pulumi.DependsOn([]pulumi.Resource{settings, accounts, scripts, limits, volume}))
+		pulumi.DependsOn([]pulumi.Resource{settings, accounts, scripts, limits, certificate, volume}))
 	svc := set.Add(name+"-service", serviceObject(args), inNamespace)
 	bootstrap := set.Add(name+"-bootstrap", bootstrapJob(args, secrets.checksumWithMembers()), manifest.JobTimeout(),
-		pulumi.DependsOn([]pulumi.Resource{server, svc, members}))
+		pulumi.DependsOn([]pulumi.Resource{server, svc, members, authority}))
 	if err := errors.Join(set.Err(), before.Err()); err != nil {
 		return nil, fmt.Errorf("forge: %w", err)
 	}
@@ -256,7 +272,7 @@ func PasswordOf(name, account string) string {
 
 // internalURL is how the cluster reaches the forge. Gitea writes it into webhook
 // payloads, where Argo CD compares it with the repository of an Application.
-func internalURL() string { return fmt.Sprintf("http://%s.%s.svc:%d", Service, Namespace, Port) }
+func (a *Args) internalURL() string { return fmt.Sprintf("%s://%s:%d", a.scheme(), Host, Port) }
 
 func repositoryURL(base, organization, repository string) string {
 	return fmt.Sprintf("%s/%s/%s.git", base, organization, repository)

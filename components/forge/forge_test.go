@@ -8,12 +8,18 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/neuroscale-platform/neuroscale/components/certificates"
 	"github.com/neuroscale-platform/neuroscale/internal/recorder"
 )
 
 func args() *Args {
 	return &Args{
-		Image: "gitea:1", NodePort: 30082, Address: "10.0.0.7", Storage: "2Gi",
+		Image: "gitea:1", ProxyImage: "proxy:1",
+		Certificate: certificates.Certificate{
+			Chain: pulumi.String("the chain").ToStringOutput(), Key: pulumi.ToSecret(pulumi.String("the key")).(pulumi.StringOutput),
+		},
+		Authority: pulumi.String("the authority").ToStringOutput(),
+		NodePort:  30082, Address: "10.0.0.7", Storage: "2Gi",
 		MaxPush: 20 << 20, MaxRepository: 128 << 20, Folder: "apps",
 		Folders:      []FolderLimit{{Repositories: []string{"endpoints"}, Most: 50}, {Repositories: []string{"models-b"}, Most: 7}},
 		Organization: "acme", Repositories: []string{"endpoints", "models-b"}, WebhookURL: "http://argocd/webhook",
@@ -53,15 +59,15 @@ func TestTheForgeIsReadyWhenItIsBootstrapped(t *testing.T) {
 
 func TestURLsForPeopleAndForTheCluster(t *testing.T) {
 	_, f := build(t, args())
-	assert.Equal(t, "http://10.0.0.7:30082", f.URL)
+	assert.Equal(t, "https://10.0.0.7:30082", f.URL)
 	assert.Equal(t, map[string]string{
-		"endpoints": "http://10.0.0.7:30082/acme/endpoints.git",
-		"models-b":  "http://10.0.0.7:30082/acme/models-b.git",
+		"endpoints": "https://10.0.0.7:30082/acme/endpoints.git",
+		"models-b":  "https://10.0.0.7:30082/acme/models-b.git",
 	}, f.PublicURLs)
 	assert.Len(t, f.Repositories, 2)
-	assert.Equal(t, "http://gitea.forge.svc:3000/acme/endpoints.git", f.Repositories["endpoints"].URL)
-	assert.Equal(t, "http://gitea.forge.svc:3000/acme/models-b.git", f.Repositories["models-b"].URL)
-	assert.Equal(t, "http://gitea.forge.svc:3000/acme/platform.git", f.Platform.URL)
+	assert.Equal(t, "https://gitea.forge.svc:3000/acme/endpoints.git", f.Repositories["endpoints"].URL)
+	assert.Equal(t, "https://gitea.forge.svc:3000/acme/models-b.git", f.Repositories["models-b"].URL)
+	assert.Equal(t, "https://gitea.forge.svc:3000/acme/platform.git", f.Platform.URL)
 }
 
 func TestEachHasAnAccountOfItsOwn(t *testing.T) {
@@ -114,7 +120,7 @@ func TestSettings(t *testing.T) {
 		"automountServiceAccountToken": false, "securityContext.runAsUser": 1000.0,
 		"containers.0.image": "gitea:1", "containers.0.securityContext.readOnlyRootFilesystem": true,
 		"containers.0.resources.requests.cpu": "20m", "containers.0.resources.requests.memory": "128Mi",
-		"containers.0.resources.limits.memory": "384Mi", "containers.0.readinessProbe.periodSeconds": 2.0,
+		"containers.0.resources.limits.memory": "384Mi", "containers.1.readinessProbe.periodSeconds": 2.0,
 		"containers.0.command": []any{"/app/gitea/gitea", "web", "--config", "/etc/gitea/app.ini"},
 		"initContainers.0.securityContext.allowPrivilegeEscalation": false,
 	} {
@@ -138,7 +144,7 @@ func TestSecretsAreGeneratedAndOnlyInSecrets(t *testing.T) {
 	text, err := base64.StdEncoding.DecodeString(recorder.At(settings.Object(), "data").(map[string]any)["app.ini"].(string))
 	require.NoError(t, err)
 	assert.NotContains(t, string(text), "@", "a placeholder is left")
-	assert.Contains(t, string(text), "ROOT_URL = http://gitea.forge.svc:3000/\n")
+	assert.Contains(t, string(text), "ROOT_URL = https://gitea.forge.svc:3000/\n")
 	assert.Contains(t, string(text), "SECRET_KEY = forge-secret-key result\n")
 	assert.Contains(t, string(text), "receive.maxInputSize = 20971520\n")
 	assert.Contains(t, string(text), "FILE_MAX_SIZE = 20\n")
@@ -193,6 +199,8 @@ func TestWhatIsBootstrappedDifferentlyIsBootstrappedAnew(t *testing.T) {
 func TestBadArgs(t *testing.T) {
 	for want, change := range map[string]func(*Args){
 		"forge: Args.Image is empty":                                                                                       func(a *Args) { a.Image = "" },
+		"forge: Args.ProxyImage is empty":                                                                                  func(a *Args) { a.ProxyImage = "" },
+		"forge: Args.Certificate or Args.Authority is missing":                                                             func(a *Args) { a.Certificate = certificates.Certificate{} },
 		"forge: Args.Address is empty":                                                                                     func(a *Args) { a.Address = "" },
 		"forge: Args.Storage is empty":                                                                                     func(a *Args) { a.Storage = "" },
 		"forge: Args.Organization is empty":                                                                                func(a *Args) { a.Organization = "" },
@@ -221,4 +229,52 @@ func TestBadArgs(t *testing.T) {
 		_, err := New(ctx, "forge", nil)
 		return err
 	}))
+}
+
+// mount is where a container has a volume.
+func mount(container any, volume string) any {
+	for _, m := range recorder.At(container, "volumeMounts").([]any) {
+		if recorder.At(m, "name") == volume {
+			return recorder.At(m, "mountPath")
+		}
+	}
+	return nil
+}
+
+func TestNobodyReachesGiteaButThroughWhatSpeaksTLSAndCountsPasswords(t *testing.T) {
+	r, _ := build(t, args())
+	assert.Contains(t, settings(args()), "HTTP_ADDR = 127.0.0.1\nHTTP_PORT = 3001\n")
+	assert.Contains(t, initScript, "http://127.0.0.1:3001\n", "the administrator's password is set nowhere")
+	server := r.Get(t, "Deployment", "gitea").Object()
+	proxy := recorder.At(server, "spec.template.spec.containers.1")
+	assert.Equal(t, []any{"--listen=:3000", "--upstream=http://127.0.0.1:3001", "--certificate=" + certificateDir}, recorder.At(proxy, "args"))
+	assert.Equal(t, "HTTPS", recorder.At(proxy, "readinessProbe.httpGet.scheme"))
+	assert.Equal(t, certificateDir, mount(proxy, "certificate"))
+	assert.Nil(t, mount(recorder.At(server, "spec.template.spec.containers.0"), "certificate"), "Gitea has the key")
+	assert.Equal(t, "proxy", recorder.At(r.Get(t, "Service", "gitea").Object(), "spec.ports.0.targetPort"))
+	secret := r.Get(t, "Secret", certificateName)
+	secret.AssertSecret(t, "data")
+	assert.True(t, r.Waits(r.Get(t, "Deployment", "gitea"), secret))
+}
+
+func TestTheBootstrapTrustsTheAuthorityOnly(t *testing.T) {
+	r, _ := build(t, args())
+	authority, bootstrap := r.Get(t, "ConfigMap", authorityName), r.Get(t, "Job", "gitea-bootstrap-*")
+	assert.Equal(t, "the authority", authority.Object()["data"].(map[string]any)[certificates.AuthorityKey])
+	assert.True(t, r.Waits(bootstrap, authority))
+	container := recorder.At(bootstrap.Object(), "spec.template.spec.containers.0")
+	assert.Equal(t, authorityDir, mount(container, "authority"))
+	assert.Contains(t, recorder.At(container, "env"), map[string]any{"name": "CURL_CA_BUNDLE", "value": authorityDir + "/ca.crt"})
+	assert.NotContains(t, bootstrapScript+initScript, "insecure")
+}
+
+func TestItSpeaksPlainHTTPOnlyWhereThatIsAskedFor(t *testing.T) {
+	a := args()
+	a.HTTP = true
+	r, f := build(t, a)
+	assert.Equal(t, "http://10.0.0.7:30082", f.URL)
+	assert.Equal(t, "http://gitea.forge.svc:3000/acme/platform.git", f.Platform.URL)
+	proxy := recorder.At(r.Get(t, "Deployment", "gitea").Object(), "spec.template.spec.containers.1")
+	assert.Equal(t, []any{"--listen=:3000", "--upstream=http://127.0.0.1:3001"}, recorder.At(proxy, "args"))
+	assert.Equal(t, "HTTP", recorder.At(proxy, "readinessProbe.httpGet.scheme"))
 }

@@ -53,7 +53,7 @@ printf 'user = "%s:%s"\n' "$ADMIN" "$password" >"$work/basic"
 printf '{"source_id":0,"login_name":"%s","password":"%s","must_change_password":false}' \
   "$ADMIN" "$password" >"$work/body"
 
-url=http://localhost:3000
+url=http://127.0.0.1:3001
 if ! curl --silent --show-error --fail --output /dev/null \
   --retry 60 --retry-delay 1 --retry-max-time 90 --retry-all-errors "$url/api/healthz"; then
   cat "$work/web.log" >&2

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/neuroscale-platform/neuroscale/components/certificates"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
 )
 
@@ -67,7 +68,8 @@ func limitsConfigMap(args *Args) manifest.Object {
 // settings are appIni with all but its secrets.
 func settings(args *Args) string {
 	return strings.NewReplacer(
-		"@ROOT_URL@", internalURL()+"/",
+		"@ROOT_URL@", args.internalURL()+"/",
+		"@PORT@", strconv.Itoa(ownPort),
 		"@MAX_PUSH@", strconv.FormatInt(args.MaxPush, 10),
 		"@MAX_PUSH_MB@", strconv.FormatInt(args.MaxPush>>20, 10),
 	).Replace(appIni)
@@ -138,7 +140,7 @@ func serviceObject(args *Args) manifest.Object {
 			"type":     "NodePort",
 			"selector": labels(),
 			"ports": []any{manifest.Object{
-				"name": "http", "port": Port, "targetPort": "http", "nodePort": args.NodePort, "protocol": "TCP",
+				"name": args.scheme(), "port": Port, "targetPort": "proxy", "nodePort": args.NodePort, "protocol": "TCP",
 			}},
 		},
 	}
@@ -176,12 +178,6 @@ func deployment(args *Args, checksum pulumi.StringInput) manifest.Object {
 		"requests": manifest.Object{"cpu": "20m", "memory": "128Mi"},
 		"limits":   manifest.Object{"memory": "384Mi"},
 	}
-	health := func(period, failures int) manifest.Object {
-		return manifest.Object{
-			"httpGet":       manifest.Object{"path": "/api/healthz", "port": "http"},
-			"periodSeconds": period, "failureThreshold": failures, "timeoutSeconds": 5,
-		}
-	}
 	initContainer := manifest.Container(manifest.Object{
 		"name": "init", "image": args.Image,
 		"command": []any{"bash", scriptsDir + "/init.sh"},
@@ -194,14 +190,11 @@ func deployment(args *Args, checksum pulumi.StringInput) manifest.Object {
 	})
 	server := manifest.Container(manifest.Object{
 		"name": Service, "image": args.Image,
-		"command":        []any{"/app/gitea/gitea", "web", "--config", "/etc/gitea/app.ini"},
-		"env":            environment(),
-		"ports":          []any{manifest.Object{"name": "http", "containerPort": Port, "protocol": "TCP"}},
-		"volumeMounts":   append([]any{manifest.Mount("limits", limitsDir, true)}, mounts...),
-		"resources":      memory,
-		"startupProbe":   health(1, 120),
-		"readinessProbe": health(2, 3),
-		"livenessProbe":  health(10, 6),
+		"command":       []any{"/app/gitea/gitea", "web", "--config", "/etc/gitea/app.ini"},
+		"env":           environment(),
+		"volumeMounts":  append([]any{manifest.Mount("limits", limitsDir, true)}, mounts...),
+		"resources":     memory,
+		"livenessProbe": lives(),
 	})
 	return manifest.Object{
 		"apiVersion": "apps/v1", "kind": "Deployment",
@@ -227,7 +220,7 @@ func deployment(args *Args, checksum pulumi.StringInput) manifest.Object {
 						"runAsUser": uid, "runAsGroup": uid, "fsGroup": uid, "runAsNonRoot": true,
 					},
 					"initContainers": []any{initContainer},
-					"containers":     []any{server},
+					"containers":     []any{server, proxyContainer(args)},
 					"volumes": []any{
 						manifest.Object{"name": "data", "persistentVolumeClaim": manifest.Object{"claimName": volumeName}},
 						manifest.Object{"name": "scratch", "emptyDir": manifest.Object{"sizeLimit": "256Mi"}},
@@ -235,6 +228,7 @@ func deployment(args *Args, checksum pulumi.StringInput) manifest.Object {
 						manifest.SecretVolume("accounts", accountsName),
 						manifest.ConfigMapVolume("scripts", scriptsName()),
 						manifest.ConfigMapVolume("limits", limitsName),
+						manifest.SecretVolume("certificate", certificateName),
 					},
 				},
 			},
@@ -245,10 +239,11 @@ func deployment(args *Args, checksum pulumi.StringInput) manifest.Object {
 // bootstrapJob is named by all that it does, so a change runs it again.
 func bootstrapJob(args *Args, checksum pulumi.StringInput) manifest.Object {
 	repositories := strings.Join(args.Repositories, " ")
-	name := "gitea-bootstrap-" + manifest.Hash(bootstrapScript, args.Image, args.Organization, args.WebhookURL, repositories, teams(args))
+	name := "gitea-bootstrap-" + manifest.Hash(bootstrapScript, args.Image, args.Organization, args.WebhookURL, args.internalURL(), repositories, teams(args))
 	env := scriptEnvironment()
 	for _, pair := range [][2]string{
-		{"FORGE_URL", internalURL()},
+		{"FORGE_URL", args.internalURL()},
+		{"CURL_CA_BUNDLE", authorityDir + "/" + certificates.AuthorityKey},
 		{"READER", reader},
 		{"WRITER", writer},
 		{"ORGANIZATION", args.Organization},
@@ -273,6 +268,7 @@ func bootstrapJob(args *Args, checksum pulumi.StringInput) manifest.Object {
 				manifest.Mount("accounts", accountsDir, true),
 				manifest.Mount("members", membersDir, true),
 				manifest.Mount("scripts", scriptsDir, true),
+				manifest.Mount("authority", authorityDir, true),
 				manifest.Mount("scratch", "/tmp", false),
 			},
 			"resources": manifest.SmallResources(),
@@ -281,6 +277,7 @@ func bootstrapJob(args *Args, checksum pulumi.StringInput) manifest.Object {
 			manifest.SecretVolume("accounts", accountsName),
 			manifest.SecretVolume("members", membersName),
 			manifest.ConfigMapVolume("scripts", scriptsName()),
+			manifest.ConfigMapVolume("authority", authorityName),
 			manifest.ScratchVolume("scratch"),
 		},
 	})

@@ -35,8 +35,9 @@ func build(t *testing.T) *recorder.Recording {
 	return recorder.Component(t, func(ctx *pulumi.Context, on pulumi.ResourceOption) error {
 		d, err := layer.NewDelivery(ctx, "delivery", &layer.DeliveryArgs{
 			Repository: forge.Repository{
-				URL:    "http://forge/platform.git",
-				Writer: forge.Account{Username: "writer", Password: pulumi.String("p").ToStringOutput()},
+				URL:       "http://forge/platform.git",
+				Authority: pulumi.String("the authority").ToStringOutput(),
+				Writer:    forge.Account{Username: "writer", Password: pulumi.String("p").ToStringOutput()},
 			},
 			GitImage: "git:1", ProbeImage: "python:1", Project: "platform", ApplicationNamespace: "argocd",
 			Source: layer.Source{Renderer: recorder.Renderer(t), Exempt: []string{"argocd", "kube-system"}},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/neuroscale-platform/neuroscale/components/certificates"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
 )
@@ -33,8 +34,9 @@ const (
 	Namespace = "neuroscale-system"
 
 	writerSecret = "platform-writer"
-	gitUID       = 999  // of the user argocd in Argo CD's image
-	probeUID     = 1000 // of the user in KServe's storage initializer
+	authority    = "git-authority" // of the repositories' server
+	gitUID       = 999             // of the user argocd in Argo CD's image
+	probeUID     = 1000            // of the user in KServe's storage initializer
 )
 
 // DeliveryArgs are what all layers have in common.
@@ -68,6 +70,9 @@ func (a *DeliveryArgs) validate() error {
 		if field.value == "" {
 			errs = append(errs, fmt.Errorf("delivery: Args.%s is empty", field.name))
 		}
+	}
+	if a.Repository.Authority.OutputState == nil {
+		errs = append(errs, errors.New("delivery: Args.Repository.Authority is missing"))
 	}
 	if a.Source.Renderer == nil {
 		errs = append(errs, errors.New("delivery: Args.Source.Renderer is missing"))
@@ -126,15 +131,17 @@ func NewDelivery(ctx *pulumi.Context, name string, args *DeliveryArgs, opts ...p
 	}))
 	probe := set.Add(name+"-probe", manifest.ConfigMap(Namespace, probeScripts(), map[string]string{"probe.py": probeScript}))
 	credentials := set.Add(name+"-writer", credentialsSecret(writerSecret, args.Repository.Writer))
+	trusted := set.Add(name+"-authority", certificates.AuthorityConfigMap(Namespace, authority, args.Repository.Authority))
 	if err := set.Err(); err != nil {
 		return nil, fmt.Errorf("delivery: %w", err)
 	}
-	d.pushReady = append([]pulumi.Resource{git, credentials}, args.RepositoryReady...)
+	d.pushReady = append([]pulumi.Resource{git, credentials, trusted}, args.RepositoryReady...)
 	d.probeReady = []pulumi.Resource{probe}
 	return d, ctx.RegisterResourceOutputs(d, pulumi.Map{})
 }
 
-// Seed pushes archive to the main branch of a repository that has none yet; one
+// Seed pushes archive to the main branch of a repository, on the server of
+// DeliveryArgs.Repository, that has none yet; one
 // that has is left alone. The last resource it registers is returned.
 func (d *Delivery) Seed(set *manifest.Set, name string, repository forge.Repository, archive []byte, message string) pulumi.Resource {
 	goes := pulumi.DeletedWith(d.Namespace)

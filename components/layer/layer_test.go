@@ -33,7 +33,7 @@ func tree(t *testing.T, objects ...map[string]any) func(context.Context, Source)
 func deliveryArgs(t *testing.T, ready ...pulumi.Resource) *DeliveryArgs {
 	writer := forge.Account{Username: "writer", Password: pulumi.ToSecret(pulumi.String("the-password")).(pulumi.StringOutput)}
 	return &DeliveryArgs{
-		Repository: forge.Repository{URL: "http://forge/platform.git", Writer: writer},
+		Repository: forge.Repository{URL: "http://forge/platform.git", Writer: writer, Authority: pulumi.String("the authority").ToStringOutput()},
 		GitImage:   "git:1", ProbeImage: "python:1", Project: "platform", ApplicationNamespace: "argocd",
 		RepositoryReady: ready, ControllerReady: ready, Source: Source{Renderer: recorder.Renderer(t)},
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 
 	"github.com/neuroscale-platform/neuroscale/components/argocd/argoproj"
+	"github.com/neuroscale-platform/neuroscale/components/certificates"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
 )
 
@@ -38,6 +39,7 @@ func pushJob(s pushSpec) manifest.Object {
 		manifest.Object{"name": "TREE", "value": "/etc/delivery/tree/" + archiveFile},
 		manifest.Object{"name": "CREDENTIALS", "value": "/etc/delivery/credentials"},
 		manifest.Object{"name": "WORK", "value": "/tmp"},
+		manifest.Object{"name": "GIT_SSL_CAINFO", "value": "/etc/delivery/authority/" + certificates.AuthorityKey},
 	}
 	for _, key := range sortedKeys(s.env) {
 		env = append(env, manifest.Object{"name": key, "value": s.env[key]})
@@ -52,6 +54,7 @@ func pushJob(s pushSpec) manifest.Object {
 				manifest.Mount("tree", "/etc/delivery/tree", true),
 				manifest.Mount("credentials", "/etc/delivery/credentials", true),
 				manifest.Mount("scripts", "/etc/delivery/scripts", true),
+				manifest.Mount("authority", "/etc/delivery/authority", true),
 				manifest.Mount("scratch", "/tmp", false),
 			},
 			"resources": manifest.SmallResources(),
@@ -60,6 +63,7 @@ func pushJob(s pushSpec) manifest.Object {
 			manifest.ConfigMapVolume("tree", s.archive),
 			manifest.SecretVolume("credentials", s.credentials),
 			manifest.ConfigMapVolume("scripts", gitScripts()),
+			manifest.ConfigMapVolume("authority", authority),
 			manifest.ScratchVolume("scratch"),
 		},
 	})

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/neuroscale-platform/neuroscale/components/certificates"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
@@ -23,6 +24,10 @@ type Args struct {
 	Address string
 	// Layers as the function of that name makes them of Settings.
 	Layers layer.List
+	// Webhook is the certificate of KServe's admission webhooks, for WebhookHost, and
+	// Authority that signed it.
+	Webhook   certificates.Certificate
+	Authority pulumi.StringOutput
 	// Delivery takes them to Git.
 	Delivery *layer.Delivery
 }
@@ -46,6 +51,9 @@ func (a *Args) validate() error {
 	}
 	if _, there := a.Layers.Get(DoorkeeperLayer); len(a.Layers) > 0 && there != (a.Settings.Auth == config.AuthKeys) {
 		errs = append(errs, errors.New("serving: Args.Layers are not those of Args.Settings: one asks for keys and the other does not"))
+	}
+	if a.Webhook.Chain.OutputState == nil || a.Webhook.Key.OutputState == nil || a.Authority.OutputState == nil {
+		errs = append(errs, errors.New("serving: Args.Webhook or Args.Authority is missing"))
 	}
 	if a.Delivery == nil {
 		errs = append(errs, errors.New("serving: Args.Delivery is missing"))
@@ -73,15 +81,11 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		return nil, err
 	}
 	parent := pulumi.Parent(s)
-	cert, err := newCertificate(ctx, name+"-webhook", parent)
-	if err != nil {
-		return nil, err
-	}
 	ns, err := manifest.New(ctx, name+"-kserve", manifest.Namespace(kserveNamespace), parent)
 	if err != nil {
 		return nil, err
 	}
-	secret, err := manifest.New(ctx, name+"-webhook", cert.secret(), parent, pulumi.DeletedWith(ns),
+	secret, err := manifest.New(ctx, name+"-webhook", args.Webhook.Secret(kserveNamespace, webhookSecret), parent, pulumi.DeletedWith(ns),
 		pulumi.DependsOn([]pulumi.Resource{ns}))
 	if err != nil {
 		return nil, err
@@ -103,7 +107,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		case KServeLayer:
 			la.DependsOn = []pulumi.Resource{secret}
 		case RuntimesLayer:
-			la.Patches = func(objects []map[string]any) []layer.Patch { return trustPatches(objects, cert.authority) }
+			la.Patches = func(objects []map[string]any) []layer.Patch { return trustPatches(objects, args.Authority) }
 		}
 		if _, err := layer.New(ctx, la, parent); err != nil {
 			return nil, err

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/neuroscale-platform/neuroscale/components/certificates"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/gitops"
@@ -20,14 +21,21 @@ import (
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
+func certificate() certificates.Certificate {
+	return certificates.Certificate{
+		Chain: pulumi.String("the chain").ToStringOutput(), Key: pulumi.ToSecret(pulumi.String("the key")).(pulumi.StringOutput),
+	}
+}
+
 func build(t *testing.T, settings config.Serving) (*recorder.Recording, *Serving) {
 	t.Helper()
 	var s *Serving
 	r := recorder.Component(t, func(ctx *pulumi.Context, on pulumi.ResourceOption) error {
 		d, err := layer.NewDelivery(ctx, "delivery", &layer.DeliveryArgs{
 			Repository: forge.Repository{
-				URL:    "http://forge/platform.git",
-				Writer: forge.Account{Username: "writer", Password: pulumi.String("p").ToStringOutput()},
+				URL:       "http://forge/platform.git",
+				Authority: pulumi.String("the authority").ToStringOutput(),
+				Writer:    forge.Account{Username: "writer", Password: pulumi.String("p").ToStringOutput()},
 			},
 			GitImage: "git:1", ProbeImage: "python:1", Project: "platform", ApplicationNamespace: "argocd",
 			Source: layer.Source{Renderer: recorder.Renderer(t)},
@@ -37,6 +45,8 @@ func build(t *testing.T, settings config.Serving) (*recorder.Recording, *Serving
 		}
 		s, err = New(ctx, "serving", &Args{
 			Settings: settings, Address: "10.0.0.7", Layers: Layers(settings), Delivery: d,
+			Webhook:   certificate(),
+			Authority: pulumi.String("the authority").ToStringOutput(),
 		}, on)
 		return err
 	})
@@ -72,7 +82,7 @@ func TestWhatKnativeWritesIntoItsWebhooksIsNotHealed(t *testing.T) {
 func TestEveryWebhookTrustsTheAuthority(t *testing.T) {
 	r, _ := build(t, config.Default().Serving)
 	patches := recorder.At(r.Get(t, "Application", "kserve-runtimes").Object(), "spec.source.kustomize.patches").([]any)
-	value := base64.StdEncoding.EncodeToString([]byte("serving-webhook-authority certPem"))
+	value := base64.StdEncoding.EncodeToString([]byte("the authority"))
 	paths := map[string][]string{}
 	for _, patch := range patches {
 		var operations []map[string]string
@@ -90,16 +100,12 @@ func TestEveryWebhookTrustsTheAuthority(t *testing.T) {
 	}, paths)
 }
 
-func TestTheCertificateIsForTheWebhooksServiceAndItsKeySecret(t *testing.T) {
+func TestTheWebhooksServerHasItsCertificateInASecret(t *testing.T) {
 	r, _ := build(t, config.Default().Serving)
-	request := r.Type(t, "tls:index/certRequest:CertRequest", "serving-webhook")
-	assert.Equal(t, []any{"kserve-webhook-server-service.kserve.svc"}, request.Object()["dnsNames"])
-	authority := r.Type(t, "tls:index/selfSignedCert:SelfSignedCert", "serving-webhook-authority")
-	assert.Equal(t, true, authority.Object()["isCaCertificate"])
 	secret := r.Get(t, "Secret", "kserve-webhook-server-cert")
 	secret.AssertSecret(t, "data")
 	assert.Equal(t, "kubernetes.io/tls", secret.Object()["type"])
-	r.AssertNoSecretOutside(t, "privateKeyPem")
+	r.AssertNoSecretOutside(t, "the key")
 }
 
 func TestProbesAskBothWebhooksForYesAndNo(t *testing.T) {
@@ -161,14 +167,16 @@ func TestBadArgs(t *testing.T) {
 	good := func() *Args {
 		return &Args{
 			Settings: config.Default().Serving, Address: "a", Layers: Layers(config.Default().Serving), Delivery: &layer.Delivery{},
+			Webhook: certificate(), Authority: pulumi.String("the authority").ToStringOutput(),
 		}
 	}
 	for want, change := range map[string]func(*Args){
-		"serving: Args.Settings.Domain is empty":       func(a *Args) { a.Settings.Domain = "" },
-		"serving: Args.Settings.Gateway.NodePort is 0": func(a *Args) { a.Settings.Gateway.NodePort = 0 },
-		"serving: Args.Address is empty":               func(a *Args) { a.Address = "" },
-		"serving: Args.Layers is empty":                func(a *Args) { a.Layers = nil },
-		"serving: Args.Delivery is missing":            func(a *Args) { a.Delivery = nil },
+		"serving: Args.Settings.Domain is empty":             func(a *Args) { a.Settings.Domain = "" },
+		"serving: Args.Settings.Gateway.NodePort is 0":       func(a *Args) { a.Settings.Gateway.NodePort = 0 },
+		"serving: Args.Address is empty":                     func(a *Args) { a.Address = "" },
+		"serving: Args.Layers is empty":                      func(a *Args) { a.Layers = nil },
+		"serving: Args.Webhook or Args.Authority is missing": func(a *Args) { a.Webhook = certificates.Certificate{} },
+		"serving: Args.Delivery is missing":                  func(a *Args) { a.Delivery = nil },
 		"serving: Args.Layers are not those of Args.Settings: one asks for keys and the other does not": func(a *Args) {
 			a.Settings.Auth = config.AuthNone
 		},

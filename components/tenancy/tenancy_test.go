@@ -21,9 +21,10 @@ import (
 
 func repository(name string) forge.Repository {
 	return forge.Repository{
-		URL:    "http://forge/" + name + ".git",
-		Reader: forge.Account{Username: "reader", Password: pulumi.String(name + "-password").ToStringOutput()},
-		Writer: forge.Account{Username: "ops", Password: pulumi.String("ops-password").ToStringOutput()},
+		URL:       "http://forge/" + name + ".git",
+		Authority: pulumi.String("the authority").ToStringOutput(),
+		Reader:    forge.Account{Username: "reader", Password: pulumi.String(name + "-password").ToStringOutput()},
+		Writer:    forge.Account{Username: "ops", Password: pulumi.String("ops-password").ToStringOutput()},
 	}
 }
 

@@ -41,7 +41,7 @@ func TestLoadNamesEveryProblemInOneSentence(t *testing.T) {
 	for name, test := range map[string]struct{ key, value, want string }{
 		"unknown top-level key": {"servng", `{}`, "neuroscale:servng is not a key of the configuration: did you mean serving?"},
 		"unknown top-level key like no other": {"qqqqqq", `{}`,
-			"neuroscale:qqqqqq is not a key of the configuration: known there: cluster, endpoints, forge, gitops, serving, tenants"},
+			"neuroscale:qqqqqq is not a key of the configuration: known there: cluster, endpoints, forge, gitops, serving, tenants, tls"},
 		"unknown key": {"forge", `{"nodeport":30082}`,
 			"neuroscale:forge.nodeport is not a key of neuroscale:forge: did you mean nodePort?"},
 		"unknown key two levels down": {"serving", `{"defaultResources":{"limits":{"cpus":"1"}}}`,
@@ -120,6 +120,6 @@ func TestDurationIsWrittenAsPeopleWriteIt(t *testing.T) {
 func TestKeysAreTheSections(t *testing.T) {
 	assert.Equal(t, []string{
 		"neuroscale:cluster", "neuroscale:endpoints", "neuroscale:forge", "neuroscale:gitops",
-		"neuroscale:serving", "neuroscale:tenants",
+		"neuroscale:serving", "neuroscale:tenants", "neuroscale:tls",
 	}, Keys())
 }

@@ -25,6 +25,7 @@ func Default() *Config {
 			KeyRequestsPerMinute: 6000, PlatformKeyGeneration: 1,
 		},
 		Endpoints: Endpoints{RequeueSeconds: 5},
+		TLS:       TLS{Validity: Duration(365 * 24 * time.Hour), RenewBefore: Duration(30 * 24 * time.Hour)},
 		Tenants: []Tenant{tenant(Tenant{
 			Namespace: "default", Owner: "platform-team", CostCenter: "platform",
 			Repositories: []string{"endpoints"}, Members: []string{"data-scientist"},

@@ -1,5 +1,5 @@
 // Package config is the program's configuration: one structured object for each
-// key neuroscale:cluster, gitops, forge, serving and endpoints, and the list
+// key neuroscale:cluster, gitops, forge, serving, endpoints and tls, and the list
 // neuroscale:tenants.
 package config
 
@@ -41,6 +41,7 @@ type Config struct {
 	Forge     Forge     `json:"forge"`
 	Serving   Serving   `json:"serving"`
 	Endpoints Endpoints `json:"endpoints"`
+	TLS       TLS       `json:"tls"`
 	// Tenants share the platform. The first one's repository is the one that a
 	// new platform fills with the example endpoints.
 	Tenants []Tenant `json:"tenants"`
@@ -94,6 +95,35 @@ type Cluster struct {
 	RequireNetworkPolicy bool `json:"requireNetworkPolicy"`
 }
 
+// Servers of the platform that people reach from outside, as TLS.HTTP names them.
+const ServerForge = "forge"
+
+// Servers are all of them.
+var Servers = []string{ServerForge}
+
+// TLS is how the platform's servers show who they are.
+type TLS struct {
+	// Authority signs their certificates; empty means one that the program makes.
+	Authority KeyPair `json:"authority"`
+	// Validity of a certificate, and RenewBefore its end the next `up` makes a new
+	// one; both in whole hours.
+	Validity    Duration `json:"validity"`
+	RenewBefore Duration `json:"renewBefore"`
+	// Names are host names and IP addresses they are also asked at.
+	Names []string `json:"names"`
+	// HTTP are those of Servers that speak plain HTTP.
+	HTTP []string `json:"http"`
+}
+
+// KeyPair are the paths of two files in PEM form.
+type KeyPair struct {
+	Certificate string `json:"certificate"`
+	Key         string `json:"key"`
+}
+
+// Plain is whether a server speaks plain HTTP.
+func (t TLS) Plain(server string) bool { return slices.Contains(t.HTTP, server) }
+
 // GitOps configures Argo CD.
 type GitOps struct {
 	// NodePort serves Argo CD's API and pages over HTTP.
@@ -102,7 +132,7 @@ type GitOps struct {
 
 // Forge configures Gitea.
 type Forge struct {
-	// NodePort serves Gitea over HTTP.
+	// NodePort serves Gitea.
 	NodePort int `json:"nodePort" min:"30000" max:"32767"`
 	// Storage is the size of its volume, a Kubernetes quantity.
 	Storage string `json:"storage" format:"quantity"`

@@ -42,6 +42,7 @@ func validate(c *Config, skip map[string]bool, reserved []string) []error {
 	v.label("forge.organization", c.Forge.Organization)
 	v.forgeSizes(c.Forge, len(c.Repositories()))
 	v.serving(c.Serving)
+	v.tls(c.TLS)
 	v.tenants(c.Tenants, c.Forge.Organization)
 	return v.problems
 }

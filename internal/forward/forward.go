@@ -32,6 +32,8 @@ type Target struct {
 	Service   string `json:"service"`
 	Port      int    `json:"port"`
 	LocalPort int    `json:"localPort"`
+	// TLS is whether it speaks HTTPS.
+	TLS bool `json:"tls,omitempty"`
 }
 
 // Conn is a connection to a pod.

@@ -11,7 +11,12 @@ import (
 )
 
 // Remote is a repository and who may read and write it.
-type Remote struct{ URL, Username, Password string }
+type Remote struct {
+	URL, Username, Password string
+	// Authority signed the certificate of its server, in PEM form; empty means one
+	// that this machine trusts.
+	Authority string
+}
 
 // Author of commits.
 type Author struct{ Name, Email string }
@@ -41,6 +46,13 @@ func Clone(ctx context.Context, r Remote, a Author, dir string) (*Checkout, erro
 		"-c", "credential.helper=", "-c", "credential.helper=store --file=" + quoted(file),
 		"-c", "user.name=" + a.Name, "-c", "user.email=" + a.Email,
 	}}
+	if r.Authority != "" {
+		file := filepath.Join(dir, "authority")
+		if err := os.WriteFile(file, []byte(r.Authority), 0o600); err != nil {
+			return nil, fmt.Errorf("clone %s: keep the authority: %w", r.URL, err)
+		}
+		c.settings = append(c.settings, "-c", "http.sslCAInfo="+file)
+	}
 	_, err = Run(ctx, dir, slices.Concat(c.settings, []string{"clone", "--quiet", "--branch", "main", r.URL, c.Dir})...)
 	return c, err
 }

@@ -82,7 +82,7 @@ func TestAPushReachesTheForgeAndThePasswordOnlyItsFile(t *testing.T) {
 	calls := logged(t)
 	dir := filepath.Join(t.TempDir(), "it's here")
 	require.NoError(t, os.Mkdir(dir, 0o755))
-	c, err := Clone(t.Context(), Remote{url, user, password}, Author{"A Person", "person@example.com"}, dir)
+	c, err := Clone(t.Context(), Remote{URL: url, Username: user, Password: password}, Author{"A Person", "person@example.com"}, dir)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(c.Dir, "new.yaml"), []byte("a: b\n"), 0o644))
 	require.NoError(t, c.Commit(t.Context(), "Add new"))
@@ -116,13 +116,13 @@ func TestNobodysSettingsReachTheForge(t *testing.T) {
 	} {
 		t.Setenv(name, value)
 	}
-	_, err := Clone(t.Context(), Remote{url, user, password}, Author{}, t.TempDir())
+	_, err := Clone(t.Context(), Remote{URL: url, Username: user, Password: password}, Author{}, t.TempDir())
 	require.NoError(t, err)
 }
 
 func TestAFailureSaysWhatGitSaidAndNoPassword(t *testing.T) {
 	url, _ := forge(t)
-	_, err := Clone(t.Context(), Remote{url, user, "wrong-one"}, Author{}, t.TempDir())
+	_, err := Clone(t.Context(), Remote{URL: url, Username: user, Password: "wrong-one"}, Author{}, t.TempDir())
 	require.ErrorContains(t, err, "git clone: ")
 	assert.NotContains(t, err.Error(), "wrong-one")
 	assert.NotContains(t, err.Error(), "\n")

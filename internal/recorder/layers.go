@@ -28,6 +28,8 @@ upstreams:
   gitea: {module: example.com/gitea, version: v2.0.0, sum: h1:b, images: {gitea: example.com/gitea:v2}}
   kserve: {module: example.com/kserve, version: v3.0.0, sum: h1:c, images: {storage-initializer: example.com/storage:v3}}
   kyverno: {module: example.com/kyverno, version: v4.0.0, sum: h1:d}
+images:
+  forge-proxy: example.com/forge-proxy:v1
 `,
 		"platform/argocd/layer.yaml": "version: [argo-cd]\n",
 		"platform/argocd/objects.yaml": `

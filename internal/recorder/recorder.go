@@ -111,7 +111,7 @@ func answer(args pulumi.MockResourceArgs) (resource.PropertyMap, error) {
 		generated("certRequestPem")
 	case args.TypeToken == "tls:index/selfSignedCert:SelfSignedCert",
 		args.TypeToken == "tls:index/locallySignedCert:LocallySignedCert":
-		generated("certPem")
+		generated("certPem", "validityEndTime")
 	case strings.HasPrefix(args.TypeToken, "neuroscale:platform:") && !args.Custom:
 	case args.TypeToken == "pulumi:providers:kubernetes":
 	case strings.HasPrefix(args.TypeToken, "kubernetes:") && strings.Count(args.TypeToken, ":") == 2 &&

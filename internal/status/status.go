@@ -3,6 +3,7 @@
 package status
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,8 @@ type Platform struct {
 	// Layers in their order, and Tenants.
 	Layers  []Wanted
 	Tenants []Share
+	// Certificates that servers show.
+	Certificates []Certificate
 	// Applications is Argo CD's namespace.
 	Applications string
 }
@@ -62,6 +65,8 @@ type Report struct {
 	Folders []Folder `json:"folders"`
 	Tenants []Tenant `json:"tenants"`
 	Nodes   []Node   `json:"nodes"`
+	// Certificates in the order they end.
+	Certificates []Certificate `json:"certificates"`
 	// Next is what to do about what is wrong, a sentence for each.
 	Next    []string `json:"next"`
 	Seconds float64  `json:"seconds"`
@@ -113,6 +118,16 @@ type Use struct {
 	Hard     string `json:"hard"`
 	// Percent of Hard that Used is; of a Hard of zero it is 0, or 100 if any is used.
 	Percent int `json:"percent"`
+}
+
+// Certificate of a server, or of the authority that signed those.
+type Certificate struct {
+	Name string `json:"name"`
+	// Ends is when it does, and Renew from when on a new one is to be had.
+	Ends  time.Time `json:"ends"`
+	Renew time.Time `json:"renew"`
+	// How a new one is had.
+	How string `json:"how"`
 }
 
 // Node of the cluster.
@@ -192,6 +207,9 @@ func Read(ctx context.Context, c dynamic.Interface, p Platform, now time.Time) (
 		r.Tenants = append(r.Tenants, t.use(named(quotaList, t.Tenant, t.Quota)))
 	}
 	r.Folders = foldersOf(apps, p.Tenants, endpoints)
+	r.Certificates = slices.SortedFunc(slices.Values(p.Certificates), func(a, b Certificate) int {
+		return cmp.Or(a.Ends.Compare(b.Ends), cmp.Compare(a.Name, b.Name))
+	})
 	r.Next = r.advice()
 	r.Well = len(r.Next) == 0
 	return r, nil

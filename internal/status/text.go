@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/neuroscale-platform/neuroscale/internal/endpoint"
 )
@@ -31,6 +32,14 @@ func (r *Report) advice() []string {
 		say("the cluster has no node: start one, on a sealed machine with `make up`")
 	}
 	up := "neuroscale up -s " + r.Stack
+	for _, c := range r.Certificates {
+		switch {
+		case !r.now.Before(c.Ends):
+			say("the certificate of %s has ended: %s", c.Name, c.How)
+		case !r.now.Before(c.Renew):
+			say("the certificate of %s ends in %s: %s", c.Name, days(c.Ends.Sub(r.now)), c.How)
+		}
+	}
 	for _, l := range r.Layers {
 		switch {
 		case l.Why == "":
@@ -86,6 +95,16 @@ func (r *Report) Text(w io.Writer) error {
 	for _, n := range r.Nodes {
 		fmt.Fprintf(w, "%s: %s\n", n.Name, n.line())
 	}
+	if len(r.Certificates) > 0 {
+		fmt.Fprintln(w, "\nCERTIFICATES")
+	}
+	for _, c := range r.Certificates {
+		left := "ended " + c.Ends.Format(time.DateOnly)
+		if r.now.Before(c.Ends) {
+			left = "ends in " + days(c.Ends.Sub(r.now))
+		}
+		fmt.Fprintf(w, "%s: %s\n", c.Name, left)
+	}
 	if r.Well {
 		_, err := fmt.Fprintf(w, "\nstack %s is well (%.1fs)\n", r.Stack, r.Seconds)
 		return err
@@ -97,6 +116,14 @@ func (r *Report) Text(w io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// days are whole ones, or hours.
+func days(left time.Duration) string {
+	if n := int(left.Hours() / 24); n > 1 {
+		return fmt.Sprintf("%d days", n)
+	}
+	return fmt.Sprintf("%d hours", int(left.Hours()))
 }
 
 // line is what is nearly used up.

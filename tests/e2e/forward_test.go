@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/neuroscale-platform/neuroscale/internal/predict"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
@@ -34,7 +35,9 @@ func (s *suite) forwardSurvivesItsPods(t *testing.T) {
 	healthy := func(ctx context.Context) (string, error) {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, forwards[0].URL+"/api/healthz", nil)
 		require.NoError(t, err)
-		response, err := (&http.Client{Timeout: 6 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}).Do(request)
+		client := predict.NewClient(6*time.Second, s.outputs.Authority)
+		defer client.CloseIdleConnections()
+		response, err := client.Do(request)
 		if err != nil {
 			return err.Error(), nil
 		}

@@ -235,7 +235,7 @@ func (s *suite) pushedEndpoint(t *testing.T) {
 // clone is a working copy of one of the forge's repositories.
 func (s *suite) clone(ctx context.Context, t *testing.T, url string, by person) *git.Checkout {
 	t.Helper()
-	clone, err := git.Clone(ctx, git.Remote{URL: url, Username: by.name, Password: by.password},
+	clone, err := git.Clone(ctx, git.Remote{URL: url, Username: by.name, Password: by.password, Authority: s.outputs.Authority},
 		git.Author{Name: "A Data Scientist", Email: "scientist@example.com"}, t.TempDir())
 	require.NoError(t, err)
 	return clone

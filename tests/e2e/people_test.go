@@ -16,6 +16,7 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/predict"
 	"github.com/neuroscale-platform/neuroscale/internal/git"
 )
 
@@ -50,8 +51,7 @@ func (s *suite) askForge(ctx context.Context, t *testing.T, by person, method, a
 	if body != "" {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{}} // no proxy: the forge is on the node
-	response, err := client.Do(request)
+	response, err := predict.NewClient(30*time.Second, s.outputs.Authority).Do(request)
 	require.NoError(t, err)
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)

@@ -1,0 +1,90 @@
+package forgeproxy
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// write puts a self-signed certificate with that serial number into dir.
+func write(t *testing.T, dir string, serial int64) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(serial), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	for file, block := range map[string]*pem.Block{"tls.crt": {Type: "CERTIFICATE", Bytes: der}, "tls.key": {Type: "PRIVATE KEY", Bytes: private}} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, file), pem.EncodeToMemory(block), 0o600))
+	}
+}
+
+// serial of the certificate that a server shows.
+func serial(t *testing.T, address string) int64 {
+	t.Helper()
+	conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true}) // looked at, not trusted
+	require.NoError(t, err)
+	defer conn.Close()
+	return conn.ConnectionState().PeerCertificates[0].SerialNumber.Int64()
+}
+
+func TestARenewedCertificateIsShownWithoutANewProcess(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, 1)
+	log := slog.New(slog.DiscardHandler)
+	c, err := LoadCertificate(dir, log)
+	require.NoError(t, err)
+	behind := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(behind.Close)
+	at, err := url.Parse(behind.URL)
+	require.NoError(t, err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- New(at, NewThrottle(failures, window), log).Serve(ctx, l, c) }()
+	assert.EqualValues(t, 1, serial(t, l.Addr().String()))
+
+	again := func() { c.mu.Lock(); c.looked = time.Time{}; c.mu.Unlock() }
+	write(t, dir, 2)
+	again()
+	assert.EqualValues(t, 2, serial(t, l.Addr().String()))
+
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "tls.key"), []byte("half"), 0o600))
+	again()
+	assert.EqualValues(t, 2, serial(t, l.Addr().String()), "files that do not fit together end the service")
+
+	plain, err := http.Get("http://" + l.Addr().String())
+	require.NoError(t, err)
+	_ = plain.Body.Close()
+	assert.Equal(t, http.StatusBadRequest, plain.StatusCode, "a password could be sent in clear text and be answered")
+	end()
+	require.NoError(t, <-ended)
+}
+
+func TestWithoutACertificateItDoesNotStart(t *testing.T) {
+	_, err := LoadCertificate(t.TempDir(), slog.New(slog.DiscardHandler))
+	require.ErrorContains(t, err, "read the certificate")
+}

@@ -1,0 +1,40 @@
+package stacks
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/neuroscale-platform/neuroscale/components/certificates"
+	"github.com/neuroscale-platform/neuroscale/components/forge"
+	"github.com/neuroscale-platform/neuroscale/components/serving"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/keypair"
+)
+
+// webhookServer are KServe's admission webhooks, which nobody asks but the API
+// server.
+const webhookServer = "kserve-webhook"
+
+// certificateArgs have a certificate made for every server of the platform.
+func (s *site) certificateArgs() *certificates.Args {
+	t := s.cfg.TLS
+	return &certificates.Args{
+		Authority: s.authority, Validity: time.Duration(t.Validity), RenewBefore: time.Duration(t.RenewBefore),
+		Servers: []certificates.Server{
+			{Name: config.ServerForge, Hosts: append(forge.Hosts(s.cluster.Address), t.Names...)},
+			{Name: webhookServer, Hosts: []string{serving.WebhookHost}},
+		},
+	}
+}
+
+// givenAuthority reads the one of the settings; nil if there is none.
+func givenAuthority(k config.KeyPair) (*keypair.Pair, error) {
+	if k == (config.KeyPair{}) {
+		return nil, nil
+	}
+	pair, err := keypair.ReadAuthority(k.Certificate, k.Key, time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("%s:tls.authority (%s): write %w", config.Namespace, k.Certificate, err)
+	}
+	return &pair, nil
+}
