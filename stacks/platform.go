@@ -47,13 +47,14 @@ var platform = []part{
 			MaxPush: s.cfg.Forge.MaxPushBytes(), MaxRepository: s.cfg.Forge.MaxRepositoryBytes(),
 			Folder: endpoints.Folder, Folders: folders(s.cfg.Tenants),
 			Organization: s.cfg.Forge.Organization, Repositories: s.cfg.Repositories(), Teams: teams(s.cfg.Tenants),
-			Address: s.cluster.Address, NodePort: s.cfg.Forge.NodePort, WebhookURL: argocd.WebhookURL,
+			Address: s.cluster.Address, NodePort: s.cfg.Forge.NodePort, WebhookURL: argocd.WebhookURL(s.cfg.TLS.Plain(config.ServerArgoCD)),
 		}, s.onCluster())
 		return err
 	}},
 	{"argocd", argocdLayers, func(s *site, _ layer.List) (err error) {
 		s.argocd, err = argocd.New(s.ctx, argocdName, &argocd.Args{
 			Settings: s.cfg.GitOps, Address: s.cluster.Address, Source: s.source, Layers: s.layers,
+			Certificate: s.certificates.Of(config.ServerArgoCD), HTTP: s.cfg.TLS.Plain(config.ServerArgoCD),
 			Platform: s.forge.Platform, WebhookSecret: s.forge.WebhookSecret,
 		}, s.onCluster())
 		return err
@@ -69,6 +70,7 @@ var platform = []part{
 	{"serving", servingLayers, func(s *site, layers layer.List) (err error) {
 		s.serving, err = serving.New(s.ctx, "serving", &serving.Args{
 			Settings: s.cfg.Serving, Address: s.cluster.Address, Layers: layers, Delivery: s.delivery,
+			Gateway: s.certificates.Of(config.ServerGateway), HTTP: s.cfg.TLS.Plain(config.ServerGateway),
 			Webhook: s.certificates.Of(webhookServer), Authority: s.certificates.Authority,
 		}, s.onCluster())
 		return err
@@ -96,7 +98,7 @@ var platform = []part{
 		}
 		s.endpoints, err = endpoints.New(s.ctx, "endpoints", &endpoints.Args{
 			Apps: apps, Tenants: s.tenancy.Tenants, Repositories: s.forge.Repositories, Delivery: s.delivery,
-			RequeueSeconds: s.cfg.Endpoints.RequeueSeconds, Domain: s.cfg.Serving.Domain,
+			RequeueSeconds: s.cfg.Endpoints.RequeueSeconds, Domain: s.cfg.Serving.Domain, Scheme: s.cfg.TLS.Scheme(config.ServerGateway),
 			ApplicationNamespace: argocd.Namespace, Reserved: s.layers.Names(),
 			After: append(admitted, s.tenancy.Ready...),
 		}, s.onCluster())
@@ -104,9 +106,11 @@ var platform = []part{
 	}},
 }
 
-func argocdLayers(c *config.Config) (layer.List, error) { return argocd.Layers(c.GitOps), nil }
+func argocdLayers(c *config.Config) (layer.List, error) {
+	return argocd.Layers(c.GitOps, c.TLS.Plain(config.ServerArgoCD)), nil
+}
 func servingLayers(c *config.Config) (layer.List, error) {
-	return serving.Layers(c.Serving, c.Namespaces()...), nil
+	return serving.Layers(c.Serving, c.TLS.Plain(config.ServerGateway), c.Namespaces()...), nil
 }
 func tenancyLayers(c *config.Config) (layer.List, error) {
 	return tenancy.Layers(c.Tenants, c.Serving)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/neuroscale-platform/neuroscale/components/argocd"
 	"github.com/neuroscale-platform/neuroscale/components/certificates"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/serving"
@@ -21,7 +22,9 @@ func (s *site) certificateArgs() *certificates.Args {
 	return &certificates.Args{
 		Authority: s.authority, Validity: time.Duration(t.Validity), RenewBefore: time.Duration(t.RenewBefore),
 		Servers: []certificates.Server{
+			{Name: config.ServerArgoCD, Hosts: append(argocd.Hosts(s.cluster.Address), t.Names...)},
 			{Name: config.ServerForge, Hosts: append(forge.Hosts(s.cluster.Address), t.Names...)},
+			{Name: config.ServerGateway, Hosts: append(serving.Hosts(s.cluster.Address, s.cfg.Serving.Domain, s.cfg.Namespaces()...), t.Names...)},
 			{Name: webhookServer, Hosts: []string{serving.WebhookHost}},
 		},
 	}

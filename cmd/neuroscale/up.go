@@ -19,6 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/neuroscale-platform/neuroscale/components/argocd"
+	"github.com/neuroscale-platform/neuroscale/components/certificates"
 	"github.com/neuroscale-platform/neuroscale/components/endpoints"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/components/tenancy"
@@ -172,7 +173,7 @@ func (r *upReport) addPhases(s progress.Snapshot) {
 // say it.
 func gateway(cfg *config.Config, cluster *kube.Cluster) string {
 	host := cmp.Or(cfg.Cluster.Address, cluster.Kubeconfig.Host)
-	return "http://" + net.JoinHostPort(host, strconv.Itoa(cfg.Serving.Gateway.NodePort))
+	return cfg.TLS.Scheme(config.ServerGateway) + "://" + net.JoinHostPort(host, strconv.Itoa(cfg.Serving.Gateway.NodePort))
 }
 
 // endpointChoice are the endpoints that `up` may end with a prediction of.
@@ -206,7 +207,10 @@ func (a *app) predictEarly(ctx context.Context, t *progress.Tracker, cluster *ku
 			}
 		}
 		done := t.Task(predictionPhase, "an endpoint has to answer")
-		_, err := predict.Show(ctx, cluster.Dynamic, predict.NewClient(30*time.Second, ""), choice, gateway)
+		authority, err := kube.Datum(ctx, cluster.Dynamic, layer.Namespace, layer.Authority, certificates.AuthorityKey)
+		if err == nil {
+			_, err = predict.Show(ctx, cluster.Dynamic, predict.NewClient(30*time.Second, authority), choice, gateway)
+		}
 		done(err == nil)
 	}()
 	return func() { cancel(); <-ended }

@@ -178,7 +178,7 @@ func TestUpThatEndsBeforeTheFirstPredictionShowsNone(t *testing.T) {
 func TestTheGatewayIsAtTheClustersAddressUnlessToldOtherwise(t *testing.T) {
 	cfg := config.Default()
 	cluster := &kube.Cluster{Kubeconfig: &kube.Kubeconfig{Host: "10.88.0.2"}}
-	assert.Equal(t, "http://10.88.0.2:30080", gateway(cfg, cluster))
+	assert.Equal(t, "https://10.88.0.2:30080", gateway(cfg, cluster))
 	cfg.Cluster.Address = "fd00::2"
-	assert.Equal(t, "http://[fd00::2]:30080", gateway(cfg, cluster))
+	assert.Equal(t, "https://[fd00::2]:30080", gateway(cfg, cluster))
 }

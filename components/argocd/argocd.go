@@ -5,10 +5,13 @@ package argocd
 import (
 	"errors"
 	"fmt"
+	"net"
+	"strconv"
 
 	"github.com/pulumi/pulumi-random/sdk/v4/go/random"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/neuroscale-platform/neuroscale/components/certificates"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
@@ -24,12 +27,28 @@ const (
 	Namespace = "argocd"
 	// Admin is the account of the platform's administrators.
 	Admin = "admin"
-	// WebhookURL takes the forge's notice of a push.
-	WebhookURL = "http://argocd-server." + Namespace + ".svc/api/webhook"
+	// Host is its server's name in the cluster.
+	Host = service + "." + Namespace + ".svc"
 
-	service     = "argocd-server"
-	servicePort = 80
+	service           = "argocd-server"
+	certificateSecret = "argocd-server-tls" // the name it looks for
 )
+
+// WebhookURL takes the forge's notice of a push; plain is over HTTP.
+func WebhookURL(plain bool) string { return scheme(plain) + "://" + Host + "/api/webhook" }
+
+// Hosts are the names and addresses at which its server is asked, where its node port
+// is at address; also those of a port-forward.
+func Hosts(address string) []string {
+	return []string{Host, Host + ".cluster.local", address, "localhost", "127.0.0.1", "::1"}
+}
+
+func scheme(plain bool) string {
+	if plain {
+		return "http"
+	}
+	return "https"
+}
 
 // Args of Argo CD.
 type Args struct {
@@ -39,6 +58,9 @@ type Args struct {
 	Source layer.Source
 	// Address is the host name or IP address of its node port.
 	Address string
+	// Certificate of its server; HTTP has it show none.
+	Certificate certificates.Certificate
+	HTTP        bool
 	// Platform is the only repository of project platform.
 	Platform forge.Repository
 	// WebhookSecret is what the forge signs its notices with.
@@ -69,6 +91,9 @@ func (a *Args) validate() error {
 	}
 	if a.Platform.Authority.OutputState == nil {
 		errs = append(errs, errors.New("argocd: Args.Platform.Authority is missing"))
+	}
+	if !a.Certificate.There() {
+		errs = append(errs, errors.New("argocd: Args.Certificate is missing"))
 	}
 	if a.WebhookSecret == nil {
 		errs = append(errs, errors.New("argocd: Args.WebhookSecret is missing"))
@@ -108,7 +133,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	}
 	a := &ArgoCD{
 		Hash: tree.Hash(), Version: tree.Version(),
-		URL: fmt.Sprintf("http://%s:%d", args.Address, args.Settings.NodePort),
+		URL: fmt.Sprintf("%s://%s", scheme(args.HTTP), net.JoinHostPort(args.Address, strconv.Itoa(args.Settings.NodePort))),
 	}
 	if err := ctx.RegisterComponentResource(Token, name, a, opts...); err != nil {
 		return nil, err
@@ -140,6 +165,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	}
 	in.before("secret", settingsSecret(passwords, args.WebhookSecret))
 	in.before("redis", redisSecret(passwords["redis"]))
+	in.before("certificate", args.Certificate.Secret(Namespace, certificateSecret))
 	in.before("trust", trustConfigMap(args.Platform.Authority))
 	in.before("repository-platform", RepositorySecret("platform", PlatformProject, args.Platform))
 	if err := in.apply(tree.Objects()); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/neuroscale-platform/neuroscale/components/certificates"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
@@ -32,8 +33,11 @@ func repository(name string) forge.Repository {
 func args(t *testing.T) *Args {
 	return &Args{
 		Settings: config.GitOps{NodePort: 30081}, Address: "10.0.0.7", Source: layer.Source{Renderer: recorder.Renderer(t)},
+		Certificate: certificates.Certificate{
+			Chain: pulumi.String("the chain").ToStringOutput(), Key: pulumi.ToSecret(pulumi.String("the key")).(pulumi.StringOutput),
+		},
 		Platform: repository("platform"), WebhookSecret: pulumi.String("hook-secret"),
-		Layers: append(Layers(config.GitOps{NodePort: 30081}),
+		Layers: append(Layers(config.GitOps{NodePort: 30081}, false),
 			layer.Definition{Name: "models", Namespaces: []string{"models"}, ClusterKinds: []schema.GroupKind{{Kind: "Namespace"}}},
 			layer.Definition{Name: "quotas", Shared: []string{"team"}}),
 	}
@@ -169,7 +173,7 @@ func TestTheServerHasItsNodePort(t *testing.T) {
 	spec := r.Get(t, "Service", "argocd-server").Object()["spec"]
 	assert.Equal(t, "NodePort", recorder.At(spec, "type"))
 	assert.Equal(t, 30081.0, recorder.At(spec, "ports.0.nodePort"))
-	assert.Equal(t, "http://10.0.0.7:30081", a.URL)
+	assert.Equal(t, "https://10.0.0.7:30081", a.URL)
 }
 
 func TestAnObjectWithoutNameIsRefused(t *testing.T) {

@@ -1,26 +1,45 @@
 package argocd
 
 import (
+	"strconv"
+
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
 
-// Layers of Argo CD: itself, which nobody but the program can bring up.
-func Layers(s config.GitOps) layer.List {
+// Layers of Argo CD: itself, which nobody but the program can bring up. Plain has its
+// server speak HTTP.
+func Layers(s config.GitOps, plain bool) layer.List {
 	return layer.List{{
 		Name: Layer, Namespaces: []string{Namespace}, ByProgram: true,
-		Tree:     layer.Rendered(Layer, servicePatch(s.NodePort)),
-		Forwards: []layer.Forward{{Name: "argocd", Namespace: Namespace, Service: service, Port: servicePort, LocalPort: 8081}},
+		Tree:     layer.Rendered(Layer, serverPatches(s.NodePort, plain)...),
+		Forwards: []layer.Forward{{Name: "argocd", Namespace: Namespace, Service: service, Port: servicePort(plain), LocalPort: 8081, TLS: !plain}},
 	}}
 }
 
-// servicePatch makes people reach the server, which speaks plain HTTP.
-func servicePatch(nodePort int) render.Patch {
-	return render.Patch{Kind: "Service", Namespace: Namespace, Name: service, Merge: map[string]any{
-		"spec": map[string]any{
-			"type":  "NodePort",
-			"ports": []any{map[string]any{"name": "http", "nodePort": nodePort}},
-		},
-	}}
+func servicePort(plain bool) int {
+	if plain {
+		return 80
+	}
+	return 443
+}
+
+// serverPatches make people reach the server, at the one port that its Service has
+// then: every port of such a Service is open to the outside.
+func serverPatches(nodePort int, plain bool) []render.Patch {
+	ports := func(list any) render.Patch {
+		return render.Patch{Kind: "Service", Namespace: Namespace, Name: service, Merge: map[string]any{
+			"spec": map[string]any{"type": "NodePort", "ports": list},
+		}}
+	}
+	return []render.Patch{
+		ports(nil),
+		ports([]any{map[string]any{
+			"name": scheme(plain), "port": servicePort(plain), "targetPort": 8080, "protocol": "TCP", "nodePort": nodePort,
+		}}),
+		{Kind: "ConfigMap", Namespace: Namespace, Name: "argocd-cmd-params-cm", Merge: map[string]any{
+			"data": map[string]any{"server.insecure": strconv.FormatBool(plain)},
+		}},
+	}
 }

@@ -74,6 +74,9 @@ type Certificate struct {
 	Expires pulumi.StringOutput
 }
 
+// There is whether it is one.
+func (c Certificate) There() bool { return c.Chain.OutputState != nil && c.Key.OutputState != nil }
+
 // Secret is a Secret with the certificate, of the type made for that.
 func (c Certificate) Secret(namespace, name string) manifest.Object {
 	return manifest.Object{

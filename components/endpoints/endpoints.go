@@ -37,8 +37,8 @@ type Args struct {
 	Repositories map[string]forge.Repository
 	// RequeueSeconds is how often a repository is looked at for new folders.
 	RequeueSeconds int
-	// Domain is the suffix of the endpoints' host names.
-	Domain string
+	// Domain is the suffix of the endpoints' host names, Scheme that of their URLs.
+	Domain, Scheme string
 	// ApplicationNamespace of the Applications.
 	ApplicationNamespace string
 	// Reserved are names of Applications that no folder may have.
@@ -56,7 +56,7 @@ func (a *Args) validate() error {
 	}
 	var errs []error
 	for _, field := range []struct{ name, value string }{
-		{"Domain", a.Domain}, {"ApplicationNamespace", a.ApplicationNamespace},
+		{"Domain", a.Domain}, {"Scheme", a.Scheme}, {"ApplicationNamespace", a.ApplicationNamespace},
 	} {
 		if field.value == "" {
 			errs = append(errs, fmt.Errorf("endpoints: Args.%s is empty", field.name))
@@ -116,7 +116,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	}
 	e := &Endpoints{URLs: map[string]string{}}
 	for _, service := range services {
-		e.URLs[service] = fmt.Sprintf("http://%s-predictor.%s.%s", service, args.Tenants[0].Namespace, args.Domain)
+		e.URLs[service] = fmt.Sprintf("%s://%s-predictor.%s.%s", args.Scheme, service, args.Tenants[0].Namespace, args.Domain)
 	}
 	if err := ctx.RegisterComponentResource(Token, name, e, opts...); err != nil {
 		return nil, err

@@ -41,7 +41,7 @@ func repository(name string) forge.Repository {
 
 func args() *Args {
 	return &Args{
-		Apps: apps, RequeueSeconds: 5, Domain: "models.example", ApplicationNamespace: "argocd",
+		Apps: apps, RequeueSeconds: 5, Domain: "models.example", Scheme: "https", ApplicationNamespace: "argocd",
 		Tenants:      []tenancy.Tenant{{Namespace: "default", Project: "tenant-default", Repositories: []string{"endpoints"}}},
 		Repositories: map[string]forge.Repository{"endpoints": repository("endpoints")},
 	}
@@ -85,8 +85,8 @@ func TestFoldersAreFollowedWhenTheyExistAndAllBeforeIsReady(t *testing.T) {
 	assert.True(t, r.Waits(set, r.Get(t, "Namespace", "ready")))
 	assert.False(t, r.Waits(seed, r.Get(t, "Namespace", "ready")), "the first content need not wait for serving")
 	assert.Equal(t, map[string]string{
-		"alpha": "http://alpha-predictor.default.models.example",
-		"iris":  "http://iris-predictor.default.models.example",
+		"alpha": "https://alpha-predictor.default.models.example",
+		"iris":  "https://iris-predictor.default.models.example",
 	}, e.URLs)
 }
 
@@ -113,7 +113,7 @@ func TestTheApplicationSet(t *testing.T) {
 func TestEachRepositoryOfATenantHasAnApplicationSetInItsProjectAndNamespace(t *testing.T) {
 	r, e := build(t, two())
 	assert.Len(t, e.Ready, 3)
-	assert.Equal(t, "http://iris-predictor.default.models.example", e.URLs["iris"], "the examples are the first tenant's")
+	assert.Equal(t, "https://iris-predictor.default.models.example", e.URLs["iris"], "the examples are the first tenant's")
 	for name, want := range map[string]struct{ url, application string }{
 		ApplicationSet + "-team":      {"http://forge/models.git", "team-{{.path.basename}}"},
 		ApplicationSet + "-team.more": {"http://forge/more.git", "team.more-{{.path.basename}}"},

@@ -106,7 +106,7 @@ func (a *Args) validate() error {
 	if a.NodePort == 0 {
 		errs = append(errs, errors.New("forge: Args.NodePort is 0"))
 	}
-	if a.Authority.OutputState == nil || a.Certificate.Chain.OutputState == nil || a.Certificate.Key.OutputState == nil {
+	if a.Authority.OutputState == nil || !a.Certificate.There() {
 		errs = append(errs, errors.New("forge: Args.Certificate or Args.Authority is missing"))
 	}
 	if a.MaxPush < 1<<20 || a.MaxRepository < a.MaxPush {
@@ -247,7 +247,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	certificate := set.Add(name+"-certificate", args.Certificate.Secret(Namespace, certificateName), inNamespace)
 	volume := before.Add(name+"-volume", volumeClaim(args.Storage), inNamespace)
 	server := before.Add(name+"-server", deployment(args, secrets.checksum()),
-		pulumi.DependsOn([]pulumi.Resource{settings, accounts, scripts, limits, certificate, volume}))
+		pulumi.DependsOn([]pulumi.Resource{settings, accounts, scripts, limits, authority, certificate, volume}))
 	svc := set.Add(name+"-service", serviceObject(args), inNamespace)
 	bootstrap := set.Add(name+"-bootstrap", bootstrapJob(args, secrets.checksumWithMembers()), manifest.JobTimeout(),
 		pulumi.DependsOn([]pulumi.Resource{server, svc, members, authority}))

@@ -190,9 +190,13 @@ func deployment(args *Args, checksum pulumi.StringInput) manifest.Object {
 	})
 	server := manifest.Container(manifest.Object{
 		"name": Service, "image": args.Image,
-		"command":       []any{"/app/gitea/gitea", "web", "--config", "/etc/gitea/app.ini"},
-		"env":           environment(),
-		"volumeMounts":  append([]any{manifest.Mount("limits", limitsDir, true)}, mounts...),
+		"command": []any{"/app/gitea/gitea", "web", "--config", "/etc/gitea/app.ini"},
+		"env": append(environment(),
+			// Hooks believe who the authority knows, and nobody else.
+			manifest.Object{"name": "SSL_CERT_FILE", "value": authorityDir + "/" + certificates.AuthorityKey},
+			manifest.Object{"name": "SSL_CERT_DIR", "value": authorityDir},
+		),
+		"volumeMounts":  append([]any{manifest.Mount("limits", limitsDir, true), manifest.Mount("authority", authorityDir, true)}, mounts...),
 		"resources":     memory,
 		"livenessProbe": lives(),
 	})
@@ -210,6 +214,8 @@ func deployment(args *Args, checksum pulumi.StringInput) manifest.Object {
 					"annotations": manifest.Object{
 						"neuroscale.dev/settings": manifest.Hash(settings(args)),
 						"neuroscale.dev/secrets":  checksum,
+						// Read once, when it starts.
+						"neuroscale.dev/authority": checksumOf(args.Authority),
 					},
 				},
 				"spec": manifest.Object{
@@ -229,6 +235,7 @@ func deployment(args *Args, checksum pulumi.StringInput) manifest.Object {
 						manifest.ConfigMapVolume("scripts", scriptsName()),
 						manifest.ConfigMapVolume("limits", limitsName),
 						manifest.SecretVolume("certificate", certificateName),
+						manifest.ConfigMapVolume("authority", authorityName),
 					},
 				},
 			},

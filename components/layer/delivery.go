@@ -33,10 +33,13 @@ const (
 	// whether they work.
 	Namespace = "neuroscale-system"
 
+	// Authority is the name of a ConfigMap in Namespace with the certificate of who
+	// signed the forge's.
+	Authority = "certificate-authority"
+
 	writerSecret = "platform-writer"
-	authority    = "git-authority" // of the repositories' server
-	gitUID       = 999             // of the user argocd in Argo CD's image
-	probeUID     = 1000            // of the user in KServe's storage initializer
+	gitUID       = 999  // of the user argocd in Argo CD's image
+	probeUID     = 1000 // of the user in KServe's storage initializer
 )
 
 // DeliveryArgs are what all layers have in common.
@@ -131,7 +134,7 @@ func NewDelivery(ctx *pulumi.Context, name string, args *DeliveryArgs, opts ...p
 	}))
 	probe := set.Add(name+"-probe", manifest.ConfigMap(Namespace, probeScripts(), map[string]string{"probe.py": probeScript}))
 	credentials := set.Add(name+"-writer", credentialsSecret(writerSecret, args.Repository.Writer))
-	trusted := set.Add(name+"-authority", certificates.AuthorityConfigMap(Namespace, authority, args.Repository.Authority))
+	trusted := set.Add(name+"-authority", certificates.AuthorityConfigMap(Namespace, Authority, args.Repository.Authority))
 	if err := set.Err(); err != nil {
 		return nil, fmt.Errorf("delivery: %w", err)
 	}

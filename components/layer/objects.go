@@ -63,7 +63,7 @@ func pushJob(s pushSpec) manifest.Object {
 			manifest.ConfigMapVolume("tree", s.archive),
 			manifest.SecretVolume("credentials", s.credentials),
 			manifest.ConfigMapVolume("scripts", gitScripts()),
-			manifest.ConfigMapVolume("authority", authority),
+			manifest.ConfigMapVolume("authority", Authority),
 			manifest.ScratchVolume("scratch"),
 		},
 	})

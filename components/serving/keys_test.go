@@ -16,7 +16,7 @@ import (
 // gatewaySettings are the environment of the gateway's controller.
 func gatewaySettings(t *testing.T, s config.Serving) map[string]string {
 	t.Helper()
-	layers := Layers(s)
+	layers := Layers(s, false)
 	knative, _ := layers.Get(KnativeLayer)
 	tree, err := knative.Tree(t.Context(), layer.Source{Renderer: realRenderer(t)})
 	require.NoError(t, err)
@@ -51,7 +51,7 @@ func TestWhatTheGatewayDoesIsConfigured(t *testing.T) {
 	assert.Equal(t, "true", gatewaySettings(t, s)["KOURIER_EXTAUTHZ_FAILUREMODEALLOW"])
 	s.Auth = config.AuthNone
 	assert.NotContains(t, gatewaySettings(t, s), "KOURIER_EXTAUTHZ_HOST", "an open gateway asks nobody")
-	_, there := Layers(s).Get(DoorkeeperLayer)
+	_, there := Layers(s, false).Get(DoorkeeperLayer)
 	assert.False(t, there)
 	r, _ := build(t, s)
 	assert.Len(t, r.Kind("Application"), 3)
@@ -82,7 +82,7 @@ func TestThePlatformsKeyIsStoredAsItsHash(t *testing.T) {
 }
 
 func TestWhatJudgesKeysReadsTheirHashesOnly(t *testing.T) {
-	layers := Layers(config.Default().Serving)
+	layers := Layers(config.Default().Serving, false)
 	d, _ := layers.Get(DoorkeeperLayer)
 	tree, err := d.Tree(t.Context(), layer.Source{Renderer: realRenderer(t)})
 	require.NoError(t, err)

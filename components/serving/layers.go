@@ -32,19 +32,28 @@ const (
 	DoorkeeperAccount = "doorkeeper"
 )
 
-// The Service through which predictions come in.
 const (
+	// gatewayService is where predictions come in, and gatewaySecret its certificate.
 	gatewayService = "kourier"
-	gatewayPort    = 80
+	gatewaySecret  = "gateway-certificate"
+	// controller tells the gateway what to do.
+	controller = "net-kourier-controller"
 )
 
+func gatewayPort(plain bool) int {
+	if plain {
+		return 80
+	}
+	return 443
+}
+
 // Layers of model serving as settings make them, for the tenants of these
-// namespaces. KServe's admission webhooks come last, when their server runs, and on
+// namespaces; plain has the gateway speak HTTP. KServe's admission webhooks come last, when their server runs, and on
 // the way out go first.
 //
 // The gateway does not wait for what judges keys: it refuses everything until that
 // is there, and an endpoint takes longer to come.
-func Layers(s config.Serving, tenants ...string) layer.List {
+func Layers(s config.Serving, plain bool, tenants ...string) layer.List {
 	var first layer.List
 	if s.Auth == config.AuthKeys {
 		first = layer.List{{
@@ -64,14 +73,14 @@ func Layers(s config.Serving, tenants ...string) layer.List {
 				{Group: "admissionregistration.k8s.io", Kind: "MutatingWebhookConfiguration"},
 				{Group: "admissionregistration.k8s.io", Kind: "ValidatingWebhookConfiguration"},
 			},
-			Tree:   layer.Rendered(KnativeLayer, knativePatches(s)...),
+			Tree:   layer.Rendered(KnativeLayer, knativePatches(s, plain)...),
 			Probe:  knativeProbes(),
 			Ignore: knativeDifferences(),
 			Holds: []schema.GroupVersionResource{
 				{Group: "networking.internal.knative.dev", Version: "v1alpha1", Resource: "ingresses"},
 				{Group: "serving.knative.dev", Version: "v1", Resource: "routes"},
 			},
-			Forwards: []layer.Forward{{Name: "gateway", Namespace: GatewayNamespace, Service: gatewayService, Port: gatewayPort, LocalPort: 8082}},
+			Forwards: []layer.Forward{{Name: "gateway", Namespace: GatewayNamespace, Service: gatewayService, Port: gatewayPort(plain), LocalPort: 8082, TLS: !plain}},
 		},
 		{
 			Name: KServeLayer, Namespaces: []string{kserveNamespace},
@@ -81,7 +90,7 @@ func Layers(s config.Serving, tenants ...string) layer.List {
 				{Group: "rbac.authorization.k8s.io", Kind: "ClusterRole"},
 				{Group: "rbac.authorization.k8s.io", Kind: "ClusterRoleBinding"},
 			},
-			Tree:  layer.Rendered(KServeLayer, kservePatches(s)...),
+			Tree:  layer.Rendered(KServeLayer, kservePatches(s, plain)...),
 			After: []string{KnativeLayer},
 		},
 		{

@@ -11,7 +11,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
 
-func knativePatches(s config.Serving) []render.Patch {
+func knativePatches(s config.Serving, plain bool) []render.Patch {
 	return append([]render.Patch{
 		configMap(KnativeNamespace, "config-domain", map[string]any{s.Domain: ""}),
 		configMap(KnativeNamespace, "config-deployment", map[string]any{
@@ -21,13 +21,44 @@ func knativePatches(s config.Serving) []render.Patch {
 			"scale-to-zero-grace-period": s.ScaleToZeroGracePeriod.String(),
 			"stable-window":              s.StableWindow.String(),
 		}),
-		{Kind: "Service", Namespace: GatewayNamespace, Name: gatewayService, Merge: map[string]any{
-			"spec": map[string]any{
-				"type":  "NodePort",
-				"ports": []any{map[string]any{"name": "http2", "nodePort": s.Gateway.NodePort}},
-			},
-		}},
-	}, authPatches(s)...)
+		configMap(KnativeNamespace, "config-network", map[string]any{"default-external-scheme": scheme(plain)}),
+	}, append(gatewayPatches(s, plain), authPatches(s)...)...)
+}
+
+func scheme(plain bool) string {
+	if plain {
+		return "http"
+	}
+	return "https"
+}
+
+// gatewayPatches open one port of the gateway to the outside: every port of such a
+// Service would get one. The gateway has its certificate from its controller, which
+// reads where it is from its environment.
+func gatewayPatches(s config.Serving, plain bool) []render.Patch {
+	service := func(ports any) render.Patch {
+		return render.Patch{Kind: "Service", Namespace: GatewayNamespace, Name: gatewayService, Merge: map[string]any{
+			"spec": map[string]any{"type": "NodePort", "ports": ports},
+		}}
+	}
+	if plain {
+		return []render.Patch{service(nil), service([]any{map[string]any{
+			"name": "http2", "port": gatewayPort(plain), "targetPort": 8080, "protocol": "TCP", "nodePort": s.Gateway.NodePort,
+		}})}
+	}
+	return []render.Patch{service(nil), service([]any{map[string]any{
+		"name": "https", "port": gatewayPort(plain), "targetPort": 8443, "protocol": "TCP", "nodePort": s.Gateway.NodePort,
+	}}), {
+		Kind: "Deployment", Namespace: KnativeNamespace, Name: controller,
+		Merge: map[string]any{"spec": map[string]any{"template": map[string]any{
+			// renewalPatch says which.
+			"metadata": map[string]any{"annotations": map[string]any{certificateAnnotation: ""}},
+			"spec": map[string]any{"containers": []any{map[string]any{"name": "controller", "env": []any{
+				map[string]any{"name": "CERTS_SECRET_NAMESPACE", "value": GatewayNamespace},
+				map[string]any{"name": "CERTS_SECRET_NAME", "value": gatewaySecret},
+			}}}},
+		}}},
+	}}
 }
 
 // authPatches make the gateway ask the doorkeeper about every request to an
@@ -57,7 +88,7 @@ func authPatches(s config.Serving) []render.Patch {
 		env = append(env, map[string]any{"name": "KOURIER_EXTAUTHZ_" + setting[0], "value": setting[1]})
 	}
 	return []render.Patch{{
-		Kind: "Deployment", Namespace: KnativeNamespace, Name: "net-kourier-controller",
+		Kind: "Deployment", Namespace: KnativeNamespace, Name: controller,
 		Merge: podSpec(map[string]any{"containers": []any{map[string]any{"name": "controller", "env": env}}}),
 	}}
 }
@@ -77,7 +108,7 @@ func podSpec(spec map[string]any) map[string]any {
 	return map[string]any{"spec": map[string]any{"template": map[string]any{"spec": spec}}}
 }
 
-func kservePatches(s config.Serving) []render.Patch {
+func kservePatches(s config.Serving, plain bool) []render.Patch {
 	r := s.DefaultResources
 	return []render.Patch{
 		configMap(kserveNamespace, "inferenceservice-config", map[string]any{
@@ -85,12 +116,12 @@ func kservePatches(s config.Serving) []render.Patch {
 				"cpuRequest": r.CPU, "memoryRequest": r.Memory,
 				"cpuLimit": r.Limits.CPU, "memoryLimit": r.Limits.Memory,
 			}},
-			"ingress": map[string]any{"ingressDomain": s.Domain},
+			"ingress": map[string]any{"ingressDomain": s.Domain, "urlScheme": scheme(plain)},
 		}),
 		// The controller reads the ingress settings only when it starts.
 		{Kind: "Deployment", Namespace: kserveNamespace, Name: "kserve-controller-manager", Merge: map[string]any{
 			"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{
-				"annotations": map[string]any{"neuroscale.dev/domain": s.Domain},
+				"annotations": map[string]any{"neuroscale.dev/domain": s.Domain, "neuroscale.dev/scheme": scheme(plain)},
 			}}},
 		}},
 	}

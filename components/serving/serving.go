@@ -4,12 +4,13 @@ package serving
 import (
 	"errors"
 	"fmt"
+	"net"
+	"strconv"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/neuroscale-platform/neuroscale/components/certificates"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
-	"github.com/neuroscale-platform/neuroscale/components/manifest"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 )
 
@@ -24,6 +25,9 @@ type Args struct {
 	Address string
 	// Layers as the function of that name makes them of Settings.
 	Layers layer.List
+	// Gateway is its certificate; HTTP has it show none.
+	Gateway certificates.Certificate
+	HTTP    bool
 	// Webhook is the certificate of KServe's admission webhooks, for WebhookHost, and
 	// Authority that signed it.
 	Webhook   certificates.Certificate
@@ -52,8 +56,8 @@ func (a *Args) validate() error {
 	if _, there := a.Layers.Get(DoorkeeperLayer); len(a.Layers) > 0 && there != (a.Settings.Auth == config.AuthKeys) {
 		errs = append(errs, errors.New("serving: Args.Layers are not those of Args.Settings: one asks for keys and the other does not"))
 	}
-	if a.Webhook.Chain.OutputState == nil || a.Webhook.Key.OutputState == nil || a.Authority.OutputState == nil {
-		errs = append(errs, errors.New("serving: Args.Webhook or Args.Authority is missing"))
+	if !a.Gateway.There() || !a.Webhook.There() || a.Authority.OutputState == nil {
+		errs = append(errs, errors.New("serving: Args.Gateway, Args.Webhook or Args.Authority is missing"))
 	}
 	if a.Delivery == nil {
 		errs = append(errs, errors.New("serving: Args.Delivery is missing"))
@@ -76,17 +80,16 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err := args.validate(); err != nil {
 		return nil, err
 	}
-	s := &Serving{GatewayURL: fmt.Sprintf("http://%s:%d", args.Address, args.Settings.Gateway.NodePort)}
+	s := &Serving{GatewayURL: fmt.Sprintf("%s://%s", scheme(args.HTTP), net.JoinHostPort(args.Address, strconv.Itoa(args.Settings.Gateway.NodePort)))}
 	if err := ctx.RegisterComponentResource(Token, name, s, opts...); err != nil {
 		return nil, err
 	}
 	parent := pulumi.Parent(s)
-	ns, err := manifest.New(ctx, name+"-kserve", manifest.Namespace(kserveNamespace), parent)
+	webhook, err := newSecret(ctx, name+"-webhook", name+"-kserve", kserveNamespace, webhookSecret, args.Webhook, parent)
 	if err != nil {
 		return nil, err
 	}
-	secret, err := manifest.New(ctx, name+"-webhook", args.Webhook.Secret(kserveNamespace, webhookSecret), parent, pulumi.DeletedWith(ns),
-		pulumi.DependsOn([]pulumi.Resource{ns}))
+	gateway, err := newSecret(ctx, name+"-gateway", name+"-gateway", GatewayNamespace, gatewaySecret, args.Gateway, parent)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +108,12 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		case DoorkeeperLayer:
 			la.DependsOn = keysReady
 		case KServeLayer:
-			la.DependsOn = []pulumi.Resource{secret}
+			la.DependsOn = []pulumi.Resource{webhook}
+		case KnativeLayer:
+			la.DependsOn = []pulumi.Resource{gateway}
+			if !args.HTTP {
+				la.Patches = func([]map[string]any) []layer.Patch { return []layer.Patch{renewalPatch(args.Gateway.Chain)} }
+			}
 		case RuntimesLayer:
 			la.Patches = func(objects []map[string]any) []layer.Patch { return trustPatches(objects, args.Authority) }
 		}

@@ -44,7 +44,7 @@ func build(t *testing.T, settings config.Serving) (*recorder.Recording, *Serving
 			return err
 		}
 		s, err = New(ctx, "serving", &Args{
-			Settings: settings, Address: "10.0.0.7", Layers: Layers(settings), Delivery: d,
+			Settings: settings, Address: "10.0.0.7", Layers: Layers(settings, false), Delivery: d,
 			Webhook:   certificate(),
 			Authority: pulumi.String("the authority").ToStringOutput(),
 		}, on)
@@ -63,7 +63,7 @@ func TestWebhooksComeAfterTheirServerAndItsCertificate(t *testing.T) {
 	assert.True(t, r.Waits(runtimes, kserve), "webhooks without a server refuse everything")
 	assert.True(t, r.Waits(r.Get(t, "Job", "probe-kserve-runtimes-*"), runtimes))
 	assert.Len(t, r.Kind("Application"), 4)
-	assert.Equal(t, "http://10.0.0.7:30080", s.GatewayURL)
+	assert.Equal(t, "https://10.0.0.7:30080", s.GatewayURL)
 }
 
 func TestWhatKnativeWritesIntoItsWebhooksIsNotHealed(t *testing.T) {
@@ -157,7 +157,7 @@ func TestSettingsReachTheRenderedLayers(t *testing.T) {
 	var ingress map[string]any
 	require.NoError(t, json.Unmarshal([]byte(recorder.At(objects["inferenceservice-config"], "data.ingress").(string)), &ingress))
 	assert.Equal(t, "models.example", ingress["ingressDomain"])
-	assert.Equal(t, "http", ingress["urlScheme"], "what is said beside the domain is lost")
+	assert.Equal(t, "https", ingress["urlScheme"], "what is said beside the domain is lost")
 	assert.Equal(t, []any{"default", "team-b"}, recorder.At(objects["doorkeeper"], "spec.template.spec.containers.0.args"), "whose pods are inside")
 	annotations := recorder.At(objects["kserve-controller-manager"], "spec.template.metadata.annotations").(map[string]any)
 	assert.Equal(t, "models.example", annotations["neuroscale.dev/domain"], "the controller is not restarted")
@@ -166,17 +166,17 @@ func TestSettingsReachTheRenderedLayers(t *testing.T) {
 func TestBadArgs(t *testing.T) {
 	good := func() *Args {
 		return &Args{
-			Settings: config.Default().Serving, Address: "a", Layers: Layers(config.Default().Serving), Delivery: &layer.Delivery{},
-			Webhook: certificate(), Authority: pulumi.String("the authority").ToStringOutput(),
+			Settings: config.Default().Serving, Address: "a", Layers: Layers(config.Default().Serving, false), Delivery: &layer.Delivery{},
+			Webhook: certificate(), Gateway: certificate(), Authority: pulumi.String("the authority").ToStringOutput(),
 		}
 	}
 	for want, change := range map[string]func(*Args){
-		"serving: Args.Settings.Domain is empty":             func(a *Args) { a.Settings.Domain = "" },
-		"serving: Args.Settings.Gateway.NodePort is 0":       func(a *Args) { a.Settings.Gateway.NodePort = 0 },
-		"serving: Args.Address is empty":                     func(a *Args) { a.Address = "" },
-		"serving: Args.Layers is empty":                      func(a *Args) { a.Layers = nil },
-		"serving: Args.Webhook or Args.Authority is missing": func(a *Args) { a.Webhook = certificates.Certificate{} },
-		"serving: Args.Delivery is missing":                  func(a *Args) { a.Delivery = nil },
+		"serving: Args.Settings.Domain is empty":                           func(a *Args) { a.Settings.Domain = "" },
+		"serving: Args.Settings.Gateway.NodePort is 0":                     func(a *Args) { a.Settings.Gateway.NodePort = 0 },
+		"serving: Args.Address is empty":                                   func(a *Args) { a.Address = "" },
+		"serving: Args.Layers is empty":                                    func(a *Args) { a.Layers = nil },
+		"serving: Args.Gateway, Args.Webhook or Args.Authority is missing": func(a *Args) { a.Webhook = certificates.Certificate{} },
+		"serving: Args.Delivery is missing":                                func(a *Args) { a.Delivery = nil },
 		"serving: Args.Layers are not those of Args.Settings: one asks for keys and the other does not": func(a *Args) {
 			a.Settings.Auth = config.AuthNone
 		},

@@ -96,10 +96,14 @@ type Cluster struct {
 }
 
 // Servers of the platform that people reach from outside, as TLS.HTTP names them.
-const ServerForge = "forge"
+const (
+	ServerArgoCD  = "argocd"
+	ServerForge   = "forge"
+	ServerGateway = "gateway"
+)
 
 // Servers are all of them.
-var Servers = []string{ServerForge}
+var Servers = []string{ServerArgoCD, ServerForge, ServerGateway}
 
 // TLS is how the platform's servers show who they are.
 type TLS struct {
@@ -124,9 +128,17 @@ type KeyPair struct {
 // Plain is whether a server speaks plain HTTP.
 func (t TLS) Plain(server string) bool { return slices.Contains(t.HTTP, server) }
 
+// Scheme of a server's URLs.
+func (t TLS) Scheme(server string) string {
+	if t.Plain(server) {
+		return "http"
+	}
+	return "https"
+}
+
 // GitOps configures Argo CD.
 type GitOps struct {
-	// NodePort serves Argo CD's API and pages over HTTP.
+	// NodePort serves Argo CD's API and pages.
 	NodePort int `json:"nodePort" min:"30000" max:"32767"`
 }
 

@@ -60,6 +60,11 @@ metadata: {name: argocd-cm, namespace: argocd}
 data: {a: b}
 ---
 apiVersion: v1
+kind: ConfigMap
+metadata: {name: argocd-cmd-params-cm, namespace: argocd}
+data: {a: b}
+---
+apiVersion: v1
 kind: Service
 metadata: {name: argocd-server, namespace: argocd}
 spec: {ports: [{name: http, port: 80, targetPort: 8080}, {name: https, port: 443, targetPort: 8080}]}
@@ -79,6 +84,10 @@ spec: {template: {spec: {containers: [{name: controller, image: example.com/argo
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: config-domain, namespace: knative-serving}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: config-network, namespace: knative-serving}
 ---
 apiVersion: v1
 kind: ConfigMap
