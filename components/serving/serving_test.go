@@ -14,6 +14,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/certificates"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/components/manifest"
 	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/recorder"
@@ -45,7 +46,7 @@ func build(t *testing.T, settings config.Serving) (*recorder.Recording, *Serving
 		}
 		s, err = New(ctx, "serving", &Args{
 			Settings: settings, Address: "10.0.0.7", Layers: Layers(settings, false), Delivery: d,
-			Webhook:   certificate(),
+			Webhook: certificate(), Gateway: certificate(),
 			Authority: pulumi.String("the authority").ToStringOutput(),
 		}, on)
 		return err
@@ -139,7 +140,7 @@ func TestSettingsReachTheRenderedLayers(t *testing.T) {
 
 	objects := map[string]map[string]any{}
 	source := layer.Source{Renderer: realRenderer(t)}
-	for _, d := range Layers(s, "default", "team-b") {
+	for _, d := range Layers(s, false, "default", "team-b") {
 		tree, err := d.Tree(t.Context(), source)
 		require.NoError(t, err)
 		for _, object := range tree.Objects() {
@@ -192,4 +193,38 @@ func TestBadArgs(t *testing.T) {
 		_, err := New(ctx, "serving", nil)
 		return err
 	}))
+}
+
+// portsOf are the ports of the gateway's Service.
+func portsOf(t *testing.T, plain bool) []any {
+	t.Helper()
+	knative, _ := Layers(config.Default().Serving, plain).Get(KnativeLayer)
+	tree, err := knative.Tree(t.Context(), layer.Source{Renderer: realRenderer(t)})
+	require.NoError(t, err)
+	for _, object := range tree.Objects() {
+		if object["kind"] == "Service" && recorder.At(object, "metadata.name") == gatewayService {
+			return recorder.At(object, "spec.ports").([]any)
+		}
+	}
+	t.Fatal("the gateway has no Service")
+	return nil
+}
+
+func TestTheGatewayIsOpenAtOnePortAndThatSpeaksTLS(t *testing.T) {
+	port := map[string]any{"name": "https", "port": int64(443), "targetPort": int64(8443), "protocol": "TCP", "nodePort": int64(30080)}
+	assert.Equal(t, []any{port}, portsOf(t, false))
+	port["name"], port["port"], port["targetPort"] = "http2", int64(80), int64(8080)
+	assert.Equal(t, []any{port}, portsOf(t, true))
+}
+
+func TestARenewedCertificateReachesTheGateway(t *testing.T) {
+	r, _ := build(t, config.Default().Serving)
+	knative, secret := r.Get(t, "Application", "knative"), r.Get(t, "Secret", gatewaySecret)
+	secret.AssertSecret(t, "data")
+	assert.True(t, r.Waits(knative, secret), "the gateway has no listener without it")
+	patches := recorder.At(knative.Object(), "spec.source.kustomize.patches").([]any)
+	require.Len(t, patches, 1)
+	assert.Equal(t, "net-kourier-controller", recorder.At(patches[0], "target.name"))
+	assert.JSONEq(t, `[{"op":"replace","path":"/spec/template/metadata/annotations/neuroscale.dev~1certificate","value":"`+manifest.Hash("the chain")+`"}]`,
+		recorder.At(patches[0], "patch").(string))
 }

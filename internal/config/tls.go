@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -24,11 +22,6 @@ func (v *checker) tls(t TLS) {
 	for i, name := range t.Names {
 		if net.ParseIP(name) == nil && len(validation.IsDNS1123Subdomain(name)) > 0 && len(validation.IsWildcardDNS1123Subdomain(name)) > 0 {
 			v.refuse(fmt.Sprintf("tls.names[%d]", i), name, "a host name or an IP address, without scheme or port")
-		}
-	}
-	for i, server := range t.HTTP {
-		if !slices.Contains(Servers, server) {
-			v.refuse(fmt.Sprintf("tls.http[%d]", i), server, strings.Join(Servers, " or "))
 		}
 	}
 	v.authority(t.Authority)

@@ -102,27 +102,27 @@ const (
 	ServerGateway = "gateway"
 )
 
-// Servers are all of them.
-var Servers = []string{ServerArgoCD, ServerForge, ServerGateway}
-
 // TLS is how the platform's servers show who they are.
 type TLS struct {
 	// Authority signs their certificates; empty means one that the program makes.
 	Authority KeyPair `json:"authority"`
-	// Validity of a certificate, and RenewBefore its end the next `up` makes a new
-	// one; both in whole hours.
-	Validity    Duration `json:"validity"`
+	// Validity of a certificate, in whole hours.
+	Validity Duration `json:"validity"`
+	// RenewBefore is how long before a certificate ends `up` makes a new one, in whole
+	// hours.
 	RenewBefore Duration `json:"renewBefore"`
-	// Names are host names and IP addresses they are also asked at.
+	// Names are host names and IP addresses the servers are also asked at.
 	Names []string `json:"names"`
-	// HTTP are those of Servers that speak plain HTTP.
-	HTTP []string `json:"http"`
+	// HTTP are servers that speak plain HTTP.
+	HTTP []string `json:"http" enum:"argocd forge gateway"`
 }
 
 // KeyPair are the paths of two files in PEM form.
 type KeyPair struct {
+	// Certificate is the path of the certificate; those that signed it may follow.
 	Certificate string `json:"certificate"`
-	Key         string `json:"key"`
+	// Key is the path of its key, without a passphrase.
+	Key string `json:"key"`
 }
 
 // Plain is whether a server speaks plain HTTP.

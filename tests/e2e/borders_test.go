@@ -72,7 +72,7 @@ func (s *suite) unsignedEventsAreRefused(ctx context.Context, t *testing.T) {
 		for name, value := range headers {
 			request.Header.Set(name, value)
 		}
-		response, err := http.DefaultClient.Do(request)
+		response, err := rig.Direct(s.outputs.Authority).Do(request)
 		require.NoError(t, err)
 		response.Body.Close()
 		assert.Equal(t, http.StatusBadRequest, response.StatusCode, "%s: Argo CD believed an event that nobody signed", kind)

@@ -16,8 +16,8 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
-	"github.com/neuroscale-platform/neuroscale/internal/predict"
 	"github.com/neuroscale-platform/neuroscale/internal/git"
+	"github.com/neuroscale-platform/neuroscale/internal/predict"
 )
 
 // scientist is the first tenant's member of whom the README tells.

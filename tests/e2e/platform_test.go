@@ -33,6 +33,7 @@ func TestPlatform(t *testing.T) {
 		{"an endpoint predicts through the gateway", (*suite).endpointPredicts, false},
 		{"status says in one screen that all is well", (*suite).statusIsWell, false},
 		{"a key opens what it is for", (*suite).keysOpenWhatTheyAreFor, false},
+		{"nothing of the platform answers in clear text or to who guesses", (*suite).serversAreClosed, false},
 		{"what judges keys can be replaced while requests run", (*suite).keysAreJudgedWhileReplicasEnd, false},
 		{"without what judges keys nobody gets in", (*suite).nobodyGetsInUnjudged, false},
 		{"a newcomer can type the README's first ten minutes", (*suite).firstTenMinutes, false},

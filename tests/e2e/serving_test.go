@@ -85,5 +85,5 @@ func (s *suite) ask(ctx context.Context, model, host string) (rig.Answer, error)
 }
 
 func (s *suite) askWith(ctx context.Context, model, host, key string) (rig.Answer, error) {
-	return rig.Ask(ctx, s.outputs.GatewayURL+"/v1/models/"+model+":predict", host, key, instances)
+	return rig.Ask(ctx, rig.Direct(s.outputs.Authority), s.outputs.GatewayURL+"/v1/models/"+model+":predict", host, key, instances)
 }
