@@ -113,6 +113,8 @@ func (m *machine) serveAPI(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/api/v1/namespaces/"+layer.Namespace+"/pods" && r.URL.Query().Get("labelSelector") == tenancy.EnforcementPods:
 		fmt.Fprintf(w, `{"apiVersion":"v1","kind":"PodList","items":[{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"status":{
 			"containerStatuses":[{"state":{"terminated":{"message":%q,"finishedAt":"2026-01-01T00:00:00Z"}}}]}}]}`, m.verdict)
+	case r.URL.Path == "/api/v1/namespaces/"+layer.Namespace+"/configmaps/"+layer.Authority:
+		fmt.Fprintf(w, `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x"},"data":{"ca.crt":%q}}`, authority)
 	case r.URL.Path == secrets+"/"+keys.TokenSecret:
 		fmt.Fprintf(w, `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"x"},"data":{%q:%q}}`,
 			keys.TokenField, base64.StdEncoding.EncodeToString([]byte(platformKey)))
@@ -223,7 +225,7 @@ var platformKey = keys.Token(keys.PlatformID, "secretsecretsecretsecretsecretse"
 // iris is a gateway that answers for demo-iris-2 only, and asks for a key.
 func iris(t *testing.T) string {
 	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer "+platformKey {
 			w.WriteHeader(http.StatusUnauthorized)
 			io.WriteString(w, `{"error":"no key"}`)

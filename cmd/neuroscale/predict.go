@@ -13,14 +13,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/keypair"
 	"github.com/neuroscale-platform/neuroscale/internal/keys"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
 )
 
 type predictFlags struct {
-	namespace, data, gateway, host, keyFile string
-	timeout                                 time.Duration
+	namespace, data, gateway, host, keyFile, ca string
+	timeout                                     time.Duration
 }
 
 func (a *app) predictCommand() *cobra.Command {
@@ -50,6 +51,7 @@ func (a *app) predictCommand() *cobra.Command {
 	cmd.Flags().StringVarP(&f.data, "data", "d", predict.Example, "request body: JSON, @FILE, or - for standard input")
 	cmd.Flags().StringVar(&f.gateway, "gateway", "", "URL of the gateway (default: the stack's output gatewayUrl)")
 	cmd.Flags().StringVar(&f.host, "host", "", "host name of the endpoint (default: from its status in the cluster)")
+	cmd.Flags().StringVar(&f.ca, "ca", "", "file with the certificate authority of the gateway (default: the stack's; with --gateway and --host, this machine's)")
 	cmd.Flags().StringVar(&f.keyFile, "key-file", "", "file with the key to ask with (default: $NEUROSCALE_KEY, else the platform's own key)")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 30*time.Second, "how long to wait for the answer")
 	outputFlag(cmd, &format, "text", "json")
@@ -70,6 +72,16 @@ func (a *app) predict(ctx context.Context, name string, f predictFlags) (predict
 	platformKey, authority, err := a.locate(ctx, name, &f)
 	if err != nil {
 		return predict.Answer{}, err
+	}
+	if f.ca != "" {
+		raw, err := os.ReadFile(f.ca)
+		if err != nil {
+			return predict.Answer{}, fmt.Errorf("read the certificate authority (--ca %s): %w", f.ca, err)
+		}
+		if _, err := keypair.Ends(string(raw)); err != nil {
+			return predict.Answer{}, fmt.Errorf("--ca %s: %w", f.ca, err)
+		}
+		authority = string(raw)
 	}
 	return predict.Do(ctx, predict.NewClient(f.timeout, authority), predict.Request{
 		Name: name, Gateway: f.gateway, Host: f.host, Key: cmp.Or(key, platformKey), Data: data,
@@ -94,8 +106,8 @@ func (a *app) ownKey(f predictFlags) (string, error) {
 }
 
 // locate fills in the gateway from the stack's outputs and the host from the
-// cluster, unless both were given. It returns the platform's own key and its
-// authority, which are for the stack's own gateway only.
+// cluster, unless both were given. It returns the platform's own key, which is for
+// the stack's own gateway only, and its authority.
 func (a *app) locate(ctx context.Context, name string, f *predictFlags) (platformKey, authority string, err error) {
 	if f.gateway != "" && f.host != "" {
 		return "", "", nil
@@ -105,12 +117,12 @@ func (a *app) locate(ctx context.Context, name string, f *predictFlags) (platfor
 		return "", "", err
 	}
 	if f.gateway == "" {
-		f.gateway, platformKey, authority = out.GatewayURL, out.PlatformKey, out.Authority
+		f.gateway, platformKey = out.GatewayURL, out.PlatformKey
 	}
 	if f.host != "" {
-		return platformKey, authority, nil
+		return platformKey, out.Authority, nil
 	}
-	return platformKey, authority, a.findHost(ctx, name, cluster, f)
+	return platformKey, out.Authority, a.findHost(ctx, name, cluster, f)
 }
 
 // findHost fills in the host.

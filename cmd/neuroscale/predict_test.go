@@ -79,3 +79,25 @@ func TestPredictWithoutTheAPIServerUsesTheUsualHostName(t *testing.T) {
 	assert.Equal(t, "{\"predictions\":[1,1]}\n", out)
 	assert.Contains(t, errout, "using the usual one")
 }
+
+func TestPredictBelievesNobodyTheAuthorityDoesNotKnow(t *testing.T) {
+	gateway := iris(t)
+	m := newMachine(t)
+	m.write("key", platformKey)
+	m.write("ca.crt", authority)
+	m.write("text", "hello")
+	ask := func(more ...string) (int, string) {
+		code, _, errout := m.run(append([]string{"predict", "demo-iris-2", "--gateway", gateway, "--host", "demo-iris-2-predictor.default.neuroscale.test",
+			"--key-file", filepath.Join(m.root, "key")}, more...)...)
+		return code, errout
+	}
+	code, errout := ask()
+	assert.Equal(t, 1, code)
+	assert.Contains(t, errout, "x509")
+	code, errout = ask("--ca", filepath.Join(m.root, "ca.crt"))
+	assert.Zero(t, code, errout)
+	_, errout = ask("--ca", filepath.Join(m.root, "text"))
+	assert.Contains(t, errout, "text: it is no certificate in PEM form")
+	_, errout = ask("--ca", "/nowhere")
+	assert.Contains(t, errout, "read the certificate authority (--ca /nowhere)")
+}

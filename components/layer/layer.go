@@ -96,6 +96,9 @@ func New(ctx *pulumi.Context, args *Args, opts ...pulumi.ResourceOption) (*Layer
 			return nil, fmt.Errorf("layer %s: Args.Patches: number %d needs a Kind, a Name and Operations", args.Name, i)
 		}
 	}
+	if len(patches) > 0 && !tree.IsKustomization() {
+		return nil, fmt.Errorf("layer %s: Args.Patches: Argo CD patches only a kustomization, write so in its layer.yaml", args.Name)
+	}
 	if err := ctx.RegisterComponentResource(Token, args.Name, l, opts...); err != nil {
 		return nil, err
 	}

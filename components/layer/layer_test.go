@@ -168,15 +168,17 @@ func TestTheProbeMayCreateItsProbesAndNothingElse(t *testing.T) {
 
 func TestPatchesOfApplyTimeGoIntoTheApplicationOnly(t *testing.T) {
 	a := args(t, "first")
+	a.Tree = Rendered("kserve-runtimes")
+	var first string
 	a.Patches = func(objects []map[string]any) []Patch {
-		return []Patch{{Group: "g", Version: "v1", Kind: "K", Name: recorder.At(objects[0], "metadata.name").(string),
-			Operations: pulumi.String("[]").ToStringOutput()}}
+		first = recorder.At(objects[0], "metadata.name").(string)
+		return []Patch{{Group: "g", Version: "v1", Kind: "K", Name: first, Operations: pulumi.String("[]").ToStringOutput()}}
 	}
 	a.Ignore = []IgnoredDifference{{Group: "g", Kind: "K", JQPaths: []string{".rules"}}}
 	r := deliver(t, a)
 	spec := r.Get(t, "Application", "first").Object()["spec"]
 	assert.Equal(t, []any{map[string]any{
-		"target": map[string]any{"group": "g", "version": "v1", "kind": "K", "name": "small"}, "patch": "[]",
+		"target": map[string]any{"group": "g", "version": "v1", "kind": "K", "name": first}, "patch": "[]",
 	}}, recorder.At(spec, "source.kustomize.patches"))
 	assert.Equal(t, []any{map[string]any{"group": "g", "kind": "K", "jqPathExpressions": []any{".rules"}}},
 		recorder.At(spec, "ignoreDifferences"))
@@ -265,6 +267,11 @@ func TestBadArgsOfALayer(t *testing.T) {
 		"no namespace": {func(a *Args) { a.Namespaces = nil }, "layer first: Namespaces and Shared are empty"},
 		"no target": {func(a *Args) { a.Patches = func([]map[string]any) []Patch { return []Patch{{Kind: "K"}} } },
 			"layer first: Args.Patches: number 0 needs a Kind, a Name and Operations"},
+		"no kustomization": {func(a *Args) {
+			a.Patches = func([]map[string]any) []Patch {
+				return []Patch{{Kind: "K", Name: "n", Operations: pulumi.String("[]").ToStringOutput()}}
+			}
+		}, "layer first: Args.Patches: Argo CD patches only a kustomization, write so in its layer.yaml"},
 		"nobody before": {func(a *Args) { a.After = []string{"zeroth"} }, `layer first: After: no layer "zeroth" has been delivered yet`},
 		"half a forward": {func(a *Args) { a.Forwards = []Forward{{Name: "page"}} },
 			"layer first: Forwards[0] needs a Name, a Namespace, a Service, a Port and a LocalPort"},

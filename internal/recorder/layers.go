@@ -79,7 +79,7 @@ kind: StatefulSet
 metadata: {name: argocd-application-controller, namespace: argocd}
 spec: {template: {spec: {containers: [{name: controller, image: example.com/argocd:v1}]}}}
 `,
-		"platform/knative/layer.yaml": "version: [kserve]\n",
+		"platform/knative/layer.yaml": "version: [kserve]\nkustomization: true\n",
 		"platform/knative/objects.yaml": `
 apiVersion: v1
 kind: ConfigMap

@@ -101,6 +101,11 @@ func kustomization(files []file) []byte {
 // Name is the layer's name.
 func (t *Tree) Name() string { return t.name }
 
+// IsKustomization is whether an Argo CD Application can patch it.
+func (t *Tree) IsKustomization() bool {
+	return slices.ContainsFunc(t.files, func(f file) bool { return f.name == "kustomization.yaml" })
+}
+
 // Version names the upstream versions the layer is made of, for instance
 // "knative-serving v0.48.0, net-kourier v0.48.0".
 func (t *Tree) Version() string { return t.version }
