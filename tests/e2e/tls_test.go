@@ -64,7 +64,7 @@ func (s *suite) speaksTLSOnly(ctx context.Context, t *testing.T, address string)
 
 	_, err = (&tls.Dialer{Config: &tls.Config{RootCAs: x509.NewCertPool()}}).DialContext(ctx, "tcp", u.Host)
 	require.ErrorAs(t, err, &x509.UnknownAuthorityError{})
-	_, err = (&tls.Dialer{Config: &tls.Config{RootCAs: pool, MaxVersion: tls.VersionTLS11}}).DialContext(ctx, "tcp", u.Host)
+	_, err = (&tls.Dialer{Config: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}}).DialContext(ctx, "tcp", u.Host)
 	require.Error(t, err, "it speaks an old TLS")
 
 	u.Scheme = "http"
