@@ -43,19 +43,19 @@ func args(t *testing.T) *Args {
 	}
 }
 
-func build(t *testing.T) (*recorder.Recording, *ArgoCD) {
+func build(t *testing.T, with *Args) (*recorder.Recording, *ArgoCD) {
 	t.Helper()
 	var a *ArgoCD
 	r := recorder.Component(t, func(ctx *pulumi.Context, on pulumi.ResourceOption) error {
 		var err error
-		a, err = New(ctx, "argocd", args(t), on)
+		a, err = New(ctx, "argocd", with, on)
 		return err
 	})
 	return r, a
 }
 
 func TestWhatProcessesReadIsThereBeforeThem(t *testing.T) {
-	r, a := build(t)
+	r, a := build(t, args(t))
 	r.AssertBelongs(t, "argocd")
 	for _, process := range []*recorder.Registration{
 		r.Get(t, "Deployment", "argocd-server"), r.Get(t, "StatefulSet", "argocd-application-controller"),
@@ -81,7 +81,7 @@ func TestWhatProcessesReadIsThereBeforeThem(t *testing.T) {
 }
 
 func TestObjectsOfTheNamespaceGoWithIt(t *testing.T) {
-	r, _ := build(t)
+	r, _ := build(t, args(t))
 	ns := r.Get(t, "Namespace", Namespace)
 	for _, g := range r.Registrations {
 		namespace, _ := recorder.At(g.Object(), "metadata.namespace").(string)
@@ -97,7 +97,7 @@ func TestObjectsOfTheNamespaceGoWithIt(t *testing.T) {
 }
 
 func TestTheSettingsSecretIsCompleteSoThatArgoCDNeverWritesIt(t *testing.T) {
-	r, _ := build(t)
+	r, _ := build(t, args(t))
 	secret := r.Get(t, "Secret", "argocd-secret")
 	secret.AssertSecret(t, "data")
 	data := secret.Object()["data"].(map[string]any)
@@ -133,7 +133,7 @@ func TestNoWebhookIsBelievedUnsigned(t *testing.T) {
 	require.NoError(t, err)
 	keys := regexp.MustCompile(`"(webhook\.[a-z]+\.[a-z]+)"`).FindAllStringSubmatch(string(settings), -1)
 	require.NotEmpty(t, keys)
-	r, _ := build(t)
+	r, _ := build(t, args(t))
 	data := r.Get(t, "Secret", "argocd-secret").Object()["data"].(map[string]any)
 	for _, key := range keys {
 		assert.NotEmpty(t, data[key[1]], "whoever reaches Argo CD sends it events of %s", key[1])
@@ -141,7 +141,7 @@ func TestNoWebhookIsBelievedUnsigned(t *testing.T) {
 }
 
 func TestTheProjectReadsItsRepositoryOnly(t *testing.T) {
-	r, _ := build(t)
+	r, _ := build(t, args(t))
 	const url = "http://forge/platform.git"
 	assert.Equal(t, []any{url}, recorder.At(r.Get(t, "AppProject", PlatformProject).Object(), "spec.sourceRepos"))
 	secret := r.Get(t, "Secret", "repository-platform")
@@ -169,7 +169,7 @@ func TestLayersReachWhatTheyAreDefinedFor(t *testing.T) {
 }
 
 func TestTheServerHasItsNodePort(t *testing.T) {
-	r, a := build(t)
+	r, a := build(t, args(t))
 	spec := r.Get(t, "Service", "argocd-server").Object()["spec"]
 	assert.Equal(t, "NodePort", recorder.At(spec, "type"))
 	assert.Equal(t, 30081.0, recorder.At(spec, "ports.0.nodePort"))
@@ -202,4 +202,35 @@ func TestBadArgs(t *testing.T) {
 		_, err := New(ctx, "argocd", nil)
 		return err
 	}))
+}
+
+func TestTheServerShowsItsCertificateAtItsOnePort(t *testing.T) {
+	r, _ := build(t, args(t))
+	server, secret := r.Get(t, "Deployment", "argocd-server"), r.Get(t, "Secret", "argocd-server-tls")
+	secret.AssertSecret(t, "data")
+	assert.Equal(t, "kubernetes.io/tls", secret.Object()["type"])
+	assert.True(t, r.Waits(server, secret), "it would make one itself that nobody trusts")
+	assert.Equal(t, []any{map[string]any{"name": "https", "port": 443.0, "targetPort": 8080.0, "protocol": "TCP", "nodePort": 30081.0}},
+		recorder.At(r.Get(t, "Service", "argocd-server").Object(), "spec.ports"))
+	assert.Equal(t, "false", recorder.At(r.Get(t, "ConfigMap", "argocd-cmd-params-cm").Object(), "data").(map[string]any)["server.insecure"])
+	assert.Equal(t, "https", recorder.At(server.Object(), "spec.template.metadata.annotations").(map[string]any)["neuroscale.dev/scheme"])
+	assert.Equal(t, "https://argocd-server.argocd.svc/api/webhook", WebhookURL(false))
+}
+
+func TestTheForgeIsBelievedByItsAuthority(t *testing.T) {
+	r, _ := build(t, args(t))
+	trust := r.Get(t, "ConfigMap", "argocd-tls-certs-cm")
+	assert.Equal(t, map[string]any{"gitea.forge.svc": "the authority"}, trust.Object()["data"])
+	assert.True(t, r.Waits(r.Get(t, "StatefulSet", "argocd-application-controller"), trust))
+}
+
+func TestItSpeaksPlainHTTPOnlyWhereThatIsAskedFor(t *testing.T) {
+	a := args(t)
+	a.HTTP = true
+	own := Layers(config.GitOps{NodePort: 30081}, true)[0]
+	a.Layers = append(a.Layers[1:len(a.Layers):len(a.Layers)], own)
+	r, made := build(t, a)
+	assert.Equal(t, "http://10.0.0.7:30081", made.URL)
+	assert.Equal(t, 80.0, recorder.At(r.Get(t, "Service", "argocd-server").Object(), "spec.ports.0.port"))
+	assert.Equal(t, "true", recorder.At(r.Get(t, "ConfigMap", "argocd-cmd-params-cm").Object(), "data").(map[string]any)["server.insecure"])
 }

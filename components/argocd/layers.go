@@ -41,5 +41,11 @@ func serverPatches(nodePort int, plain bool) []render.Patch {
 		{Kind: "ConfigMap", Namespace: Namespace, Name: "argocd-cmd-params-cm", Merge: map[string]any{
 			"data": map[string]any{"server.insecure": strconv.FormatBool(plain)},
 		}},
+		// It reads that only when it starts.
+		{Kind: "Deployment", Namespace: Namespace, Name: service, Merge: map[string]any{
+			"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{
+				"annotations": map[string]any{"neuroscale.dev/scheme": scheme(plain)},
+			}}},
+		}},
 	}
 }

@@ -2,6 +2,9 @@ package git
 
 import (
 	"context"
+	"encoding/pem"
+	"io"
+	"log"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -22,6 +25,15 @@ const (
 
 // forge serves a repository with one commit to whoever knows the password.
 func forge(t *testing.T) (url, repository string) {
+	t.Helper()
+	handler, repository := serving(t)
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return server.URL + "/endpoints.git", repository
+}
+
+// serving is what forge serves.
+func serving(t *testing.T) (handler http.Handler, repository string) {
 	t.Helper()
 	root := t.TempDir()
 	repository = filepath.Join(root, "endpoints.git")
@@ -48,16 +60,39 @@ func forge(t *testing.T) (url, repository string) {
 		Path: filepath.Join(programs, "git-http-backend"),
 		Env:  []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=" + user, "GIT_CONFIG_GLOBAL=/dev/null"},
 	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if u, p, _ := r.BasicAuth(); u != user || p != password {
 			w.Header().Set("WWW-Authenticate", `Basic realm="forge"`)
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
 		backend.ServeHTTP(w, r)
-	}))
+	}), repository
+}
+
+// pemOf is the certificate of a server, which has signed it itself.
+func pemOf(s *httptest.Server) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
+}
+
+func TestAForgeIsBelievedIfItsAuthorityIsKnown(t *testing.T) {
+	handler, _ := serving(t)
+	server := httptest.NewTLSServer(handler)
 	t.Cleanup(server.Close)
-	return server.URL + "/endpoints.git", repository
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	at := Remote{URL: server.URL + "/endpoints.git", Username: user, Password: password, Authority: pemOf(server)}
+	// What the caller trusts does not count.
+	t.Setenv("GIT_SSL_CAINFO", "/nowhere")
+	t.Setenv("GIT_SSL_NO_VERIFY", "true")
+	c, err := Clone(t.Context(), at, Author{"A", "a@example.com"}, t.TempDir())
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(c.Dir, "new"), nil, 0o600))
+	require.NoError(t, c.Commit(t.Context(), "Add new"))
+	require.NoError(t, c.Push(t.Context()))
+
+	at.Authority = ""
+	_, err = Clone(t.Context(), at, Author{}, t.TempDir())
+	require.ErrorContains(t, err, "certificate")
 }
 
 // logged puts a git first in PATH that notes its arguments and its environment.
