@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/neuroscale-platform/neuroscale/components/cost"
+	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
+	prices "github.com/neuroscale-platform/neuroscale/internal/cost"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
+	"github.com/neuroscale-platform/neuroscale/internal/showback"
+)
+
+// costWithin is how long it may take to add a month up.
+const costWithin = time.Minute
+
+type costFlags struct{ by, window string }
+
+// costWindows are the times that costs are asked for.
+var costWindows = []string{"24h", "7d", "month"}
+
+func (a *app) costCommand() *cobra.Command {
+	var f costFlags
+	var format string
+	cmd := &cobra.Command{
+		Use:   "cost",
+		Short: "Show what everything cost, by who had it running",
+		Example: "  neuroscale cost\n" +
+			"  neuroscale cost --by endpoint --window 7d\n" +
+			"  neuroscale cost --by cost-center --window month -o csv",
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			report, err := a.cost(cmd.Context(), f, time.Now())
+			if err != nil {
+				return err
+			}
+			switch format {
+			case "json":
+				return writeJSON(a.out, report)
+			case "csv":
+				return report.CSV(a.out)
+			}
+			return report.Text(a.out)
+		},
+	}
+	cmd.Flags().StringVar(&f.by, "by", string(showback.ByOwner), "what to add up by: "+strings.Join(bys(), ", "))
+	cmd.Flags().StringVar(&f.window, "window", costWindows[0], "time to add up: 24h, 7d, another number of hours or days, or month, which is since the first of this one (UTC)")
+	outputFlag(cmd, &format, "text", "json", "csv")
+	return cmd
+}
+
+func bys() []string {
+	var names []string
+	for _, by := range showback.Bys {
+		names = append(names, string(by))
+	}
+	return names
+}
+
+func (a *app) cost(ctx context.Context, f costFlags, now time.Time) (*showback.Report, error) {
+	if !slices.Contains(bys(), f.by) {
+		return nil, fmt.Errorf("--by %s is unknown: use %s", f.by, strings.Join(bys(), ", "))
+	}
+	cfg, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	start, err := costWindow(f.window, now, cfg.Cost)
+	if err != nil {
+		return nil, err
+	}
+	if !cfg.Cost.Enabled {
+		return nil, fmt.Errorf("neuroscale:cost.enabled is false in Pulumi.%s.yaml, so nothing is measured: write true and run `neuroscale up`", a.stack)
+	}
+	list, err := prices.DefaultPrices()
+	if err != nil {
+		return nil, err
+	}
+	_, cluster, err := a.deployed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := cluster.Reachable(ctx); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, costWithin)
+	defer cancel()
+	return showback.Ask(ctx, openCost(cluster, cfg.Cost), start, now, showback.Settings{
+		By: showback.By(f.by), Currency: list.Currency, HoursPerMonth: list.HoursPerMonth, Tenants: cfg.Namespaces(),
+	})
+}
+
+// openCost of a cluster, and its Prometheus, through the API server.
+func openCost(cluster *kube.Cluster, c config.Cost) showback.OpenCost {
+	to := func(f layer.Forward) showback.Doer { return cluster.HTTP(f.Namespace, f.Service, f.Port) }
+	return showback.OpenCost{Client: to(cost.OpenCost), Prometheus: to(cost.Prometheus), Interval: time.Duration(c.Interval)}
+}
+
+// costWindow is when a window began that ends now.
+func costWindow(text string, now time.Time, c config.Cost) (time.Time, error) {
+	if text == "month" {
+		year, month, _ := now.UTC().Date()
+		return time.Date(year, month, 1, 0, 0, 0, 0, time.UTC), nil
+	}
+	window, err := config.ParseDuration(text)
+	if least := 10 * time.Minute; err != nil || window < least || window > time.Duration(c.Retention) {
+		return time.Time{}, fmt.Errorf("--window %s is unknown: use %s, or a time from 10m to %s, which is how long measurements are kept (neuroscale:cost.retention)",
+			text, strings.Join(costWindows, ", "), c.Retention)
+	}
+	return now.Add(-window), nil
+}

@@ -1,0 +1,191 @@
+// Package showback says what was really used and by whom: it asks OpenCost, and
+// adds up by owner, cost center, tenant or endpoint.
+package showback
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// By is what costs are added up by.
+type By string
+
+// What costs can be added up by.
+const (
+	ByOwner      By = "owner"
+	ByCostCenter By = "cost-center"
+	ByTenant     By = "tenant"
+	ByEndpoint   By = "endpoint"
+)
+
+// Bys are all of them.
+var Bys = []By{ByOwner, ByCostCenter, ByTenant, ByEndpoint}
+
+// Unattributed is the row of what runs for a tenant and names nobody. There is
+// none while the guardrails hold.
+const Unattributed = "unattributed"
+
+// Money is an amount of Report.Currency by what it is for.
+type Money struct {
+	CPU    float64 `json:"cpu"`
+	Memory float64 `json:"memory"`
+	// Other is for GPUs, volumes and networks.
+	Other float64 `json:"other"`
+}
+
+// Total of all three.
+func (m Money) Total() float64 { return m.CPU + m.Memory + m.Other }
+
+// Plus is m and n together.
+func (m Money) Plus(n Money) Money {
+	return Money{m.CPU + n.CPU, m.Memory + n.Memory, m.Other + n.Other}
+}
+
+func (m Money) times(f float64) Money { return Money{m.CPU * f, m.Memory * f, m.Other * f} }
+
+// Use is what something used of a cluster, priced, in a time.
+type Use struct {
+	Namespace, Owner, CostCenter string
+	// Endpoint is the InferenceService, or another workload as kind:name.
+	Endpoint string
+	Money
+	// Start is when it was first seen.
+	Start time.Time
+}
+
+// Usage is all use of a cluster in a time.
+type Usage struct {
+	Start, End time.Time
+	Uses       []Use
+	// Idle is what nobody used or asked for.
+	Idle Money
+}
+
+// since is when measuring began, if that was later than Start.
+func (u Usage) since() time.Time {
+	first := u.End
+	for _, use := range u.Uses {
+		if !use.Start.IsZero() && use.Start.Before(first) {
+			first = use.Start
+		}
+	}
+	if first.Before(u.Start) {
+		return u.Start
+	}
+	return first
+}
+
+// Row is one line of a report.
+type Row struct {
+	// Name of the owner, cost center or tenant; of an endpoint behind its tenant's.
+	Name string `json:"name"`
+	Money
+	// Cost is the sum of them.
+	Cost float64 `json:"cost"`
+	// Monthly is the cost of a month at the rate of the last hour.
+	Monthly float64 `json:"monthly"`
+}
+
+func row(name string, cost, rate Money) Row {
+	return Row{Name: name, Money: cost, Cost: cost.Total(), Monthly: rate.Total()}
+}
+
+// Report is what a cluster cost in a time.
+type Report struct {
+	By       By     `json:"by"`
+	Currency string `json:"currency"`
+	// Start and End of the time that was asked for, Since when in it is measured.
+	Start time.Time `json:"start"`
+	End   time.Time `json:"end"`
+	Since time.Time `json:"since"`
+	// Measured is for how much of the time from Since to End measurements were
+	// taken, from 0 to 1.
+	Measured float64 `json:"measured"`
+	// Rows are the tenants', the dearest first; what names nobody is among them as
+	// Unattributed.
+	Rows []Row `json:"rows"`
+	// Tenants is the sum of Rows, Platform what the platform itself used, Idle what
+	// nobody did, and Total all three.
+	Tenants  Row `json:"tenants"`
+	Platform Row `json:"platform"`
+	Idle     Row `json:"idle"`
+	Total    Row `json:"total"`
+}
+
+// Settings of a report.
+type Settings struct {
+	By       By
+	Currency string
+	// HoursPerMonth is what a month is counted as.
+	HoursPerMonth float64
+	// Tenants are the namespaces that are a tenant's; all others are the platform's.
+	Tenants []string
+}
+
+// New adds up usage. The rate by which a month is foretold is that of recent.
+func New(usage, recent Usage, measured float64, s Settings) *Report {
+	r := &Report{
+		By: s.By, Currency: s.Currency, Start: usage.Start, End: usage.End, Since: usage.since(), Measured: measured,
+		Rows: []Row{},
+	}
+	cost, platform := s.sums(usage)
+	rate, platformRate := s.sums(recent)
+	idleRate := recent.Idle
+	perMonth := 0.0
+	if hours := recent.End.Sub(recent.since()).Hours(); hours > 0 {
+		perMonth = s.HoursPerMonth / hours
+	}
+	var tenants, tenantsRate Money
+	names := maps.Clone(cost)
+	maps.Copy(names, rate)
+	for name := range names {
+		r.Rows = append(r.Rows, row(name, cost[name], rate[name].times(perMonth)))
+		tenants, tenantsRate = tenants.Plus(cost[name]), tenantsRate.Plus(rate[name].times(perMonth))
+	}
+	slices.SortFunc(r.Rows, func(a, b Row) int {
+		return cmp.Or(cmp.Compare(b.Cost, a.Cost), strings.Compare(a.Name, b.Name))
+	})
+	platformRate, idleRate = platformRate.times(perMonth), idleRate.times(perMonth)
+	r.Tenants = row("tenants", tenants, tenantsRate)
+	r.Platform = row("platform", platform, platformRate)
+	r.Idle = row("idle", usage.Idle, idleRate)
+	r.Total = row("total", tenants.Plus(platform).Plus(usage.Idle), tenantsRate.Plus(platformRate).Plus(idleRate))
+	return r
+}
+
+// sums of tenants' use by name, and of the platform's.
+func (s Settings) sums(u Usage) (tenants map[string]Money, platform Money) {
+	tenants = map[string]Money{}
+	for _, use := range u.Uses {
+		if !slices.Contains(s.Tenants, use.Namespace) {
+			platform = platform.Plus(use.Money)
+			continue
+		}
+		name := s.By.name(use)
+		tenants[name] = tenants[name].Plus(use.Money)
+	}
+	return tenants, platform
+}
+
+func (by By) name(u Use) string {
+	name := ""
+	switch by {
+	case ByOwner:
+		name = u.Owner
+	case ByCostCenter:
+		name = u.CostCenter
+	case ByTenant:
+		name = u.Namespace
+	case ByEndpoint:
+		if u.Endpoint != "" {
+			name = u.Namespace + "/" + u.Endpoint
+		}
+	default:
+		panic(fmt.Sprintf("showback: %q is nothing to add up by", by))
+	}
+	return cmp.Or(name, Unattributed)
+}
