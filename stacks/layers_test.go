@@ -295,7 +295,7 @@ func realStack(t *testing.T) *recorder.Recording {
 
 func TestTheRealLayersMakeAStack(t *testing.T) {
 	r := realStack(t)
-	r.AssertBelongs(t, "cluster", "forge", "argocd", "delivery", "serving", "guardrails", "tenancy", "endpoints")
+	r.AssertBelongs(t, "cluster", "forge", "argocd", "delivery", "serving", "guardrails", "tenancy", "cost", "endpoints")
 
 	tree, err := realRenderer(t).Layer(context.Background(), argocd.Layer)
 	require.NoError(t, err)

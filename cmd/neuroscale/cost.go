@@ -109,8 +109,8 @@ func costWindow(text string, now time.Time, c config.Cost) (time.Time, error) {
 		return time.Date(year, month, 1, 0, 0, 0, 0, time.UTC), nil
 	}
 	window, err := config.ParseDuration(text)
-	if least := 10 * time.Minute; err != nil || window < least || window > time.Duration(c.Retention) {
-		return time.Time{}, fmt.Errorf("--window %s is unknown: use %s, or a time from 10m to %s, which is how long measurements are kept (neuroscale:cost.retention)",
+	if least := 5 * time.Minute; err != nil || window < least || window > time.Duration(c.Retention) {
+		return time.Time{}, fmt.Errorf("--window %s is unknown: use %s, or a time from 5m to %s, which is how long measurements are kept (neuroscale:cost.retention)",
 			text, strings.Join(costWindows, ", "), c.Retention)
 	}
 	return now.Add(-window), nil

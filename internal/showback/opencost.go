@@ -42,39 +42,45 @@ type Doer interface {
 	Do(*http.Request) (*http.Response, error)
 }
 
-// Ask makes the report of a time that ends now, or shortly before. While Prometheus
-// or OpenCost is not there that is an error, and never a cost of nothing.
+// Ask makes the report of the time from start to the last measurement. While
+// Prometheus or OpenCost is not there that is an error, and never a cost of nothing.
 func Ask(ctx context.Context, o OpenCost, start, now time.Time, s Settings) (*Report, error) {
-	now = now.Truncate(time.Second)
-	if _, err := o.Measured(ctx, now.Add(-10*time.Minute), now); err != nil {
+	now = now.Truncate(o.Interval)
+	if err := o.measures(ctx, now); err != nil {
 		return nil, err
 	}
-	usage, err := o.Usage(ctx, start, now)
+	since, err := o.since(ctx, start, now)
+	if err != nil {
+		return nil, err
+	}
+	usage, err := o.usage(ctx, since, now)
 	if err != nil {
 		return nil, err
 	}
 	recent := usage
-	if hour := now.Add(-time.Hour); start.Before(hour) && usage.since().Before(hour) {
-		if recent, err = o.Usage(ctx, hour, now); err != nil {
+	if hour := now.Add(-time.Hour); since.Before(hour) {
+		if recent, err = o.usage(ctx, hour, now); err != nil {
 			return nil, err
 		}
 	}
-	measured, err := o.Measured(ctx, usage.since(), now)
+	measured, err := o.measured(ctx, usage)
 	if err != nil {
 		return nil, err
 	}
-	return New(usage, recent, measured, s), nil
+	r := New(usage, recent, s)
+	r.Asked, r.Measured = start, measured
+	return r, nil
 }
 
-// Usage asks what was used from start to end, which is not in the future. An answer
+// usage asks what was used from start to end, which is not in the future. An answer
 // that says nothing is an error: of a cluster that is measured there is always
 // something to say, of OpenCost itself.
-func (o OpenCost) Usage(ctx context.Context, start, end time.Time) (Usage, error) {
-	start, resolution := offGrid(start, end.Sub(start), o.Interval)
-	u := Usage{Start: start, End: end}
-	window := start.UTC().Format(time.RFC3339) + "," + end.UTC().Format(time.RFC3339)
+func (o OpenCost) usage(ctx context.Context, start, end time.Time) (Usage, error) {
+	grid := resolution(end.Sub(start), o.Interval)
+	u := Usage{Start: start.Truncate(grid), End: end.Truncate(grid)}
 	query := url.Values{
-		"window": {window}, "resolution": {resolution}, "accumulate": {"true"}, "aggregate": {strings.Join(properties, ",")},
+		"window": {offGrid(u)}, "resolution": {fmt.Sprintf("%ds", int(grid.Seconds()))},
+		"accumulate": {"true"}, "aggregate": {strings.Join(properties, ",")},
 	}
 	// Only the summary has all digits, but it leaves out what is idle.
 	var summary struct {
@@ -95,8 +101,8 @@ func (o OpenCost) Usage(ctx context.Context, start, end time.Time) (Usage, error
 		}
 	}
 	if len(u.Uses) == 0 {
-		return u, fmt.Errorf("OpenCost knows of nothing that ran from %s to %s: Prometheus was not there or measured nothing, see the runbook, *No costs*",
-			start.Format(time.RFC3339), end.Format(time.RFC3339))
+		return u, fmt.Errorf("OpenCost knows of nothing that ran from %s to %s, not even of itself: see the runbook, *No costs*",
+			u.Start.UTC().Format(time.RFC3339), u.End.UTC().Format(time.RFC3339))
 	}
 	slices.SortFunc(u.Uses, func(a, b Use) int { return strings.Compare(a.key(), b.key()) })
 
@@ -114,31 +120,34 @@ func (o OpenCost) Usage(ctx context.Context, start, end time.Time) (Usage, error
 	return u, nil
 }
 
-// offGrid is start a second before a multiple of the resolution that fits the time:
-// a time that begins on one loses it whole, because Prometheus 3 leaves out the first
-// of N+1 points that OpenCost counts as N.
-func offGrid(start time.Time, window, interval time.Duration) (time.Time, string) {
-	resolution := interval
+// resolution in which a time is looked at: what lives for less may be missed.
+func resolution(span, interval time.Duration) time.Duration {
 	switch {
-	case window > 8*24*time.Hour:
-		resolution = 10 * time.Minute
-	case window > 25*time.Hour:
-		resolution = 5 * time.Minute
-	case window > 2*time.Hour:
-		resolution = max(interval, time.Minute)
+	case span > 8*24*time.Hour:
+		return 10 * time.Minute
+	case span > 25*time.Hour:
+		return 5 * time.Minute
+	case span > 2*time.Hour:
+		return max(interval, time.Minute)
 	}
-	return start.Truncate(resolution).Add(-time.Second), fmt.Sprintf("%ds", int(resolution.Seconds()))
+	return interval
+}
+
+// offGrid is the time of u as a window that begins a second before the grid of the
+// resolution: one that begins on it loses a whole one, because Prometheus 3 leaves
+// out the first of the N+1 points that OpenCost counts as N.
+func offGrid(u Usage) string {
+	return u.Start.Add(-time.Second).UTC().Format(time.RFC3339) + "," + u.End.UTC().Format(time.RFC3339)
 }
 
 // allocation is what OpenCost says of a key. A number that is none is null.
 type allocation struct {
-	Start            time.Time `json:"start"`
-	CPUCost          *float64  `json:"cpuCost"`
-	RAMCost          *float64  `json:"ramCost"`
-	GPUCost          *float64  `json:"gpuCost"`
-	PVCost           *float64  `json:"pvCost"`
-	NetworkCost      *float64  `json:"networkCost"`
-	LoadBalancerCost *float64  `json:"loadBalancerCost"`
+	CPUCost          *float64 `json:"cpuCost"`
+	RAMCost          *float64 `json:"ramCost"`
+	GPUCost          *float64 `json:"gpuCost"`
+	PVCost           *float64 `json:"pvCost"`
+	NetworkCost      *float64 `json:"networkCost"`
+	LoadBalancerCost *float64 `json:"loadBalancerCost"`
 }
 
 func (a *allocation) money() Money {
@@ -162,14 +171,14 @@ func (a *allocation) use(key string) (Use, error) {
 	if len(parts) != len(properties) {
 		// Volumes that no pod has go by one name, and so would everything unheard of:
 		// it is the platform's, and in the total.
-		return Use{Namespace: parts[0], Money: a.money(), Start: a.Start}, nil
+		return Use{Namespace: parts[0], Money: a.money()}, nil
 	}
 	for i, part := range parts {
 		if part == unallocated || part == unmounted {
 			parts[i] = ""
 		}
 	}
-	u := Use{Namespace: parts[0], Owner: parts[1], CostCenter: parts[2], Endpoint: parts[3], Money: a.money(), Start: a.Start}
+	u := Use{Namespace: parts[0], Owner: parts[1], CostCenter: parts[2], Endpoint: parts[3], Money: a.money()}
 	if u.Endpoint == "" {
 		u.Endpoint = parts[4]
 	}
@@ -200,22 +209,42 @@ func (o OpenCost) ask(ctx context.Context, path string, query url.Values, data a
 	return nil
 }
 
-// Measured says for how much of a time, from 0 to 1, measurements were taken of
-// OpenCost's figures and of every kubelet's. That Prometheus measures at the moment
-// is asked as well: one that does not is an error.
-func (o OpenCost) Measured(ctx context.Context, start, end time.Time) (float64, error) {
-	now, err := o.instant(ctx, `min(up{job=~"opencost|kubelet"}) and on() (count(count by (job) (up{job=~"opencost|kubelet"})) == 2)`, end)
+// jobs are what is measured: OpenCost's figures and every kubelet's.
+const jobs = `up{job=~"opencost|kubelet"}`
+
+// measures fails if Prometheus reaches one of them no more.
+func (o OpenCost) measures(ctx context.Context, now time.Time) error {
+	up, err := o.instant(ctx, "min("+jobs+") and on() (count(count by (job) ("+jobs+")) == 2)", now)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if now != 1 {
-		return 0, errors.New("Prometheus reaches OpenCost or a kubelet no more, so that nothing is measured: see the runbook, *No costs*")
+	if up != 1 {
+		return errors.New("Prometheus does not reach OpenCost or a kubelet, so that nothing is measured: see the runbook, *No costs*")
 	}
-	taken, err := o.instant(ctx, fmt.Sprintf(`min(sum_over_time(up{job=~"opencost|kubelet"}[%ds]))`, int(end.Sub(start).Seconds())), end)
+	return nil
+}
+
+// since is when measuring began, if that is after start, to the minute.
+func (o OpenCost) since(ctx context.Context, start, now time.Time) (time.Time, error) {
+	first, err := o.instant(ctx, fmt.Sprintf(`min(min_over_time(timestamp(up{job="opencost"})[%ds:60s]))`, int(now.Sub(start).Seconds())), now)
 	if err != nil {
-		return 0, err
+		return time.Time{}, err
 	}
-	return min(1, taken*o.Interval.Seconds()/end.Sub(start).Seconds()), nil
+	since := time.Unix(int64(first), 0)
+	if since.Before(start) {
+		since = start
+	}
+	if now.Sub(since) < 2*o.Interval {
+		return since, fmt.Errorf("nothing was measured until a moment ago: ask again in %s", 2*o.Interval)
+	}
+	return since, nil
+}
+
+// measured says for how much of the time of u, from 0 to 1, measurements were taken.
+func (o OpenCost) measured(ctx context.Context, u Usage) (float64, error) {
+	seconds := u.End.Sub(u.Start).Seconds()
+	taken, err := o.instant(ctx, fmt.Sprintf("min(sum_over_time(%s[%ds]))", jobs, int(seconds)), u.End)
+	return min(1, taken*o.Interval.Seconds()/seconds), err
 }
 
 // instant is the one value of a query; without one it is 0.

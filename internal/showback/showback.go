@@ -53,8 +53,6 @@ type Use struct {
 	// Endpoint is the InferenceService, or another workload as kind:name.
 	Endpoint string
 	Money
-	// Start is when it was first seen.
-	Start time.Time
 }
 
 // Usage is all use of a cluster in a time.
@@ -65,20 +63,6 @@ type Usage struct {
 	Idle Money
 }
 
-// since is when measuring began, if that was later than Start.
-func (u Usage) since() time.Time {
-	first := u.End
-	for _, use := range u.Uses {
-		if !use.Start.IsZero() && use.Start.Before(first) {
-			first = use.Start
-		}
-	}
-	if first.Before(u.Start) {
-		return u.Start
-	}
-	return first
-}
-
 // Row is one line of a report.
 type Row struct {
 	// Name of the owner, cost center or tenant; of an endpoint behind its tenant's.
@@ -86,7 +70,8 @@ type Row struct {
 	Money
 	// Cost is the sum of them.
 	Cost float64 `json:"cost"`
-	// Monthly is the cost of a month at the rate of the last hour.
+	// Monthly is the cost of a month at the rate of the last hour, or of what there is
+	// of it.
 	Monthly float64 `json:"monthly"`
 }
 
@@ -98,11 +83,12 @@ func row(name string, cost, rate Money) Row {
 type Report struct {
 	By       By     `json:"by"`
 	Currency string `json:"currency"`
-	// Start and End of the time that was asked for, Since when in it is measured.
+	// Asked is the beginning that was asked for. Start is later if nothing was
+	// measured then.
+	Asked time.Time `json:"asked"`
 	Start time.Time `json:"start"`
 	End   time.Time `json:"end"`
-	Since time.Time `json:"since"`
-	// Measured is for how much of the time from Since to End measurements were
+	// Measured is for how much of the time from Start to End measurements were
 	// taken, from 0 to 1.
 	Measured float64 `json:"measured"`
 	// Rows are the tenants', the dearest first; what names nobody is among them as
@@ -127,16 +113,13 @@ type Settings struct {
 }
 
 // New adds up usage. The rate by which a month is foretold is that of recent.
-func New(usage, recent Usage, measured float64, s Settings) *Report {
-	r := &Report{
-		By: s.By, Currency: s.Currency, Start: usage.Start, End: usage.End, Since: usage.since(), Measured: measured,
-		Rows: []Row{},
-	}
+func New(usage, recent Usage, s Settings) *Report {
+	r := &Report{By: s.By, Currency: s.Currency, Asked: usage.Start, Start: usage.Start, End: usage.End, Measured: 1, Rows: []Row{}}
 	cost, platform := s.sums(usage)
 	rate, platformRate := s.sums(recent)
 	idleRate := recent.Idle
 	perMonth := 0.0
-	if hours := recent.End.Sub(recent.since()).Hours(); hours > 0 {
+	if hours := recent.End.Sub(recent.Start).Hours(); hours > 0 {
 		perMonth = s.HoursPerMonth / hours
 	}
 	var tenants, tenantsRate Money

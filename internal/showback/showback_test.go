@@ -116,21 +116,19 @@ func TestTheDearestIsFirst(t *testing.T) {
 
 func TestAMonthIsForetoldAtThePresentRate(t *testing.T) {
 	r := report(t, ByTenant)
-	// Ten minutes and one second: the time begins off the grid, and is measured from
-	// 11:50:00 on.
-	assert.Equal(t, noon.Add(-10*time.Minute), r.Since)
+	assert.Equal(t, noon.Add(-10*time.Minute), r.Start)
 	assert.InDelta(t, 0.000765121*6*730, r.Rows[0].Monthly, 1e-9)
 	assert.InDelta(t, r.Total.Cost*6*730, r.Total.Monthly, 1e-9)
 }
 
 func TestTheRateIsThatOfTheLastHourAndNotOfTheWindow(t *testing.T) {
 	day := Usage{Start: noon.Add(-24 * time.Hour), End: noon, Uses: []Use{
-		{Namespace: "default", Owner: "gone", Money: Money{CPU: 24}, Start: noon.Add(-24 * time.Hour)},
+		{Namespace: "default", Owner: "gone", Money: Money{CPU: 24}},
 	}}
 	hour := Usage{Start: noon.Add(-time.Hour), End: noon, Uses: []Use{
-		{Namespace: "default", Owner: "new", Money: Money{CPU: 2}, Start: noon.Add(-time.Hour)},
+		{Namespace: "default", Owner: "new", Money: Money{CPU: 2}},
 	}}
-	r := New(day, hour, 1, Settings{By: ByOwner, HoursPerMonth: 730, Tenants: []string{"default"}})
+	r := New(day, hour, Settings{By: ByOwner, HoursPerMonth: 730, Tenants: []string{"default"}})
 	require.Len(t, r.Rows, 2)
 	assert.Equal(t, []float64{24, 0}, []float64{r.Rows[0].Cost, r.Rows[0].Monthly}, "what is gone costs nothing more")
 	assert.Equal(t, []float64{0, 1460}, []float64{r.Rows[1].Cost, r.Rows[1].Monthly})
@@ -139,24 +137,38 @@ func TestTheRateIsThatOfTheLastHourAndNotOfTheWindow(t *testing.T) {
 func TestTheTimeBeginsOffTheGridOfTheResolution(t *testing.T) {
 	for name, c := range map[string]struct {
 		window     time.Duration
+		asked      string
 		resolution string
-		grid       time.Duration
 	}{
-		"minutes": {10 * time.Minute, "30s", 30 * time.Second},
-		"a day":   {24 * time.Hour, "60s", time.Minute},
-		"a week":  {7 * 24 * time.Hour, "300s", 5 * time.Minute},
-		"a month": {31 * 24 * time.Hour, "600s", 10 * time.Minute},
+		"minutes": {10 * time.Minute, "2026-11-25T11:50:29Z,2026-11-25T12:00:30Z", "30s"},
+		"a day":   {24 * time.Hour, "2026-11-24T11:59:59Z,2026-11-25T12:00:00Z", "60s"},
+		"a week":  {7 * 24 * time.Hour, "2026-11-18T11:59:59Z,2026-11-25T12:00:00Z", "300s"},
+		"a month": {24 * 24 * time.Hour, "2026-11-01T11:59:59Z,2026-11-25T12:00:00Z", "600s"},
 	} {
-		start, resolution := offGrid(noon.Add(17*time.Second).Add(-c.window), c.window, 30*time.Second)
-		assert.Equal(t, c.resolution, resolution, name)
-		assert.Equal(t, time.Duration(0), start.Add(time.Second).Sub(noon)%c.grid, name)
-		assert.NotZero(t, start.Unix()%int64(c.grid.Seconds()), "%s: on the grid a whole resolution is lost", name)
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, answers())
+			now := noon.Add(44 * time.Second)
+			_, err := Ask(t.Context(), OpenCost{Client: s, Prometheus: s, Interval: 30 * time.Second}, now.Add(-c.window), now, Settings{By: ByOwner})
+			require.NoError(t, err)
+			asked := s.queries[2]
+			assert.Equal(t, c.asked, asked.Get("window"), "on the grid a whole resolution is lost")
+			assert.Equal(t, c.resolution, asked.Get("resolution"))
+		})
 	}
-	s := serve(t, answers())
-	_, err := OpenCost{Client: s, Prometheus: s, Interval: 30 * time.Second}.Usage(t.Context(), noon.Add(-10*time.Minute), noon)
+}
+
+func TestATimeBeginsWhenMeasuringDid(t *testing.T) {
+	a := answers()
+	first := noon.Add(-20 * time.Minute)
+	a[`/api/v1/query min(min_over_time(timestamp(up{job="opencost"})[604800s:60s]))`] = fmt.Sprintf(`{"status":"success","data":{"result":[{"value":[0,"%d.5"]}]}}`, first.Unix())
+	s := serve(t, a)
+	r, err := Ask(t.Context(), OpenCost{Client: s, Prometheus: s, Interval: 30 * time.Second}, noon.Add(-7*24*time.Hour), noon, Settings{
+		By: ByTenant, HoursPerMonth: 730, Tenants: []string{"default"}})
 	require.NoError(t, err)
-	assert.Equal(t, "2026-11-25T11:49:59Z,2026-11-25T12:00:00Z", s.queries[0].Get("window"))
-	assert.Equal(t, "30s", s.queries[0].Get("resolution"))
+	assert.Equal(t, first, r.Start.UTC(), "a platform of twenty minutes would cost next to nothing a week")
+	assert.Equal(t, noon.Add(-7*24*time.Hour), r.Asked)
+	assert.Equal(t, "30s", s.queries[2].Get("resolution"))
+	assert.InDelta(t, 0.000765121*3*730, r.Rows[0].Monthly, 1e-9)
 }
 
 func TestNobodyThereIsAnErrorAndNoZero(t *testing.T) {
@@ -173,8 +185,8 @@ func TestNobodyThereIsAnErrorAndNoZero(t *testing.T) {
 		"OpenCost cannot ask":          {answers: map[string]string{"/allocation/summary": `500|{"code":500,"message":"Error: no such host"}`}, want: "ask OpenCost: it answered 500: no such host"},
 		"OpenCost says no JSON":        {answers: map[string]string{"/allocation/summary": `502|<html>`}, want: "ask OpenCost: 502 Bad Gateway, and no JSON"},
 		"nothing was measured":         {answers: map[string]string{"/allocation/summary": `{"code":200,"data":{"sets":[{"allocations":{}}]}}`}, want: "OpenCost knows of nothing that ran from"},
-		"Prometheus reaches nobody":    {answers: map[string]string{up: `{"status":"success","data":{"result":[{"value":[0,"0"]}]}}`}, want: "reaches OpenCost or a kubelet no more"},
-		"Prometheus has never reached": {answers: map[string]string{up: `{"status":"success","data":{"result":[]}}`}, want: "reaches OpenCost or a kubelet no more"},
+		"Prometheus reaches nobody":    {answers: map[string]string{up: `{"status":"success","data":{"result":[{"value":[0,"0"]}]}}`}, want: "does not reach OpenCost or a kubelet"},
+		"Prometheus has never reached": {answers: map[string]string{up: `{"status":"success","data":{"result":[]}}`}, want: "does not reach OpenCost or a kubelet"},
 		"Prometheus refuses":           {answers: map[string]string{up: `400|{"status":"error","error":"query timed out"}`}, want: "ask Prometheus: query timed out"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -195,7 +207,7 @@ func TestNobodyThereIsAnErrorAndNoZero(t *testing.T) {
 }
 
 func TestWhatIsShownAddsUpToTheLastDigit(t *testing.T) {
-	r := &Report{By: ByOwner, Currency: "USD", Start: noon, Since: noon, End: noon.Add(time.Hour), Measured: 1, Platform: row("platform", Money{1.0 / 3, 1.0 / 3, 0}, Money{CPU: 1.0 / 3}), Idle: row("idle", Money{-0.00011, 2.0 / 3, 0}, Money{CPU: 2.0 / 3})}
+	r := &Report{By: ByOwner, Currency: "USD", Start: noon, End: noon.Add(time.Hour), Measured: 1, Platform: row("platform", Money{1.0 / 3, 1.0 / 3, 0}, Money{CPU: 1.0 / 3}), Idle: row("idle", Money{-0.00011, 2.0 / 3, 0}, Money{CPU: 2.0 / 3})}
 	var exact float64
 	for i := range 100 {
 		m := Money{CPU: 0.00003 * float64(i), Memory: math.Pi / float64(i+7), Other: 1e-7}
@@ -272,7 +284,7 @@ func TestTheReportIsWholeInJSON(t *testing.T) {
 	require.NoError(t, err)
 	var back map[string]any
 	require.NoError(t, json.Unmarshal(text, &back))
-	for _, key := range []string{"by", "currency", "start", "end", "since", "measured", "rows", "tenants", "platform", "idle", "total"} {
+	for _, key := range []string{"by", "currency", "asked", "start", "end", "measured", "rows", "tenants", "platform", "idle", "total"} {
 		assert.Contains(t, back, key)
 	}
 	first := back["rows"].([]any)[0].(map[string]any)

@@ -123,13 +123,13 @@ func (r *Report) Text(w io.Writer) error {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "\n%s, from %s to %s; a month as in the last hour%s\n", r.Currency,
-		r.Since.UTC().Format("2006-01-02 15:04"), r.End.UTC().Format("2006-01-02 15:04 MST"), r.gaps())
+		r.Start.UTC().Format("2006-01-02 15:04"), r.End.UTC().Format("2006-01-02 15:04 MST"), r.gaps())
 	return err
 }
 
 // gaps says how long nothing was measured, if that was more than a moment.
 func (r *Report) gaps() string {
-	missing := time.Duration((1 - r.Measured) * float64(r.End.Sub(r.Since)))
+	missing := time.Duration((1 - r.Measured) * float64(r.End.Sub(r.Start)))
 	if missing < 2*time.Minute || r.Measured > 0.995 {
 		return ""
 	}
@@ -152,7 +152,7 @@ func (r *Report) CSV(w io.Writer) error {
 			cells[0] = strconv.Quote(cells[0])
 		}
 		lines = append(lines, slices.Concat([]string{cells[0], kind}, cells[1:],
-			[]string{r.Currency, r.Since.UTC().Format(time.RFC3339), r.End.UTC().Format(time.RFC3339)}))
+			[]string{r.Currency, r.Start.UTC().Format(time.RFC3339), r.End.UTC().Format(time.RFC3339)}))
 	}
 	for _, f := range tenants {
 		add(f, "tenant")
