@@ -100,6 +100,8 @@ type Report struct {
 	Platform Row `json:"platform"`
 	Idle     Row `json:"idle"`
 	Total    Row `json:"total"`
+	// Estimates are beside the bills of endpoints, if they were asked for.
+	Estimates []Compared `json:"estimates,omitempty"`
 }
 
 // Settings of a report.

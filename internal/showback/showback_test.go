@@ -291,3 +291,29 @@ func TestTheReportIsWholeInJSON(t *testing.T) {
 	assert.InDelta(t, 0.000526850, first["cpu"], 1e-12)
 	assert.InDelta(t, 0.000088271, first["memory"], 1e-12)
 }
+
+func TestAnEstimateIsGoodIfTheBillIsBetweenFewestAndMostReplicas(t *testing.T) {
+	r := &Report{By: ByEndpoint, Currency: "USD", Rows: []Row{
+		{Name: "a/inside", Monthly: 15}, {Name: "a/above", Monthly: 30}, {Name: "a/below", Monthly: 5}, {Name: "a/endless", Monthly: 1000},
+		{Name: "a/deployment:web", Monthly: 7},
+	}}
+	r.Compare(map[string]Estimate{
+		"a/inside": {Least: 10, Most: 20}, "a/above": {Least: 10, Most: 20}, "a/below": {Least: 10, Most: 20},
+		"a/endless": {Least: 0, Most: 10, Unbounded: true}, "a/asleep": {Least: 0, Most: 20},
+	})
+	off := map[string]float64{}
+	for _, c := range r.Estimates {
+		off[c.Name] = c.Off
+	}
+	assert.Equal(t, map[string]float64{"a/inside": 0, "a/above": 0.5, "a/below": -0.5, "a/endless": 0, "a/asleep": 0}, off)
+	var b bytes.Buffer
+	require.NoError(t, r.Text(&b))
+	for _, line := range []string{
+		"a/above    10.00..20.00       30.00           50.0 % above",
+		"a/below    10.00..20.00       5.00            50.0 % below",
+		"a/inside   10.00..20.00       15.00           as estimated",
+		"a/endless  0.00..∞            1000.00         as estimated",
+	} {
+		assert.Contains(t, b.String(), line)
+	}
+}

@@ -122,6 +122,11 @@ func (r *Report) Text(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	if r.Estimates != nil {
+		if err := r.estimatesText(w); err != nil {
+			return err
+		}
+	}
 	_, err := fmt.Fprintf(w, "\n%s, from %s to %s; a month as in the last hour%s\n", r.Currency,
 		r.Start.UTC().Format("2006-01-02 15:04"), r.End.UTC().Format("2006-01-02 15:04 MST"), r.gaps())
 	return err
