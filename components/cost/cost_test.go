@@ -2,6 +2,8 @@ package cost
 
 import (
 	"encoding/json"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -199,6 +201,78 @@ func TestEveryScrapeHasALimit(t *testing.T) {
 	for _, c := range settings.ScrapeConfigs {
 		assert.Positive(t, c.Sample, c.Job)
 		assert.NotEmpty(t, c.Body, c.Job)
+	}
+}
+
+// rules are those of the layer, and the file that tests them, in one folder.
+func rules(t *testing.T) (dir string, files []string) {
+	t.Helper()
+	dir = t.TempDir()
+	data := recorder.At(find(t, objects(t, config.Default().Cost, defaultPrices(t)), "ConfigMap rules-"), "data").(map[string]any)
+	for name, text := range data {
+		files = append(files, name)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text.(string)), 0o600))
+	}
+	test, err := os.ReadFile(filepath.Join("testdata", "rules_test.yaml"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "rules_test.yaml"), test, 0o600))
+	return dir, files
+}
+
+// find is the object whose kind and name begin so.
+func find(t *testing.T, all map[string]map[string]any, prefix string) map[string]any {
+	t.Helper()
+	for name, o := range all {
+		if strings.HasPrefix(name, prefix) {
+			return o
+		}
+	}
+	require.Fail(t, "there is no "+prefix)
+	return nil
+}
+
+func TestRulesMakeOfMeasurementsWhatTheySay(t *testing.T) {
+	promtool := rig.Promtool(t)
+	dir, files := rules(t)
+	for _, args := range [][]string{append([]string{"check", "rules"}, files...), {"test", "rules", "rules_test.yaml"}} {
+		cmd := exec.CommandContext(t.Context(), promtool, args...)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+}
+
+// alerts are the names of all of them.
+func alerts(t *testing.T) []string {
+	t.Helper()
+	dir, _ := rules(t)
+	text, err := os.ReadFile(filepath.Join(dir, "alerts.yaml"))
+	require.NoError(t, err)
+	var file struct {
+		Groups []struct {
+			Rules []struct{ Alert string }
+		}
+	}
+	require.NoError(t, yaml.Unmarshal(text, &file))
+	var names []string
+	for _, g := range file.Groups {
+		for _, r := range g.Rules {
+			names = append(names, r.Alert)
+		}
+	}
+	require.NotEmpty(t, names)
+	return names
+}
+
+func TestEveryAlertIsTestedAndHasAnEntryInTheRunbook(t *testing.T) {
+	dir, _ := rules(t)
+	test, err := os.ReadFile(filepath.Join(dir, "rules_test.yaml"))
+	require.NoError(t, err)
+	runbook, err := os.ReadFile(filepath.Join("..", "..", "docs", "runbook.md"))
+	require.NoError(t, err)
+	for _, name := range alerts(t) {
+		assert.Contains(t, string(test), "alertname: "+name+"\n", "nothing shows that it fires")
+		assert.Contains(t, string(runbook), "- `"+name+"`: ", "who is woken up by it does not know what to do")
 	}
 }
 

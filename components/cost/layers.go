@@ -60,7 +60,7 @@ func Layers(s config.Cost, prices *cost.Prices) layer.List {
 	}
 	return layer.List{
 		{
-			Name: PrometheusLayer, Namespaces: []string{prometheusNamespace}, ClusterKinds: kinds,
+			Name: PrometheusLayer, Namespaces: []string{prometheusNamespace}, Shared: []string{serving.GatewayNamespace}, ClusterKinds: kinds,
 			Tree:     layer.Rendered(PrometheusLayer, prometheusPatches(s)...),
 			After:    []string{serving.RuntimesLayer},
 			Forwards: []layer.Forward{Prometheus},
@@ -84,6 +84,7 @@ func prometheusPatches(s config.Cost) []render.Patch {
 		"@INTERVAL@", s.Interval.String(),
 		"@OPENCOST@", address(OpenCost),
 		"@SERIES@", strconv.Itoa(Series),
+		"@GATEWAY@", serving.GatewayNamespace,
 	).Replace(prometheusYAML)
 	return []render.Patch{
 		configMap(prometheusNamespace, "prometheus", map[string]any{"prometheus.yml": settings}),
@@ -91,7 +92,7 @@ func prometheusPatches(s config.Cost) []render.Patch {
 			"spec": map[string]any{"resources": map[string]any{"requests": map[string]any{"storage": s.Storage}}},
 		}},
 		restartedBy(prometheusNamespace, "prometheus", settings, map[string]any{"name": "prometheus", "args": []any{
-			"--config.file=/etc/prometheus/prometheus.yml",
+			"--config.file=/etc/prometheus/config/prometheus.yml",
 			"--storage.tsdb.path=/prometheus",
 			"--storage.tsdb.retention.time=" + s.Retention.String(),
 			// The oldest go before the volume is full.
