@@ -90,7 +90,7 @@ func (a *app) cost(ctx context.Context, f costFlags, now time.Time) (*showback.R
 		return nil, err
 	}
 	if !cfg.Cost.Enabled {
-		return nil, fmt.Errorf("neuroscale:cost.enabled is false in Pulumi.%s.yaml, so nothing is measured: write true and run `neuroscale up`", a.stack)
+		return nil, a.notMeasured()
 	}
 	list, err := prices.DefaultPrices()
 	if err != nil {
@@ -144,6 +144,10 @@ func estimated(ctx context.Context, cluster *kube.Cluster, cfg *config.Config, l
 		estimates[e.Endpoint] = showback.Estimate{Least: e.After.AtMin.Monthly, Most: e.After.AtMax.Monthly, Unbounded: e.After.Unbounded}
 	}
 	return estimates, nil
+}
+
+func (a *app) notMeasured() error {
+	return fmt.Errorf("neuroscale:cost.enabled is false in Pulumi.%s.yaml, so nothing is measured: write true and run `neuroscale up`", a.stack)
 }
 
 // openCost of a cluster, and its Prometheus, through the API server.

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -247,32 +249,52 @@ func (o OpenCost) measured(ctx context.Context, u Usage) (float64, error) {
 	return min(1, taken*o.Interval.Seconds()/seconds), err
 }
 
-// instant is the one value of a query; without one it is 0.
-func (o OpenCost) instant(ctx context.Context, query string, at time.Time) (float64, error) {
+// Sample is a value of a query and its labels.
+type Sample struct {
+	Labels map[string]string
+	Value  float64
+}
+
+// Samples are the values of a query of Prometheus. Those that are no number, such as
+// a ratio of nothing, are left out.
+func (o OpenCost) Samples(ctx context.Context, query string, at time.Time) ([]Sample, error) {
 	var answer struct {
 		Status, Error string
 		Data          struct {
 			Result []struct {
-				Value [2]any `json:"value"`
+				Metric map[string]string `json:"metric"`
+				Value  [2]any            `json:"value"`
 			} `json:"result"`
 		}
 	}
 	values := url.Values{"query": {query}, "time": {at.UTC().Format(time.RFC3339)}}
 	if _, err := get(ctx, o.Prometheus, "http://prometheus/api/v1/query?"+values.Encode(), &answer); err != nil {
-		return 0, fmt.Errorf("ask Prometheus: %w", err)
+		return nil, fmt.Errorf("ask Prometheus: %w", err)
 	}
 	if answer.Status != "success" {
-		return 0, fmt.Errorf("ask Prometheus: %s", answer.Error)
+		return nil, fmt.Errorf("ask Prometheus: %s", answer.Error)
 	}
-	if len(answer.Data.Result) == 0 {
-		return 0, nil
+	var samples []Sample
+	for _, r := range answer.Data.Result {
+		text, _ := r.Value[1].(string)
+		value, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return nil, fmt.Errorf("Prometheus answered %q, which is no number", text)
+		}
+		if !math.IsNaN(value) && !math.IsInf(value, 0) {
+			samples = append(samples, Sample{r.Metric, value})
+		}
 	}
-	text, _ := answer.Data.Result[0].Value[1].(string)
-	var value float64
-	if _, err := fmt.Sscan(text, &value); err != nil {
-		return 0, fmt.Errorf("Prometheus answered %q, which is no number", text)
+	return samples, nil
+}
+
+// instant is the one value of a query; without one it is 0.
+func (o OpenCost) instant(ctx context.Context, query string, at time.Time) (float64, error) {
+	samples, err := o.Samples(ctx, query, at)
+	if err != nil || len(samples) == 0 {
+		return 0, err
 	}
-	return value, nil
+	return samples[0].Value, nil
 }
 
 func get(ctx context.Context, client Doer, address string, to any) (status int, err error) {
