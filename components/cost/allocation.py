@@ -32,8 +32,9 @@ def ask(opencost, namespace, now):
         return 0, "%d %s" % (error.code, error.read().decode(errors="replace")[:200])
     except (OSError, ValueError) as error:
         return 0, str(error)
-    costs = [s["allocations"][namespace]["totalCost"] or 0 for s in sets if namespace in (s.get("allocations") or {})]
-    return sum(costs), "nothing is known of namespace " + namespace
+    known = [s["allocations"][namespace] for s in sets if namespace in (s.get("allocations") or {})]
+    cost = sum((a.get(part) or 0) for a in known for part in ("cpuCost", "ramCost"))
+    return cost, "nothing is known of namespace " + namespace
 
 
 def main():

@@ -2,10 +2,14 @@ package cost
 
 import (
 	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -117,6 +121,46 @@ func TestSettingsReachTheRenderedLayers(t *testing.T) {
 	env := container(all["Deployment opencost"])["env"]
 	assert.Contains(t, env, map[string]any{"name": "ETL_RESOLUTION_SECONDS", "value": "15"})
 	assert.Contains(t, env, map[string]any{"name": "PROMETHEUS_SERVER_ENDPOINT", "value": "http://prometheus.prometheus-system.svc:9090"})
+}
+
+// askProbe runs the script against an OpenCost that answers so, in turn.
+func askProbe(t *testing.T, answers ...string) (output string, err error) {
+	t.Helper()
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := answers[min(asked, len(answers)-1)]
+		asked++
+		assert.Equal(t, "/allocation/summary", r.URL.Path)
+		assert.Equal(t, "namespace", r.URL.Query().Get("aggregate"))
+		if code, err := strconv.Atoi(answer); err == nil {
+			w.WriteHeader(code)
+			return
+		}
+		_, _ = io.WriteString(w, answer)
+	}))
+	t.Cleanup(server.Close)
+	cmd := exec.CommandContext(t.Context(), "python3", "allocation.py")
+	cmd.Env = append(os.Environ(), "OPENCOST="+server.URL, "NAMESPACE=opencost", "INTERVAL=30", "SECONDS=3", "PYTHONDONTWRITEBYTECODE=1")
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func TestTheProbeWaitsUntilSomethingCosts(t *testing.T) {
+	const none = `{"code":200,"data":{"sets":[{"allocations":{}}]}}`
+	priced := func(cpu string) string {
+		return `{"code":200,"data":{"sets":[{"allocations":{"opencost":{"cpuCost":` + cpu + `,"ramCost":null}}}]}}`
+	}
+	out, err := askProbe(t, "503", none, priced("0.0002"))
+	require.NoError(t, err, out)
+	assert.Contains(t, out, "503")
+	assert.Contains(t, out, "namespace opencost has cost 0.000200000")
+	for name, answer := range map[string]string{
+		"an error": "500", "nothing": none, "no sets": `{"code":200,"data":null}`, "a cost of nothing": priced("0"), "no JSON": "<html>",
+	} {
+		out, err := askProbe(t, answer)
+		require.Error(t, err, name)
+		assert.Contains(t, out, "OpenCost has no cost of namespace opencost", name)
+	}
 }
 
 func TestEachFindsTheOthersService(t *testing.T) {

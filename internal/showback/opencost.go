@@ -28,7 +28,7 @@ const (
 
 // properties are what a Use is told apart by, in the order of its key.
 var properties = []string{
-	"namespace", "label:owner", "label:cost_center", "label:serving_kserve_io_inferenceservice", "controller",
+	"namespace", "label:owner", "label:cost_center", "label:serving_kserve_io_inferenceservice", "controller", "pod",
 }
 
 // OpenCost and its Prometheus, by whatever way they are reached.
@@ -181,8 +181,12 @@ func (a *allocation) use(key string) (Use, error) {
 		}
 	}
 	u := Use{Namespace: parts[0], Owner: parts[1], CostCenter: parts[2], Endpoint: parts[3], Money: a.money()}
-	if u.Endpoint == "" {
+	switch {
+	case u.Endpoint != "":
+	case parts[4] != "":
 		u.Endpoint = parts[4]
+	case parts[5] != "":
+		u.Endpoint = "pod:" + parts[5]
 	}
 	return u, nil
 }
@@ -228,7 +232,7 @@ func (o OpenCost) measures(ctx context.Context, now time.Time) error {
 
 // since is when measuring began, if that is after start, to the minute.
 func (o OpenCost) since(ctx context.Context, start, now time.Time) (time.Time, error) {
-	first, err := o.instant(ctx, fmt.Sprintf(`min(min_over_time(timestamp(up{job="opencost"})[%ds:60s]))`, int(now.Sub(start).Seconds())), now)
+	first, err := o.instant(ctx, fmt.Sprintf(`min(min_over_time(timestamp(up{job="opencost"} == 1)[%ds:60s]))`, int(now.Sub(start).Seconds())), now)
 	if err != nil {
 		return time.Time{}, err
 	}

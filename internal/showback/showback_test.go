@@ -57,15 +57,15 @@ func serve(t *testing.T, answers map[string]string) *server {
 // As OpenCost 1.108 answered on a sealed node, but for the figures.
 const (
 	summary = `{"code":200,"data":{"step":600000000000,"sets":[{"allocations":{
-	 "default/data-science/ml-demo/demo-iris-2/deployment:demo-iris-2-predictor-00001-deployment":
+	 "default/data-science/ml-demo/demo-iris-2/deployment:demo-iris-2-predictor-00001-deployment/demo-iris-2-predictor-00001-deployment-abc":
 	   {"name":"x","start":"2026-11-25T11:50:00Z","end":"2026-11-25T12:00:00Z","cpuCost":0.000526850,"gpuCost":0,"networkCost":0,"loadBalancerCost":0,"pvCost":0,"ramCost":0.000088271,"totalCost":0.000615121},
-	 "default/platform-team/platform/__unallocated__/deployment:nginx-test":
+	 "default/platform-team/platform/__unallocated__/deployment:nginx-test/nginx-test-abc":
 	   {"name":"y","start":"2026-11-25T11:55:00Z","cpuCost":0.0001,"ramCost":null,"pvCost":0.00005},
-	 "team-b/__unallocated__/__unallocated__/__unallocated__/__unallocated__":
+	 "team-b/__unallocated__/__unallocated__/__unallocated__/__unallocated__/lonely":
 	   {"name":"z","start":"2026-11-25T11:58:00Z","cpuCost":0.00003,"ramCost":0.00001},
-	 "opencost/__unallocated__/__unallocated__/__unallocated__/deployment:opencost":
+	 "opencost/__unallocated__/__unallocated__/__unallocated__/deployment:opencost/opencost-abc":
 	   {"name":"o","start":"2026-11-25T11:50:00Z","cpuCost":0.0002,"ramCost":0.0003},
-	 "__unmounted__/__unmounted__/__unmounted__/__unmounted__/__unmounted__":
+	 "__unmounted__/__unmounted__/__unmounted__/__unmounted__/__unmounted__/__unmounted__":
 	   {"name":"u","start":"2026-11-25T11:50:00Z","pvCost":0.00002}
 	}}]}}`
 	idleAnswer = `{"code":200,"data":[{"__idle__":{"cpuCost":0.004,"ramCost":0.006},"neuroscale":{"cpuCost":1,"ramCost":1}}]}`
@@ -90,7 +90,7 @@ func TestCostsAreAddedUpByWhatIsAskedFor(t *testing.T) {
 		ByOwner:      {"data-science": 0.000615121, "platform-team": 0.00015, Unattributed: 0.00004},
 		ByCostCenter: {"ml-demo": 0.000615121, "platform": 0.00015, Unattributed: 0.00004},
 		ByTenant:     {"default": 0.000765121, "team-b": 0.00004},
-		ByEndpoint:   {"default/demo-iris-2": 0.000615121, "default/deployment:nginx-test": 0.00015, Unattributed: 0.00004},
+		ByEndpoint:   {"default/demo-iris-2": 0.000615121, "default/deployment:nginx-test": 0.00015, "team-b/pod:lonely": 0.00004},
 	} {
 		r := report(t, by)
 		got := map[string]float64{}
@@ -160,7 +160,7 @@ func TestTheTimeBeginsOffTheGridOfTheResolution(t *testing.T) {
 func TestATimeBeginsWhenMeasuringDid(t *testing.T) {
 	a := answers()
 	first := noon.Add(-20 * time.Minute)
-	a[`/api/v1/query min(min_over_time(timestamp(up{job="opencost"})[604800s:60s]))`] = fmt.Sprintf(`{"status":"success","data":{"result":[{"value":[0,"%d.5"]}]}}`, first.Unix())
+	a[`/api/v1/query min(min_over_time(timestamp(up{job="opencost"} == 1)[604800s:60s]))`] = fmt.Sprintf(`{"status":"success","data":{"result":[{"value":[0,"%d.5"]}]}}`, first.Unix())
 	s := serve(t, a)
 	r, err := Ask(t.Context(), OpenCost{Client: s, Prometheus: s, Interval: 30 * time.Second}, noon.Add(-7*24*time.Hour), noon, Settings{
 		By: ByTenant, HoursPerMonth: 730, Tenants: []string{"default"}})
@@ -215,12 +215,14 @@ func TestWhatIsShownAddsUpToTheLastDigit(t *testing.T) {
 		exact += m.Total()
 	}
 	exact += r.Platform.Cost + r.Idle.Cost
+	r.Total.Cost = exact
+	const places = 4
 	var b bytes.Buffer
 	require.NoError(t, r.CSV(&b))
 	lines, err := csv.NewReader(&b).ReadAll()
 	require.NoError(t, err)
 	require.Len(t, lines, 1+100+3)
-	units := func(text string, places int) int64 {
+	whole := func(text string, places int) int64 {
 		whole, part, _ := strings.Cut(text, ".")
 		require.Len(t, part, places)
 		n, err := strconv.ParseInt(whole+part, 10, 64)
@@ -231,28 +233,28 @@ func TestWhatIsShownAddsUpToTheLastDigit(t *testing.T) {
 	for _, line := range lines[1 : len(lines)-1] {
 		row := int64(0)
 		for c := range 3 {
-			row += units(line[2+c], costPlaces)
-			sums[c] += units(line[2+c], costPlaces)
+			row += whole(line[2+c], places)
+			sums[c] += whole(line[2+c], places)
 		}
-		assert.Equal(t, units(line[5], costPlaces), row, line)
+		assert.Equal(t, whole(line[5], places), row, line)
 		sums[3] += row
-		sums[4] += units(line[6], monthlyPlaces)
+		sums[4] += whole(line[6], monthlyPlaces)
 	}
 	total := lines[len(lines)-1]
 	assert.Equal(t, "total", total[1])
 	for c, sum := range sums {
-		places := costPlaces
+		digits := places
 		if c == 4 {
-			places = monthlyPlaces
+			digits = monthlyPlaces
 		}
-		assert.Equal(t, units(total[2+c], places), sum, lines[0][2+c])
+		assert.Equal(t, whole(total[2+c], digits), sum, lines[0][2+c])
 	}
 	assert.Equal(t, int64(math.Round(exact*1e4)), sums[3], "the total is the rounded total, not a sum of rounded ones")
 }
 
 func TestAmountsAreWrittenWithTheirDigits(t *testing.T) {
 	for units, want := range map[int64]string{0: "0.0000", 5: "0.0005", -5: "-0.0005", 12345: "1.2345", -120000: "-12.0000"} {
-		assert.Equal(t, want, fixed(units, costPlaces))
+		assert.Equal(t, want, fixed(units, 4))
 	}
 }
 

@@ -13,13 +13,17 @@ import (
 	"time"
 )
 
-const (
-	// costPlaces are the digits of a cost: days of a small endpoint are less than a
-	// cent.
-	costPlaces = 4
-	// monthlyPlaces are those of a forecast.
-	monthlyPlaces = 2
-)
+// monthlyPlaces are the digits of a forecast.
+const monthlyPlaces = 2
+
+// places are the digits of a cost: days of a small endpoint are less than a cent,
+// and hours of all of them.
+func (r *Report) places() int {
+	if r.Total.Cost < 1 {
+		return 6
+	}
+	return 4
+}
 
 // figures are a row in whole units of its last digit, so that they add up.
 type figures struct {
@@ -41,7 +45,7 @@ func (r *Report) figures() (tenants []figures, below [4]figures) {
 		parts = append(parts, row.CPU, row.Memory, row.Other)
 		monthly = append(monthly, row.Monthly)
 	}
-	units, months := apportion(parts, costPlaces), apportion(monthly, monthlyPlaces)
+	units, months := apportion(parts, r.places()), apportion(monthly, monthlyPlaces)
 	all := make([]figures, len(rows))
 	for i, row := range rows {
 		cell := units[3*i : 3*i+3]
@@ -91,10 +95,10 @@ func fixed(units int64, places int) string {
 	return sign + digits[:len(digits)-places] + "." + digits[len(digits)-places:]
 }
 
-func (f figures) texts() []string {
+func (f figures) texts(places int) []string {
 	return []string{
-		f.name, fixed(f.cpu, costPlaces), fixed(f.memory, costPlaces), fixed(f.other, costPlaces),
-		fixed(f.total, costPlaces), fixed(f.monthly, monthlyPlaces),
+		f.name, fixed(f.cpu, places), fixed(f.memory, places), fixed(f.other, places),
+		fixed(f.total, places), fixed(f.monthly, monthlyPlaces),
 	}
 }
 
@@ -116,7 +120,7 @@ func (r *Report) Text(w io.Writer) error {
 		if i == len(tenants) {
 			line(name(""), "", "", "", "", "")
 		}
-		cells := f.texts()
+		cells := f.texts(r.places())
 		line(append([]string{name(cells[0])}, cells[1:]...)...)
 	}
 	if err := t.Flush(); err != nil {
@@ -148,7 +152,7 @@ func (r *Report) CSV(w io.Writer) error {
 	out := csv.NewWriter(w)
 	lines := [][]string{{string(r.By), "kind", "cpu", "memory", "other", "cost", "monthly", "currency", "start", "end"}}
 	add := func(f figures, kind string) {
-		cells := f.texts()
+		cells := f.texts(r.places())
 		if kind != "tenant" {
 			cells[0] = ""
 		}

@@ -6,10 +6,12 @@ import (
 	"net/http"
 	"os"
 	"strconv"
-
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"strings"
 
 	"github.com/julienschmidt/httprouter"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/viper"
+
 	"github.com/opencost/opencost/pkg/costmodel"
 	"github.com/opencost/opencost/pkg/env"
 	"github.com/opencost/opencost/pkg/log"
@@ -18,6 +20,10 @@ import (
 )
 
 func main() {
+	// As upstream's flags have it: LOG_LEVEL and LOG_FORMAT.
+	viper.SetDefault("log-level", "info")
+	viper.SetEnvKeyReplacer(strings.NewReplacer("-", "_"))
+	viper.AutomaticEnv()
 	log.InitLogging(true)
 	log.Infof("OpenCost %s", version.FriendlyVersion())
 	model := costmodel.Initialize()
