@@ -99,6 +99,9 @@ func (o OpenCost) usage(ctx context.Context, start, end time.Time) (Usage, error
 			if err != nil {
 				return u, fmt.Errorf("OpenCost's answer: %w", err)
 			}
+			if use.Start.Before(u.Start) {
+				use.Start = u.Start
+			}
 			u.Uses = append(u.Uses, use)
 		}
 	}
@@ -144,12 +147,13 @@ func offGrid(u Usage) string {
 
 // allocation is what OpenCost says of a key. A number that is none is null.
 type allocation struct {
-	CPUCost          *float64 `json:"cpuCost"`
-	RAMCost          *float64 `json:"ramCost"`
-	GPUCost          *float64 `json:"gpuCost"`
-	PVCost           *float64 `json:"pvCost"`
-	NetworkCost      *float64 `json:"networkCost"`
-	LoadBalancerCost *float64 `json:"loadBalancerCost"`
+	Start            time.Time `json:"start"`
+	CPUCost          *float64  `json:"cpuCost"`
+	RAMCost          *float64  `json:"ramCost"`
+	GPUCost          *float64  `json:"gpuCost"`
+	PVCost           *float64  `json:"pvCost"`
+	NetworkCost      *float64  `json:"networkCost"`
+	LoadBalancerCost *float64  `json:"loadBalancerCost"`
 }
 
 func (a *allocation) money() Money {
@@ -173,14 +177,14 @@ func (a *allocation) use(key string) (Use, error) {
 	if len(parts) != len(properties) {
 		// Volumes that no pod has go by one name, and so would everything unheard of:
 		// it is the platform's, and in the total.
-		return Use{Namespace: parts[0], Money: a.money()}, nil
+		return Use{Namespace: parts[0], Money: a.money(), Start: a.Start}, nil
 	}
 	for i, part := range parts {
 		if part == unallocated || part == unmounted {
 			parts[i] = ""
 		}
 	}
-	u := Use{Namespace: parts[0], Owner: parts[1], CostCenter: parts[2], Endpoint: parts[3], Money: a.money()}
+	u := Use{Namespace: parts[0], Owner: parts[1], CostCenter: parts[2], Endpoint: parts[3], Money: a.money(), Start: a.Start}
 	switch {
 	case u.Endpoint != "":
 	case parts[4] != "":

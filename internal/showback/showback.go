@@ -53,6 +53,8 @@ type Use struct {
 	// Endpoint is the InferenceService, or another workload as kind:name.
 	Endpoint string
 	Money
+	// Start is when it was first seen in that time.
+	Start time.Time
 }
 
 // Usage is all use of a cluster in a time.
@@ -71,7 +73,7 @@ type Row struct {
 	// Cost is the sum of them.
 	Cost float64 `json:"cost"`
 	// Monthly is the cost of a month at the rate of the last hour, or of what there is
-	// of it.
+	// of it since it began.
 	Monthly float64 `json:"monthly"`
 }
 
@@ -118,23 +120,18 @@ type Settings struct {
 func New(usage, recent Usage, s Settings) *Report {
 	r := &Report{By: s.By, Currency: s.Currency, Asked: usage.Start, Start: usage.Start, End: usage.End, Measured: 1, Rows: []Row{}}
 	cost, platform := s.sums(usage)
-	rate, platformRate := s.sums(recent)
-	idleRate := recent.Idle
-	perMonth := 0.0
-	if hours := recent.End.Sub(recent.Start).Hours(); hours > 0 {
-		perMonth = s.HoursPerMonth / hours
-	}
+	rates, platformRate := s.monthly(recent)
 	var tenants, tenantsRate Money
 	names := maps.Clone(cost)
-	maps.Copy(names, rate)
+	maps.Copy(names, rates)
 	for name := range names {
-		r.Rows = append(r.Rows, row(name, cost[name], rate[name].times(perMonth)))
-		tenants, tenantsRate = tenants.Plus(cost[name]), tenantsRate.Plus(rate[name].times(perMonth))
+		r.Rows = append(r.Rows, row(name, cost[name], rates[name]))
+		tenants, tenantsRate = tenants.Plus(cost[name]), tenantsRate.Plus(rates[name])
 	}
 	slices.SortFunc(r.Rows, func(a, b Row) int {
 		return cmp.Or(cmp.Compare(b.Cost, a.Cost), strings.Compare(a.Name, b.Name))
 	})
-	platformRate, idleRate = platformRate.times(perMonth), idleRate.times(perMonth)
+	idleRate := s.month(recent.Idle, recent.Start, recent.End)
 	r.Tenants = row("tenants", tenants, tenantsRate)
 	r.Platform = row("platform", platform, platformRate)
 	r.Idle = row("idle", usage.Idle, idleRate)
@@ -154,6 +151,31 @@ func (s Settings) sums(u Usage) (tenants map[string]Money, platform Money) {
 		tenants[name] = tenants[name].Plus(use.Money)
 	}
 	return tenants, platform
+}
+
+// monthly is what tenants, by name, and the platform cost in a month that is like u.
+// What began in that time is counted from when it did.
+func (s Settings) monthly(u Usage) (tenants map[string]Money, platform Money) {
+	tenants, platform = s.sums(u)
+	began := map[string]time.Time{}
+	for _, use := range u.Uses {
+		name := s.By.name(use)
+		if first, known := began[name]; !known || use.Start.Before(first) {
+			began[name] = use.Start
+		}
+	}
+	for name, cost := range tenants {
+		tenants[name] = s.month(cost, began[name], u.End)
+	}
+	return tenants, s.month(platform, u.Start, u.End)
+}
+
+// month is the cost of one that is like the time from start to end.
+func (s Settings) month(cost Money, start, end time.Time) Money {
+	if hours := end.Sub(start).Hours(); hours > 0 {
+		return cost.times(s.HoursPerMonth / hours)
+	}
+	return Money{}
 }
 
 func (by By) name(u Use) string {

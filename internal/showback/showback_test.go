@@ -118,7 +118,9 @@ func TestAMonthIsForetoldAtThePresentRate(t *testing.T) {
 	r := report(t, ByTenant)
 	assert.Equal(t, noon.Add(-10*time.Minute), r.Start)
 	assert.InDelta(t, 0.000765121*6*730, r.Rows[0].Monthly, 1e-9)
-	assert.InDelta(t, r.Total.Cost*6*730, r.Total.Monthly, 1e-9)
+	assert.InDelta(t, 0.00004*30*730, r.Rows[1].Monthly, 1e-9, "it began two minutes ago")
+	assert.InDelta(t, (r.Platform.Cost+r.Idle.Cost)*6*730, r.Platform.Monthly+r.Idle.Monthly, 1e-9)
+	assert.InDelta(t, r.Rows[0].Monthly+r.Rows[1].Monthly+r.Platform.Monthly+r.Idle.Monthly, r.Total.Monthly, 1e-9)
 }
 
 func TestTheRateIsThatOfTheLastHourAndNotOfTheWindow(t *testing.T) {
@@ -126,12 +128,16 @@ func TestTheRateIsThatOfTheLastHourAndNotOfTheWindow(t *testing.T) {
 		{Namespace: "default", Owner: "gone", Money: Money{CPU: 24}},
 	}}
 	hour := Usage{Start: noon.Add(-time.Hour), End: noon, Uses: []Use{
-		{Namespace: "default", Owner: "new", Money: Money{CPU: 2}},
+		{Namespace: "default", Owner: "new", Money: Money{CPU: 2}, Start: noon.Add(-30 * time.Minute)},
+		{Namespace: "default", Owner: "steady", Money: Money{CPU: 1}, Start: noon.Add(-time.Hour)},
+		{Namespace: "default", Owner: "steady", Money: Money{CPU: 1}, Start: noon.Add(-time.Minute)},
 	}}
 	r := New(day, hour, Settings{By: ByOwner, HoursPerMonth: 730, Tenants: []string{"default"}})
-	require.Len(t, r.Rows, 2)
+	require.Len(t, r.Rows, 3)
 	assert.Equal(t, []float64{24, 0}, []float64{r.Rows[0].Cost, r.Rows[0].Monthly}, "what is gone costs nothing more")
-	assert.Equal(t, []float64{0, 1460}, []float64{r.Rows[1].Cost, r.Rows[1].Monthly})
+	assert.Equal(t, []float64{0, 2920}, []float64{r.Rows[1].Cost, r.Rows[1].Monthly}, "what began half an hour ago has no hour behind it")
+	assert.Equal(t, []float64{0, 1460}, []float64{r.Rows[2].Cost, r.Rows[2].Monthly}, "a pod more is no beginning")
+	assert.InDelta(t, r.Rows[0].Monthly+r.Rows[1].Monthly+r.Rows[2].Monthly, r.Tenants.Monthly, 1e-9)
 }
 
 func TestTheTimeBeginsOffTheGridOfTheResolution(t *testing.T) {
@@ -168,7 +174,7 @@ func TestATimeBeginsWhenMeasuringDid(t *testing.T) {
 	assert.Equal(t, first, r.Start.UTC(), "a platform of twenty minutes would cost next to nothing a week")
 	assert.Equal(t, noon.Add(-7*24*time.Hour), r.Asked)
 	assert.Equal(t, "30s", s.queries[2].Get("resolution"))
-	assert.InDelta(t, 0.000765121*3*730, r.Rows[0].Monthly, 1e-9)
+	assert.InDelta(t, 0.000765121*6*730, r.Rows[0].Monthly, 1e-9)
 }
 
 func TestNobodyThereIsAnErrorAndNoZero(t *testing.T) {
