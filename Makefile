@@ -12,7 +12,7 @@ NICE := nice -n 5
 PLUGINS = $(NICE) $(GO) build -C sealed -o ../bin/pulumi-resource-standin ./cmd/pulumi-resource-standin && bin/sealed plugins
 SEALED_ENV = eval "$$(bin/sealed env --name $(NAME))"
 
-.PHONY: help up up-dev up-ci down test test-unit test-sealed test-kyverno test-e2e bench preview lint all-images need-go need-sealed \
+.PHONY: help up up-dev up-ci down test test-unit test-sealed test-programs test-e2e bench preview lint all-images need-go need-sealed \
         bin/neuroscale bin/sealed plugins
 
 help: ## show this
@@ -44,7 +44,7 @@ down: need-sealed bin/sealed ## end the sealed node and everything on it
 bench: need-sealed bin/neuroscale plugins ## measure the platform (takes the node down and up again)
 	@$(SEALED_ENV); bin/neuroscale bench -s ci --sealed bin/sealed --sealed-name $(NAME)
 
-test: lint test-unit test-sealed test-kyverno test-e2e ## everything that is tested
+test: lint test-unit test-sealed test-programs test-e2e ## everything that is tested
 
 lint: need-go ## formatting, vet, staticcheck and tracked files of both modules
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
@@ -62,8 +62,8 @@ test-unit: need-go ## unit tests of both modules
 test-sealed: all-images ## the node, for real
 	@NEUROSCALE_E2E=1 $(GO) test -C sealed -count 1 -timeout 10m ./internal/node
 
-test-kyverno: all-images ## what the unit tests ask Kyverno's real command line
-	@NEUROSCALE_E2E=1 $(GO) test -count 1 -timeout 10m ./cmd/neuroscale ./internal/guard
+test-programs: all-images ## what unit tests ask the real programs of Kyverno and Prometheus
+	@NEUROSCALE_E2E=1 $(GO) test -count 1 -timeout 10m ./cmd/neuroscale ./components/cost ./internal/guard
 
 test-e2e: all-images bin/neuroscale plugins ## end to end on a sealed node of its own
 	@NEUROSCALE_E2E=1 $(GO) test -count 1 -timeout 40m ./tests/...

@@ -20,6 +20,26 @@ func Layers(cfg *config.Config) (layer.List, error) {
 	return all, all.Validate()
 }
 
+// Part of the platform: a name and the layers it is made of, of which it may have
+// none.
+type Part struct {
+	Name   string
+	Layers layer.List
+}
+
+// Parts of the platform as a configuration makes them, in their order.
+func Parts(cfg *config.Config) ([]Part, error) {
+	lists, err := layersOfParts(cfg)
+	if err != nil {
+		return nil, err
+	}
+	parts := make([]Part, len(platform))
+	for i, p := range platform {
+		parts[i] = Part{Name: p.name, Layers: lists[i]}
+	}
+	return parts, nil
+}
+
 // layersOfParts are the layers of each part of the platform, in its order.
 func layersOfParts(cfg *config.Config) ([]layer.List, error) {
 	parts := make([]layer.List, len(platform))

@@ -146,6 +146,12 @@ func TestADefinitionSaysWhatItsTreeContains(t *testing.T) {
 	}
 }
 
+// onlyFor are namespaces that not even all of the platform reaches, and who does.
+var onlyFor = map[string][]any{
+	"opencost":          {layer.Namespace, "prometheus-system"},
+	"prometheus-system": {"opencost"},
+}
+
 // Argo CD brings policies of its own; the probes' namespace has no pods.
 func TestNoTenantsPodReachesMoreOfAPlatformsNamespaceThanIsForEverybody(t *testing.T) {
 	layers, trees := definitions(t)
@@ -158,10 +164,17 @@ func TestNoTenantsPodReachesMoreOfAPlatformsNamespaceThanIsForEverybody(t *testi
 			assert.Empty(t, recorder.At(o, "spec.podSelector"), "every pod")
 			assert.Equal(t, []any{"Ingress"}, recorder.At(o, "spec.policyTypes"))
 			rules := recorder.At(o, "spec.ingress").([]any)
-			assert.Equal(t, map[string]any{"from": []any{map[string]any{"namespaceSelector": map[string]any{
-				"matchExpressions": []any{map[string]any{"key": policy.TenantLabel, "operator": "DoesNotExist"}},
-			}}}}, rules[0], "all but tenants")
 			namespace := recorder.At(o, "metadata.namespace").(string)
+			notTenants := map[string]any{"key": policy.TenantLabel, "operator": "DoesNotExist"}
+			if named := onlyFor[namespace]; named != nil {
+				notTenants = map[string]any{"key": "kubernetes.io/metadata.name", "operator": "In", "values": named}
+				for _, each := range named {
+					assert.Contains(t, ownNamespaces(layers), each, "%s lets in what is not the platform's", namespace)
+				}
+			}
+			assert.Equal(t, map[string]any{"from": []any{map[string]any{"namespaceSelector": map[string]any{
+				"matchExpressions": []any{notTenants},
+			}}}}, rules[0], "all but tenants")
 			open[namespace] = []any{}
 			for _, everybody := range rules[1:] {
 				assert.Nil(t, recorder.At(everybody, "from"))
@@ -178,6 +191,7 @@ func TestNoTenantsPodReachesMoreOfAPlatformsNamespaceThanIsForEverybody(t *testi
 	}
 	assert.Equal(t, map[string][]any{
 		"knative-serving": {"8443"}, "kourier-system": {"8080", "8081", "8443", "8444"}, "kserve": {"9443"}, "kyverno": {"9443"}, "doorkeeper": {},
+		"opencost": {}, "prometheus-system": {},
 	}, open)
 	assert.ElementsMatch(t, layers.FromGit().Namespaces(), slices.Collect(maps.Keys(open)), "a namespace without a policy is open")
 }
@@ -281,7 +295,7 @@ func realStack(t *testing.T) *recorder.Recording {
 
 func TestTheRealLayersMakeAStack(t *testing.T) {
 	r := realStack(t)
-	r.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "tenancy", "endpoints")
+	r.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "tenancy", "cost", "endpoints")
 
 	tree, err := realRenderer(t).Layer(context.Background(), argocd.Layer)
 	require.NoError(t, err)

@@ -8,6 +8,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/argocd"
 	"github.com/neuroscale-platform/neuroscale/components/certificates"
 	"github.com/neuroscale-platform/neuroscale/components/cluster"
+	"github.com/neuroscale-platform/neuroscale/components/cost"
 	"github.com/neuroscale-platform/neuroscale/components/endpoints"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/guardrails"
@@ -16,6 +17,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/tenancy"
 	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	prices "github.com/neuroscale-platform/neuroscale/internal/cost"
 	"github.com/neuroscale-platform/neuroscale/internal/policy"
 )
 
@@ -87,6 +89,12 @@ var platform = []part{
 		}, s.onCluster())
 		return err
 	}},
+	{"cost", costLayers, func(s *site, layers layer.List) error {
+		_, err := cost.New(s.ctx, "cost", &cost.Args{
+			Settings: s.cfg.Cost, Layers: layers, Delivery: s.delivery, ProbeImage: s.images.storageInitializer,
+		}, s.onCluster())
+		return err
+	}},
 	{"endpoints", nil, func(s *site, _ layer.List) error {
 		apps, err := fs.Sub(gitops.FS, endpoints.Folder)
 		if err != nil {
@@ -114,6 +122,14 @@ func servingLayers(c *config.Config) (layer.List, error) {
 }
 func tenancyLayers(c *config.Config) (layer.List, error) {
 	return tenancy.Layers(c.Tenants, c.Serving)
+}
+
+func costLayers(c *config.Config) (layer.List, error) {
+	prices, err := prices.DefaultPrices()
+	if err != nil {
+		return nil, err
+	}
+	return cost.Layers(c.Cost, prices), nil
 }
 
 func guardrailsLayers(*config.Config) (layer.List, error) {

@@ -41,7 +41,7 @@ func programWith(t *testing.T, raw map[string]string, renderer *render.Renderer)
 
 func TestEveryResourceHasItsParentAndTheOneProvider(t *testing.T) {
 	r := recorder.MustRun(t, program(t, nil), recorder.Options{})
-	r.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "tenancy", "endpoints")
+	r.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "tenancy", "cost", "endpoints")
 	assert.Greater(t, len(r.Registrations), 60)
 }
 
@@ -64,6 +64,10 @@ func TestLayersBecomeReadyInTheirOrder(t *testing.T) {
 		{runtimes, kserve},
 		{application("doorkeeper"), r.Get(t, "Secret", "platform-keys")},
 		{r.Get(t, "Job", "probe-kserve-runtimes-*"), runtimes},
+		{application("prometheus"), r.Get(t, "Job", "probe-kserve-runtimes-*")},
+		{application("opencost"), r.Get(t, "Job", "probe-kserve-runtimes-*")},
+		{r.Get(t, "Job", "cost-probe-*"), application("prometheus")},
+		{r.Get(t, "Job", "cost-probe-*"), application("opencost")},
 		{r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "Job", "probe-kserve-runtimes-*")},
 		{r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "Job", "endpoints-seed-*")},
 		{r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "AppProject", "tenant-default")},
@@ -88,6 +92,8 @@ func TestNothingWaitsThatNeedNot(t *testing.T) {
 		"the forge waits for Argo CD":      {r.Get(t, "Job", "gitea-bootstrap-*"), r.Get(t, "Deployment", "argocd-server")},
 		"Argo CD waits for the forge":      {r.Get(t, "Deployment", "argocd-server"), r.Get(t, "Deployment", "gitea")},
 		"a project waits for the pods":     {r.Get(t, "AppProject", "tenant-default"), r.Get(t, "Deployment", "argocd-server")},
+		"endpoints wait for costs":         {r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "Application", "prometheus")},
+		"costs wait for Prometheus":        {r.Get(t, "Application", "opencost"), r.Get(t, "Application", "prometheus")},
 		"endpoints wait for Kyverno":       {r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "Application", "kyverno")},
 		"the gateway waits for keys":       {r.Get(t, "Application", "knative"), r.Get(t, "Application", "doorkeeper")},
 		"quotas wait for models":           {r.Get(t, "Application", "tenancy"), r.Get(t, "Application", "knative")},
@@ -106,7 +112,7 @@ var twoTenants = map[string]string{"neuroscale:tenants": `[
 func TestASecondTenantIsBesideTheFirst(t *testing.T) {
 	one := recorder.MustRun(t, program(t, nil), recorder.Options{})
 	two := recorder.MustRun(t, program(t, twoTenants), recorder.Options{})
-	two.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "tenancy", "endpoints")
+	two.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "tenancy", "cost", "endpoints")
 	set := two.Get(t, "ApplicationSet", "neuroscale-model-endpoints-team-b")
 	for _, earlier := range []*recorder.Registration{
 		two.Get(t, "Namespace", "team-b"), two.Get(t, "AppProject", "tenant-team-b"), two.Get(t, "Secret", "repository-models-b"),
@@ -163,6 +169,8 @@ func TestAnArgChangesOnlyItsLayer(t *testing.T) {
 		"stable window":     {map[string]string{"neuroscale:serving": `{"stableWindow":"30s"}`}, []string{"knative"}},
 		"gateway":           {map[string]string{"neuroscale:serving": `{"gateway":{"nodePort":31000}}`}, []string{"knative"}},
 		"domain":            {map[string]string{"neuroscale:serving": `{"domain":"models.example"}`}, []string{"knative", "kserve"}},
+		"retention":         {map[string]string{"neuroscale:cost": `{"retention":"7d"}`}, []string{"prometheus", "cost"}},
+		"interval":          {map[string]string{"neuroscale:cost": `{"interval":"15s"}`}, []string{"prometheus", "opencost", "cost"}},
 		"requeue":           {map[string]string{"neuroscale:endpoints": `{"requeueSeconds":9}`}, nil},
 		"quota": {map[string]string{"neuroscale:tenants": `[{"namespace":"default","owner":"platform-team",
 			"costCenter":"platform","repositories":["endpoints"],"quota":{"pods":19}}]`}, []string{"tenancy"}},
@@ -186,8 +194,8 @@ func TestAnArgChangesOnlyItsLayer(t *testing.T) {
 			}
 			for _, layer := range test.changed {
 				// ConfigMap, push Job, Application's revision and, where there is
-				// one, the probe Job.
-				assert.Equalf(t, map[string]int{"knative": 4, "kserve": 3, "tenancy": 3}[layer], counts[layer], "of layer %s", layer)
+				// one, the probe Job, which of costs is one for both layers.
+				assert.Equalf(t, map[string]int{"knative": 4, "kserve": 3, "tenancy": 3, "prometheus": 3, "opencost": 3, "cost": 1}[layer], counts[layer], "of layer %s", layer)
 			}
 		})
 	}

@@ -29,6 +29,7 @@ func run() int {
 	a := &app{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, program: stacks.Program,
 		terminal: term.IsTerminal(int(os.Stderr.Fd())), askable: term.IsTerminal(int(os.Stdin.Fd())),
+		screen: term.IsTerminal(int(os.Stdout.Fd())),
 	}
 	return a.main(ctx, os.Args[1:])
 }

@@ -22,14 +22,25 @@ func TestBadInputIsOneSentenceAndExitCodeOne(t *testing.T) {
 		setup func(*machine)
 		want  string
 	}{
-		"unknown command":  {args: []string{"upp"}, want: `neuroscale: unknown command "upp" (did you mean "up"?): there are backup, bench, ca, config, destroy, endpoints, forward, guard, keys, new, passwords, predict, preview, render, restore, status, up, version`},
-		"unknown flag":     {args: []string{"up", "--foo"}, want: "neuroscale: unknown flag: --foo: see `neuroscale up --help`"},
-		"extra argument":   {args: []string{"preview", "ci"}, want: `neuroscale: preview takes no arguments: remove "ci"`},
-		"missing argument": {args: []string{"predict"}, want: "neuroscale: predict takes 1 argument(s) (NAME), got 0: see `neuroscale predict --help`"},
-		"unknown format":   {args: []string{"preview", "-o", "xml"}, want: "neuroscale: -o xml is unknown: use text or json or markdown"},
-		"unknown stack":    {args: []string{"up", "-s", "devv"}, want: `neuroscale: no stack "devv" (did you mean "dev"?): the stacks here are ci, dev; create Pulumi.devv.yaml for another one`},
-		"unknown layer":    {args: []string{"render", "knativ"}, want: `neuroscale: unknown layer "knativ" (did you mean "knative"?): there are argocd, doorkeeper, knative, kserve, kserve-runtimes, admission, kyverno, policies, tenancy`},
-		"unknown target":   {args: []string{"bench", "--only", "drifd"}, want: `neuroscale: --only drifd is unknown (did you mean "drift"?): there are`},
+		"unknown command":            {args: []string{"upp"}, want: `neuroscale: unknown command "upp" (did you mean "up"?): there are backup, bench, ca, config, cost, destroy, endpoints, forward, guard, keys, new, passwords, predict, preview, render, restore, status, top, up, verify, version`},
+		"unknown flag":               {args: []string{"up", "--foo"}, want: "neuroscale: unknown flag: --foo: see `neuroscale up --help`"},
+		"extra argument":             {args: []string{"preview", "ci"}, want: `neuroscale: preview takes no arguments: remove "ci"`},
+		"missing argument":           {args: []string{"predict"}, want: "neuroscale: predict takes 1 argument(s) (NAME), got 0: see `neuroscale predict --help`"},
+		"unknown format":             {args: []string{"preview", "-o", "xml"}, want: "neuroscale: -o xml is unknown: use text or json or markdown"},
+		"unknown stack":              {args: []string{"up", "-s", "devv"}, want: `neuroscale: no stack "devv" (did you mean "dev"?): the stacks here are ci, dev; create Pulumi.devv.yaml for another one`},
+		"unknown layer":              {args: []string{"render", "knativ"}, want: `neuroscale: unknown layer "knativ" (did you mean "knative"?): there are argocd, doorkeeper, knative, kserve, kserve-runtimes, admission, kyverno, policies, tenancy, prometheus, opencost`},
+		"unknown target":             {args: []string{"bench", "--only", "drifd"}, want: `neuroscale: --only drifd is unknown (did you mean "drift"?): there are`},
+		"costs by nothing":           {args: []string{"cost", "--by", "team"}, want: "neuroscale: --by team is unknown: use owner, cost-center, tenant, endpoint"},
+		"costs of a moment":          {args: []string{"cost", "--window", "1m"}, want: "neuroscale: --window 1m is unknown: use 24h, 7d, month, or a time from 5m to 32d, which is how long measurements are kept (neuroscale:cost.retention)"},
+		"costs of longer than known": {args: []string{"cost", "--window", "33d"}, want: "neuroscale: --window 33d is unknown"},
+		"estimates by owner":         {args: []string{"cost", "--estimate", "--by", "owner"}, want: "neuroscale: --estimate is of endpoints: leave out --by owner"},
+		"costs before up":            {args: []string{"cost"}, want: "run `neuroscale up -s ci` first"},
+		"top before up":              {args: []string{"top"}, want: "run `neuroscale up -s ci` first"},
+		"costs that are not measured": {
+			args:  []string{"cost"},
+			setup: func(m *machine) { m.write("Pulumi.ci.yaml", "config:\n  neuroscale:cost:\n    enabled: false\n") },
+			want:  "neuroscale: neuroscale:cost.enabled is false in Pulumi.ci.yaml, so nothing is measured: write true and run `neuroscale up`",
+		},
 		"unknown key": {
 			args:  []string{"up"},
 			setup: func(m *machine) { m.write("Pulumi.ci.yaml", "config:\n  neuroscale:forg:\n    nodePort: 1\n") },

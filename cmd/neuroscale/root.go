@@ -26,8 +26,9 @@ type app struct {
 	out, err io.Writer
 	getenv   func(string) string
 	program  pulumi.RunFunc
-	// terminal is whether err is one, askable whether in is one.
-	terminal, askable bool
+	// terminal is whether err is one, askable whether in is one, screen whether out
+	// is one.
+	terminal, askable, screen bool
 
 	dir, stack string
 }
@@ -53,7 +54,7 @@ func (a *app) root() *cobra.Command {
 	}
 	root.PersistentFlags().StringVarP(&a.dir, "directory", "C", "", "folder in the checkout (default: the working directory)")
 	root.PersistentFlags().StringVarP(&a.stack, "stack", "s", stack, "stack: a name with a Pulumi.<name>.yaml ($NEUROSCALE_STACK)")
-	root.AddCommand(a.upCommand(), a.previewCommand(), a.destroyCommand(), a.statusCommand(), a.endpointsCommand(), a.forwardCommand(), a.predictCommand(),
+	root.AddCommand(a.upCommand(), a.previewCommand(), a.destroyCommand(), a.verifyCommand(), a.statusCommand(), a.endpointsCommand(), a.costCommand(), a.topCommand(), a.forwardCommand(), a.predictCommand(),
 		a.newCommand(), a.configCommand(), a.keysCommand(), a.passwordsCommand(), a.caCommand(), a.guardCommand(), a.backupCommand(), a.restoreCommand(), a.renderCommand(),
 		a.benchCommand(), a.versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true

@@ -51,17 +51,39 @@ func sources(tenants []tenancy.Tenant) []source {
 	return out
 }
 
-// Excluded are the folders of a tenant's first repository, as glob patterns, that
-// are not made Applications: their names are reserved or another tenant's.
-func Excluded(tenants []config.Tenant, namespace string, reserved []string) []string {
+// Source is a repository of a tenant's and what becomes of its folders.
+type Source struct {
+	Tenant, Repository string
+	// ApplicationSet follows it, and makes an Application of every folder in Folder
+	// whose name is Prefix and that of the folder.
+	ApplicationSet, Prefix string
+	// Excluded are glob patterns of folders that are not made Applications.
+	Excluded []string
+}
+
+// Sources are the repositories of all tenants, in their order.
+func Sources(tenants []config.Tenant, reserved []string) []Source {
 	var list []tenancy.Tenant
 	for _, t := range tenants {
 		list = append(list, tenancy.Tenant{Namespace: t.Namespace, Repositories: t.Repositories})
 	}
 	all := sources(list)
+	var out []Source
 	for _, s := range all {
-		if s.tenant.Namespace == namespace {
-			return s.excluded(all, reserved)
+		out = append(out, Source{
+			Tenant: s.tenant.Namespace, Repository: s.repository, ApplicationSet: ApplicationSet + s.suffix, Prefix: s.prefix,
+			Excluded: s.excluded(all, reserved),
+		})
+	}
+	return out
+}
+
+// Excluded are the folders of a tenant's first repository, as glob patterns, that
+// are not made Applications: their names are reserved or another tenant's.
+func Excluded(tenants []config.Tenant, namespace string, reserved []string) []string {
+	for _, s := range Sources(tenants, reserved) {
+		if s.Tenant == namespace {
+			return s.Excluded
 		}
 	}
 	return nil

@@ -202,7 +202,7 @@ func (f *fakeGitea) run(t *testing.T, url, dir string, repositories ...string) (
 	command := exec.Command("bash", filepath.Join(dir, "bootstrap.sh"))
 	command.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "WORK=" + dir, "ACCOUNTS=" + dir, "FORGE_URL=" + url, "ADMIN=" + Admin,
-		"READER=" + reader, "WRITER=" + writer, "ORGANIZATION=acme", "PLATFORM=" + Platform,
+		"READER=" + Reader, "WRITER=" + writer, "ORGANIZATION=acme", "PLATFORM=" + Platform,
 		"REPOSITORIES=" + strings.Join(repositories, " "), "MEMBERS=" + filepath.Join(dir, "members"),
 		"TEAM_PREFIX=" + teamPrefix, "TEAMS=" + teams(&Args{Organization: "acme", Teams: f.described}),
 		"WEBHOOK_URL=http://argocd/webhook",
@@ -215,7 +215,7 @@ func workshop(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range map[string]string{
-		"bootstrap.sh": bootstrapScript, Admin: "admin-password", reader: "reader-password", writer: "writer-password",
+		"bootstrap.sh": bootstrapScript, Admin: "admin-password", Reader: "reader-password", writer: "writer-password",
 		webhookSecret: "hook-secret",
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
@@ -366,7 +366,7 @@ func TestWhoeverIsNoMemberAnyMoreCannotSignIn(t *testing.T) {
 	assert.Equal(t, [][]string{{"bob"}, {}}, members(), "the people of a tenant that is gone still write")
 	assert.Empty(t, f.teams[2].lists["repos"])
 	assert.Equal(t, []string{"bob"}, f.signIn())
-	assert.False(t, f.accounts[reader].ProhibitedLogin || f.accounts[writer].ProhibitedLogin, "the platform's accounts are locked out")
+	assert.False(t, f.accounts[Reader].ProhibitedLogin || f.accounts[writer].ProhibitedLogin, "the platform's accounts are locked out")
 
 	f.people(t, server.URL, dir, first("anna", "bob"), second)
 	assert.Equal(t, []string{"anna", "bob", "carl", "dora"}, f.signIn(), "who comes back cannot sign in")

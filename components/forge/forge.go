@@ -22,9 +22,9 @@ const (
 	// Admin is the account of the platform's administrators.
 	Admin = "ops"
 
-	// reader is Argo CD's account, writer the program's. Accounts and
+	// Reader is Argo CD's account, writer the program's. Accounts and
 	// organizations share one space of names.
-	reader = "argocd"
+	Reader = "argocd"
 	writer = "platform-writer"
 
 	// Service serves pages and Git at Port. Host is its name in the cluster.
@@ -35,7 +35,7 @@ const (
 )
 
 // ownAccounts are nobody's but the platform's.
-var ownAccounts = []string{Admin, reader, writer}
+var ownAccounts = []string{Admin, Reader, writer}
 
 // Platform is the repository that only the program writes.
 const Platform = "platform"
@@ -218,12 +218,12 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	f.WebhookSecret = secrets.webhook
 	f.Platform = Repository{
 		URL:    repositoryURL(args.internalURL(), args.Organization, Platform),
-		Reader: Account{reader, secrets.reader}, Writer: Account{writer, secrets.writer}, Authority: args.Authority,
+		Reader: Account{Reader, secrets.reader}, Writer: Account{writer, secrets.writer}, Authority: args.Authority,
 	}
 	for _, repository := range args.Repositories {
 		f.Repositories[repository] = Repository{
 			URL:    repositoryURL(args.internalURL(), args.Organization, repository),
-			Reader: Account{reader, secrets.reader}, Writer: f.Admin, Authority: args.Authority,
+			Reader: Account{Reader, secrets.reader}, Writer: f.Admin, Authority: args.Authority,
 		}
 		f.PublicURLs[repository] = repositoryURL(f.URL, args.Organization, repository)
 	}

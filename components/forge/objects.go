@@ -89,7 +89,7 @@ func appIniSecret(args *Args, s *secrets) manifest.Object {
 
 func accountsSecret(s *secrets) manifest.Object {
 	return manifest.Secret(Namespace, accountsName, nil, map[string]pulumi.StringInput{
-		Admin: s.admin, reader: s.reader, writer: s.writer, webhookSecret: s.webhook,
+		Admin: s.admin, Reader: s.reader, writer: s.writer, webhookSecret: s.webhook,
 	})
 }
 
@@ -251,7 +251,7 @@ func bootstrapJob(args *Args, checksum pulumi.StringInput) manifest.Object {
 	for _, pair := range [][2]string{
 		{"FORGE_URL", args.internalURL()},
 		{"CURL_CA_BUNDLE", authorityDir + "/" + certificates.AuthorityKey},
-		{"READER", reader},
+		{"READER", Reader},
 		{"WRITER", writer},
 		{"ORGANIZATION", args.Organization},
 		{"PLATFORM", Platform},

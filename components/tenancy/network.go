@@ -19,6 +19,9 @@ var (
 	internalPorts = []int{8081, 8444}
 )
 
+// GatewayPorts are those of the gateway that a tenant's pods may connect to.
+func GatewayPorts() []int { return slices.Clone(internalPorts) }
+
 // networkPolicy is what a tenant's pods may be reached by and what they may reach;
 // everything else is refused, both ways.
 //

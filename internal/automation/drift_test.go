@@ -1,6 +1,10 @@
 package automation
 
 import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -108,4 +112,33 @@ func TestADestroyWritesTheStateOnce(t *testing.T) {
 	_, err = open(t, root, state, nil).Up(t.Context(), UpOptions{}, nil)
 	require.NoError(t, err)
 	assert.Empty(t, calls.Environment(t, "PULUMI_SKIP_CHECKPOINTS"), "an up that is killed would forget what it made")
+}
+
+func TestALookForWhatOthersDidStoresNothingAndReleasesALockThatAKilledOneLeft(t *testing.T) {
+	calls := fakepulumi.Install(t, fakepulumi.Script{Refreshed: []apitype.EngineEvent{refreshed(apitype.OpDelete, "a/gone")}})
+	root, state := checkout(t)
+	s := open(t, root, state, nil)
+	_, err := s.Drift(t.Context())
+	assert.ErrorContains(t, err, "has no state")
+
+	writeState(t, state, `{}`)
+	host, err := os.Hostname()
+	require.NoError(t, err)
+	ended := exec.Command("true")
+	require.NoError(t, ended.Run())
+	stale := filepath.Join(state, ".pulumi", "locks", "organization", s.Project.Name, "ci", "one.json")
+	require.NoError(t, os.MkdirAll(filepath.Dir(stale), 0o755))
+	require.NoError(t, os.WriteFile(stale, fmt.Appendf(nil, `{"pid":%d,"hostname":%q}`, ended.Process.Pid, host), 0o600))
+	drift, err := s.Drift(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []Drift{{Kind: "ConfigMap", Namespace: "a", Name: "gone", Gone: true}}, drift)
+	assert.NoFileExists(t, stale)
+	looks := 0
+	for _, line := range calls.Lines(t) {
+		if strings.HasPrefix(line, "refresh ") {
+			looks++
+			assert.Contains(t, line, "--preview-only", "the state was written to")
+		}
+	}
+	assert.Equal(t, 1, looks)
 }

@@ -230,6 +230,23 @@ func (s *Stack) refresh(ctx context.Context, stack auto.Stack, store bool) ([]Dr
 	return drift, nil
 }
 
+// Drift is what others deleted or changed in the cluster since the stack last touched
+// it. Nothing is stored. A lock that a killed run has left is released, one of a live
+// process waited for.
+func (s *Stack) Drift(ctx context.Context) ([]Drift, error) {
+	if !s.Exists() {
+		return nil, s.neverUp()
+	}
+	if err := s.releaseLocks(ctx); err != nil {
+		return nil, err
+	}
+	stack, err := s.prepare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.refresh(ctx, stack, false)
+}
+
 // DestroyOptions alter Destroy.
 type DestroyOptions struct {
 	// Unreachable forgets the resources of a cluster that no longer answers.

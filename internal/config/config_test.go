@@ -41,7 +41,7 @@ func TestLoadNamesEveryProblemInOneSentence(t *testing.T) {
 	for name, test := range map[string]struct{ key, value, want string }{
 		"unknown top-level key": {"servng", `{}`, "neuroscale:servng is not a key of the configuration: did you mean serving?"},
 		"unknown top-level key like no other": {"qqqqqq", `{}`,
-			"neuroscale:qqqqqq is not a key of the configuration: known there: cluster, endpoints, forge, gitops, serving, tenants, tls"},
+			"neuroscale:qqqqqq is not a key of the configuration: known there: cluster, cost, endpoints, forge, gitops, serving, tenants, tls"},
 		"unknown key": {"forge", `{"nodeport":30082}`,
 			"neuroscale:forge.nodeport is not a key of neuroscale:forge: did you mean nodePort?"},
 		"unknown key two levels down": {"serving", `{"defaultResources":{"limits":{"cpus":"1"}}}`,
@@ -73,15 +73,22 @@ func TestLoadNamesEveryProblemInOneSentence(t *testing.T) {
 			`neuroscale:forge.maxRepository is "600Mi": write at most 1Gi (neuroscale:forge.storage) divided by 2, the repositories of all tenants and the platform's own, or raise that`},
 		"request above limit": {"serving", `{"defaultResources":{"memory":"2Gi"}}`,
 			`neuroscale:serving.defaultResources.memory is "2Gi": write at most the limit 512Mi (neuroscale:serving.defaultResources.limits.memory), or raise that`},
-		"bad duration":       {"serving", `{"stableWindow":60}`, "neuroscale:serving.stableWindow is 60: write a time such as 30s or 5m"},
-		"duration too short": {"serving", `{"stableWindow":"1s"}`, `neuroscale:serving.stableWindow is "1s": write a time from 6s to 1h`},
-		"bad domain":         {"serving", `{"domain":"local"}`, `neuroscale:serving.domain is "local": write a domain name such as neuroscale.test`},
-		"auth of no kind":    {"serving", `{"auth":"basic"}`, `neuroscale:serving.auth is "basic": write keys or none`},
-		"failing half open":  {"serving", `{"authFailure":"ajar"}`, `neuroscale:serving.authFailure is "ajar": write closed or open`},
-		"a limit of nothing": {"serving", `{"keyRequestsPerMinute":0}`, "neuroscale:serving.keyRequestsPerMinute is 0: write a number from 1 to 1000000"},
-		"generation zero":    {"serving", `{"platformKeyGeneration":0}`, "neuroscale:serving.platformKeyGeneration is 0: write a number from 1"},
-		"too seldom":         {"endpoints", `{"requeueSeconds":0}`, "neuroscale:endpoints.requeueSeconds is 0: write a number from 1 to 3600"},
-		"bad provider":       {"cluster", `{"provider":"kind"}`, `neuroscale:cluster.provider is "kind": write existing or k3d`},
+		"bad duration":             {"serving", `{"stableWindow":60}`, "neuroscale:serving.stableWindow is 60: write a time such as 30s, 5m or 7d"},
+		"duration too short":       {"serving", `{"stableWindow":"1s"}`, `neuroscale:serving.stableWindow is "1s": write a time from 6s to 1h`},
+		"measured for hours only":  {"cost", `{"retention":"12h"}`, `neuroscale:cost.retention is "12h": write a time from 1d to 400d`},
+		"days in words":            {"cost", `{"retention":"a few d"}`, `neuroscale:cost.retention is "a few d": write a time such as 30s, 5m or 7d`},
+		"days and hours":           {"cost", `{"retention":"1d12h"}`, `neuroscale:cost.retention is "1d12h": write a time such as 30s, 5m or 7d`},
+		"measured all the time":    {"cost", `{"interval":"1s"}`, `neuroscale:cost.interval is "1s": write a time from 10s to 1m`},
+		"no room for a day":        {"cost", `{"storage":"100Mi"}`, `neuroscale:cost.storage is "100Mi": write at least 512Mi`},
+		"storage of no size":       {"cost", `{"storage":"2G"}`, `neuroscale:cost.storage is "2G": write a size such as 20Mi or 1Gi`},
+		"neither measured nor not": {"cost", `{"enabled":"yes"}`, `neuroscale:cost.enabled is "yes": write true or false, without quotes`},
+		"bad domain":               {"serving", `{"domain":"local"}`, `neuroscale:serving.domain is "local": write a domain name such as neuroscale.test`},
+		"auth of no kind":          {"serving", `{"auth":"basic"}`, `neuroscale:serving.auth is "basic": write keys or none`},
+		"failing half open":        {"serving", `{"authFailure":"ajar"}`, `neuroscale:serving.authFailure is "ajar": write closed or open`},
+		"a limit of nothing":       {"serving", `{"keyRequestsPerMinute":0}`, "neuroscale:serving.keyRequestsPerMinute is 0: write a number from 1 to 1000000"},
+		"generation zero":          {"serving", `{"platformKeyGeneration":0}`, "neuroscale:serving.platformKeyGeneration is 0: write a number from 1"},
+		"too seldom":               {"endpoints", `{"requeueSeconds":0}`, "neuroscale:endpoints.requeueSeconds is 0: write a number from 1 to 3600"},
+		"bad provider":             {"cluster", `{"provider":"kind"}`, `neuroscale:cluster.provider is "kind": write existing or k3d`},
 		"address with port": {"cluster", `{"address":"10.0.0.1:6443"}`,
 			`neuroscale:cluster.address is "10.0.0.1:6443": write a host name or an IP address, without scheme or port`},
 	} {
@@ -112,6 +119,7 @@ func TestLoadReportsAllProblemsAtOnce(t *testing.T) {
 func TestDurationIsWrittenAsPeopleWriteIt(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		30 * time.Second: "30s", time.Minute: "1m", 90 * time.Second: "1m30s", time.Hour: "1h", 90 * time.Minute: "1h30m",
+		24 * time.Hour: "1d", 32 * 24 * time.Hour: "32d", 36 * time.Hour: "36h", 0: "0s",
 	} {
 		assert.Equal(t, want, Duration(d).String())
 	}
@@ -119,7 +127,7 @@ func TestDurationIsWrittenAsPeopleWriteIt(t *testing.T) {
 
 func TestKeysAreTheSections(t *testing.T) {
 	assert.Equal(t, []string{
-		"neuroscale:cluster", "neuroscale:endpoints", "neuroscale:forge", "neuroscale:gitops",
+		"neuroscale:cluster", "neuroscale:cost", "neuroscale:endpoints", "neuroscale:forge", "neuroscale:gitops",
 		"neuroscale:serving", "neuroscale:tenants", "neuroscale:tls",
 	}, Keys())
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -94,9 +95,9 @@ func (d *decoder) refuse(at string, value any, write string) {
 func (d *decoder) set(to reflect.Value, value any, at string) {
 	if to.Type() == reflect.TypeFor[Duration]() {
 		text, _ := value.(string)
-		v, err := time.ParseDuration(text)
+		v, err := ParseDuration(text)
 		if err != nil {
-			d.refuse(at, value, "a time such as 30s or 5m")
+			d.refuse(at, value, "a time such as 30s, 5m or 7d")
 			return
 		}
 		to.SetInt(int64(v))
@@ -134,6 +135,15 @@ func (d *decoder) set(to reflect.Value, value any, at string) {
 	default:
 		panic(fmt.Sprintf("config: field %s has the unsupported kind %s", at, to.Kind()))
 	}
+}
+
+// ParseDuration is time.ParseDuration, and knows whole days: 7d.
+func ParseDuration(text string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		return time.Duration(n) * day, err
+	}
+	return time.ParseDuration(text)
 }
 
 func (d *decoder) setStruct(to reflect.Value, value any, at string) {

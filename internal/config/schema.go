@@ -59,8 +59,8 @@ func Schema() ([]byte, error) {
 // quantity is what Kubernetes takes for an amount.
 const quantity = `^[+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$`
 
-// duration is what Go takes for a time, without a sign.
-const duration = `^(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h))+$`
+// duration is what Go takes for a time, without a sign, or whole days.
+const duration = `^((([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h))+|[0-9]+d)$`
 
 func (c comments) schema(of reflect.StructField, in reflect.Type, value reflect.Value) map[string]any {
 	out := c.kind(of.Type, of.Tag, value)

@@ -1,10 +1,11 @@
 // Package config is the program's configuration: one structured object for each
-// key neuroscale:cluster, gitops, forge, serving, endpoints and tls, and the list
+// key neuroscale:cluster, gitops, forge, serving, cost, endpoints and tls, and the list
 // neuroscale:tenants.
 package config
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,6 +41,7 @@ type Config struct {
 	GitOps    GitOps    `json:"gitops"`
 	Forge     Forge     `json:"forge"`
 	Serving   Serving   `json:"serving"`
+	Cost      Cost      `json:"cost"`
 	Endpoints Endpoints `json:"endpoints"`
 	TLS       TLS       `json:"tls"`
 	// Tenants share the platform. The first one's repository is the one that a
@@ -201,6 +203,21 @@ type Serving struct {
 	PlatformKeyGeneration int `json:"platformKeyGeneration" min:"1"`
 }
 
+// Cost configures what measures and prices what runs: Prometheus and OpenCost.
+type Cost struct {
+	// Enabled is whether there are any.
+	Enabled bool `json:"enabled"`
+	// Retention is how long measurements are kept.
+	Retention Duration `json:"retention"`
+	// Storage is the size of their volume, a Kubernetes quantity.
+	Storage string `json:"storage" format:"quantity"`
+	// Interval is how often is measured.
+	Interval Duration `json:"interval"`
+}
+
+// StorageBytes is Storage, 0 if that is no quantity.
+func (c Cost) StorageBytes() int64 { return wholeBytes(c.Storage) }
+
 // Egress is where pods may connect to over TCP.
 type Egress struct {
 	// CIDR of the addresses. One that is wider than a private or link-local range
@@ -309,12 +326,17 @@ type ContainerLimits struct {
 	Min Shares `json:"min"`
 }
 
-// Duration is a time.Duration written like 30s or 5m.
+// Duration is a time.Duration written like 30s, 5m or, in whole days, 7d.
 type Duration time.Duration
+
+const day = 24 * time.Hour
 
 // String formats d the way it is written in configuration: whole units, no
 // trailing zero ones (1m, not 1m0s).
 func (d Duration) String() string {
+	if d > 0 && time.Duration(d)%day == 0 {
+		return strconv.FormatInt(int64(time.Duration(d)/day), 10) + "d"
+	}
 	s := time.Duration(d).String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")

@@ -43,6 +43,7 @@ func validate(c *Config, skip map[string]bool, reserved []string) []error {
 	v.forgeSizes(c.Forge, len(c.Repositories()))
 	v.serving(c.Serving)
 	v.tls(c.TLS)
+	v.cost(c.Cost)
 	v.tenants(c.Tenants, c.Forge.Organization)
 	return v.problems
 }
@@ -177,6 +178,19 @@ func (v *checker) serving(s Serving) {
 			v.refuse(at+pair.name, pair.request, fmt.Sprintf("at most the limit %s (%s:%slimits.%s), or raise that",
 				pair.limit, Namespace, at, pair.name))
 		}
+	}
+}
+
+// leastMeasurements is room for a day of them and for what is being written.
+const leastMeasurements = "512Mi"
+
+func (v *checker) cost(c Cost) {
+	v.duration("cost.retention", c.Retention, day, 400*day)
+	// More often is more than the kubelet measures, more seldom than a pod that lives
+	// for minutes can be billed by.
+	v.duration("cost.interval", c.Interval, 10*time.Second, time.Minute)
+	if storage, ok := v.bytes("cost.storage", c.Storage); ok && storage.Cmp(resource.MustParse(leastMeasurements)) < 0 {
+		v.refuse("cost.storage", c.Storage, "at least "+leastMeasurements)
 	}
 }
 

@@ -3,6 +3,7 @@ package git
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -32,6 +33,34 @@ type Checkout struct {
 // in a file beside it that only this user can read, which git's credential helper
 // is told of: never in an argument, a URL or the clone's configuration.
 func Clone(ctx context.Context, r Remote, a Author, dir string) (*Checkout, error) {
+	credentials, err := r.keep(dir)
+	if err != nil {
+		return nil, err
+	}
+	c := &Checkout{Dir: filepath.Join(dir, "clone"), settings: append(credentials, "-c", "user.name="+a.Name, "-c", "user.email="+a.Email)}
+	_, err = Run(ctx, dir, slices.Concat(c.settings, []string{"clone", "--quiet", "--branch", "main", r.URL, c.Dir})...)
+	return c, err
+}
+
+// Contents writes everything that a repository holds, of every branch, tag and pull
+// request, to w: a line about each object, then the object. It clones into dir, in
+// the way Clone does.
+func Contents(ctx context.Context, r Remote, dir string, w io.Writer) error {
+	credentials, err := r.keep(dir)
+	if err != nil {
+		return err
+	}
+	clone := filepath.Join(dir, "clone")
+	if _, err := Run(ctx, dir, slices.Concat(credentials, []string{"clone", "--quiet", "--mirror", r.URL, clone})...); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return stream(ctx, clone, own(), nil, w, []string{"cat-file", "--batch-all-objects", "--batch"})
+}
+
+// keep writes the credentials and the authority into files in dir and returns git's settings for them.
+func (r Remote) keep(dir string) ([]string, error) {
 	u, err := url.Parse(r.URL)
 	if err != nil || u.Scheme == "" {
 		return nil, fmt.Errorf("clone %q: it is not a URL", r.URL)
@@ -41,20 +70,16 @@ func Clone(ctx context.Context, r Remote, a Author, dir string) (*Checkout, erro
 	if err := os.WriteFile(file, []byte(line), 0o600); err != nil {
 		return nil, fmt.Errorf("clone %s: keep the credentials: %w", r.URL, err)
 	}
-	c := &Checkout{Dir: filepath.Join(dir, "clone"), settings: []string{
-		// The first ends the list of helpers that the system may have.
-		"-c", "credential.helper=", "-c", "credential.helper=store --file=" + quoted(file),
-		"-c", "user.name=" + a.Name, "-c", "user.email=" + a.Email,
-	}}
+	// The first ends the list of helpers that the system may have.
+	settings := []string{"-c", "credential.helper=", "-c", "credential.helper=store --file=" + quoted(file)}
 	if r.Authority != "" {
 		file := filepath.Join(dir, "authority")
 		if err := os.WriteFile(file, []byte(r.Authority), 0o600); err != nil {
 			return nil, fmt.Errorf("clone %s: keep the authority: %w", r.URL, err)
 		}
-		c.settings = append(c.settings, "-c", "http.sslCAInfo="+file)
+		settings = append(settings, "-c", "http.sslCAInfo="+file)
 	}
-	_, err = Run(ctx, dir, slices.Concat(c.settings, []string{"clone", "--quiet", "--branch", "main", r.URL, c.Dir})...)
-	return c, err
+	return settings, nil
 }
 
 // quoted is text as one word of the shell, which runs credential helpers.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -29,35 +30,49 @@ func Read(ctx context.Context, dir string, stdin []byte, args ...string) ([]byte
 func Run(ctx context.Context, dir string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	env := slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "GIT_") })
-	env = append(env, "LC_ALL=C", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_TERMINAL_PROMPT=0")
-	out, err := run(ctx, dir, env, nil, append([]string{"-c", "http.proxy="}, args...))
+	out, err := run(ctx, dir, own(), nil, append([]string{"-c", "http.proxy="}, args...))
 	return strings.TrimSpace(string(out)), err
 }
 
-// run is one call of git; the error says which and what git said.
+// own is the environment of git that goes by nobody's settings.
+func own() []string {
+	env := slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "GIT_") })
+	return append(env, "LC_ALL=C", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_TERMINAL_PROMPT=0")
+}
+
+// run is one call of git and its output.
 func run(ctx context.Context, dir string, env []string, stdin []byte, args []string) ([]byte, error) {
+	var stdout bytes.Buffer
+	err := stream(ctx, dir, env, stdin, &stdout, args)
+	if err != nil {
+		return nil, err
+	}
+	return stdout.Bytes(), nil
+}
+
+// stream is one call of git; the error says which and what git said.
+func stream(ctx context.Context, dir string, env []string, stdin []byte, stdout io.Writer, args []string) error {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir, cmd.Env, cmd.Stdin = dir, env, bytes.NewReader(stdin)
 	// Asked to stop, git ends its helpers and removes what it began.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	var stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = stdout, &stderr
 	err := cmd.Run()
 	switch {
 	case err == nil:
-		return stdout.Bytes(), nil
+		return nil
 	case errors.Is(err, exec.ErrNotFound):
-		return nil, errors.New("there is no git on PATH: install git")
+		return errors.New("there is no git on PATH: install git")
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("git %s: %w", verb(args), ctx.Err())
+		return fmt.Errorf("git %s: %w", verb(args), ctx.Err())
 	}
 	said := strings.Join(strings.Fields(stderr.String()), " ")
 	if said == "" {
-		return nil, fmt.Errorf("git %s: %w", verb(args), err)
+		return fmt.Errorf("git %s: %w", verb(args), err)
 	}
-	return nil, fmt.Errorf("git %s: %s", verb(args), said)
+	return fmt.Errorf("git %s: %s", verb(args), said)
 }
 
 // verb is what git was asked to do, after its settings.

@@ -195,3 +195,33 @@ func TestReadTakesThePersonsSettings(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "6b584e8ece562ebffc15d38808cd6b98fc3d97ea\n", string(out))
 }
+
+func TestContentsAreThoseOfEveryBranchAndTagAndOfWhatWasDeleted(t *testing.T) {
+	url, _ := forge(t)
+	seed := t.TempDir()
+	c, err := Clone(t.Context(), Remote{url, user, password}, Author{"A Person", "person@example.com"}, seed)
+	require.NoError(t, err)
+	write := func(text, message string) {
+		require.NoError(t, os.WriteFile(filepath.Join(c.Dir, "f"), []byte(text), 0o644))
+		require.NoError(t, c.Commit(t.Context(), message))
+	}
+	write("once in main\n", "One")
+	write("now in main\n", "Two")
+	require.NoError(t, c.Push(t.Context()))
+	for ref, text := range map[string]string{"refs/heads/branch": "in a branch\n", "refs/tags/layer/x": "under a tag\n"} {
+		write(text, ref)
+		_, err := c.Git(t.Context(), "push", "--quiet", "origin", "HEAD:"+ref)
+		require.NoError(t, err)
+		_, err = c.Git(t.Context(), "reset", "--quiet", "--hard", "HEAD~1")
+		require.NoError(t, err)
+	}
+	calls := logged(t)
+	dir := t.TempDir()
+	var all strings.Builder
+	require.NoError(t, Contents(t.Context(), Remote{url, user, password}, dir, &all))
+	for _, text := range []string{"once in main", "now in main", "in a branch", "under a tag", "hello"} {
+		assert.Contains(t, all.String(), text)
+	}
+	assert.NotContains(t, calls(), "p%40ss", "the password is in the calls")
+	assert.Error(t, Contents(t.Context(), Remote{url, user, "wrong"}, t.TempDir(), &all))
+}

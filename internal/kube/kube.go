@@ -40,7 +40,9 @@ func (k *Kubeconfig) Connect() (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	config.QPS, config.Burst = 50, 100
+	config.QPS, config.Burst = 100, 300
+	// Who asks is told by the answer; client-go would write its warnings to stderr.
+	config.WarningHandler = rest.NoWarnings{}
 	dyn, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("the kubeconfig %s gives no client: %w", k.Source, err)
@@ -68,6 +70,11 @@ func (c *Cluster) Reachable(ctx context.Context) error {
 // Get reads a path of the API server, such as a node's /stats/summary by proxy.
 func (c *Cluster) Get(ctx context.Context, path string) ([]byte, error) {
 	return c.rest.Get().AbsPath(path).DoRaw(ctx)
+}
+
+// Post sends JSON to a path of the API server, such as a Service's by proxy.
+func (c *Cluster) Post(ctx context.Context, path string, body []byte) ([]byte, error) {
+	return c.rest.Post().AbsPath(path).SetHeader("Content-Type", "application/json").Body(body).DoRaw(ctx)
 }
 
 // reason is the innermost cause, without the URL around it.

@@ -14,12 +14,19 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
 
 // Example is the request every example endpoint answers.
 const Example = `{"instances":[[6.8,2.8,4.8,1.4],[6.0,3.4,4.5,1.6]]}`
+
+// ExampleV2 is the same request in version 2 of the protocol.
+const ExampleV2 = `{"inputs":[{"name":"input-0","shape":[2,4],"datatype":"FP32","data":[[6.8,2.8,4.8,1.4],[6.0,3.4,4.5,1.6]]}]}`
+
+// exampleNumbers are what every example endpoint answers.
+var exampleNumbers = []float64{1, 1}
 
 // maxBody bounds what is read of an answer, in bytes.
 const maxBody = 16 << 20
@@ -36,6 +43,16 @@ type Request struct {
 	Key string
 	// Data is the JSON body.
 	Data []byte
+	// V2 asks by version 2 of the protocol, the open inference protocol.
+	V2 bool
+}
+
+// path of the question at the gateway.
+func (r Request) path() string {
+	if r.V2 {
+		return "/v2/models/" + url.PathEscape(r.Name) + "/infer"
+	}
+	return "/v1/models/" + url.PathEscape(r.Name) + ":predict"
 }
 
 // Answer is what came back with status 200.
@@ -45,6 +62,28 @@ type Answer struct {
 	LatencyMS float64 `json:"latencyMs"`
 	URL       string  `json:"url"`
 	Host      string  `json:"host"`
+}
+
+// IsExample is nil if the answer, in either version of the protocol, has the numbers
+// that every example endpoint answers Example with.
+func (a Answer) IsExample() error {
+	var body struct {
+		Predictions []float64 `json:"predictions"`
+		Outputs     []struct {
+			Data []float64 `json:"data"`
+		} `json:"outputs"`
+	}
+	if err := json.Unmarshal([]byte(a.Body), &body); err != nil {
+		return fmt.Errorf("the answer %s has no numbers: %w", strings.TrimSpace(a.Body), err)
+	}
+	got := body.Predictions
+	if len(body.Outputs) > 0 {
+		got = body.Outputs[0].Data
+	}
+	if !slices.Equal(got, exampleNumbers) {
+		return fmt.Errorf("the answer has the numbers %v, not %v", got, exampleNumbers)
+	}
+	return nil
 }
 
 // StatusError is an answer other than 200.
@@ -99,7 +138,7 @@ func Do(ctx context.Context, client *http.Client, r Request) (Answer, error) {
 	if err != nil || base.Host == "" {
 		return Answer{}, fmt.Errorf("the gateway %q is not a URL: use http://host:port", r.Gateway)
 	}
-	target := strings.TrimRight(r.Gateway, "/") + "/v1/models/" + url.PathEscape(r.Name) + ":predict"
+	target := strings.TrimRight(r.Gateway, "/") + r.path()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(r.Data))
 	if err != nil {
 		return Answer{}, fmt.Errorf("build the request: %w", err)

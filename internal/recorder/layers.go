@@ -154,6 +154,32 @@ kind: ConfigMap
 metadata: {name: kyverno, namespace: kyverno}
 data: {resourceFilters: "[*/*,kube-system,*]", webhooks: "{}"}
 `,
+		"platform/prometheus/layer.yaml": "version: []\n",
+		"platform/prometheus/objects.yaml": `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: prometheus, namespace: prometheus-system}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: prometheus, namespace: prometheus-system}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: prometheus, namespace: prometheus-system}
+spec: {template: {spec: {containers: [{name: prometheus, image: example.com/prometheus:v3}]}}}
+`,
+		"platform/opencost/layer.yaml": "version: []\n",
+		"platform/opencost/objects.yaml": `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: prices, namespace: opencost}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: opencost, namespace: opencost}
+spec: {template: {spec: {containers: [{name: opencost, image: example.com/opencost:v1}]}}}
+`,
 	}
 	out := fstest.MapFS{}
 	for name, content := range files {

@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -82,7 +79,7 @@ func (s *suite) killKyverno(ctx context.Context, t *testing.T) {
 	pods, err := s.cluster.List(ctx, rig.Pods, kyvernoNamespace)
 	require.NoError(t, err)
 	require.NotEmpty(t, pods, "Kyverno does not run")
-	processes, err := processesOf(pods)
+	processes, err := rig.ProcessesOf(pods)
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(processes), len(pods), "no process was found for some of Kyverno's pods")
 	signal := func(sig os.Signal) {
@@ -131,39 +128,6 @@ func (s *suite) killKyverno(ctx context.Context, t *testing.T) {
 		return "", err
 	}))
 	t.Logf("%d processes of %d pods were killed, the pods were gone after %s", len(processes), len(pods), time.Since(start).Round(100*time.Millisecond))
-}
-
-// processesOf are the containers' processes of pods. A pod's containers, but not
-// its sandbox, have files of the kubelet's folder for the pod mounted.
-func processesOf(pods []unstructured.Unstructured) ([]*os.Process, error) {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil, fmt.Errorf("list processes: %w", err)
-	}
-	var found []*os.Process
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		// Processes end while they are looked at: what cannot be read is gone.
-		mounts, err := os.ReadFile(filepath.Join("/proc", e.Name(), "mountinfo"))
-		if err != nil {
-			continue
-		}
-		inPod := func(pod unstructured.Unstructured) bool {
-			// The kubelet itself sees the folders of all pods as they are in its own.
-			return strings.Contains(string(mounts), "/pods/"+string(pod.GetUID())+"/etc-hosts /etc/hosts ")
-		}
-		if slices.ContainsFunc(pods, inPod) {
-			p, err := os.FindProcess(pid)
-			if err != nil {
-				return nil, err
-			}
-			found = append(found, p)
-		}
-	}
-	return found, nil
 }
 
 // kyvernoComesBack waits until Kyverno judges and reports again.

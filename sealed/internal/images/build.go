@@ -77,10 +77,8 @@ func newBuilder(ctx context.Context, o Options) (*builder, error) {
 		table: table, keys: keys, only: o.Only, repo: repo, cache: cache, build: filepath.Join(cache, "build"), keep: o.KeepCaches, first: o.First,
 		log: &serial{w: writerOr(o.Log)}, start: time.Now(), progress: o.Progress,
 	}
-	for _, d := range []string{"images", "tools/bin", "build/mod", "build/go", "objects"} {
-		if err := os.MkdirAll(filepath.Join(cache, d), 0o755); err != nil {
-			return nil, fmt.Errorf("make the cache folders: %w", err)
-		}
+	if err := b.makeFolders(); err != nil {
+		return nil, err
 	}
 	ctx, b.stop = context.WithCancel(ctx)
 	b.apt = sync.OnceValues(func() (*apt, error) { return b.newApt(ctx) })
@@ -89,6 +87,15 @@ func newBuilder(ctx context.Context, o Options) (*builder, error) {
 		return nil, err
 	}
 	return b, nil
+}
+
+func (b *builder) makeFolders() error {
+	for _, d := range []string{"images", "tools/bin", "build/mod", "build/go", "objects"} {
+		if err := os.MkdirAll(filepath.Join(b.cache, d), 0o755); err != nil {
+			return fmt.Errorf("make the cache folders: %w", err)
+		}
+	}
+	return nil
 }
 
 func (b *builder) close() {

@@ -122,12 +122,35 @@ func (b *builder) overlay(ctx context.Context, r *Recipe, src, module string, o 
 	if err := copyTree(os.DirFS(mod), ".", filepath.Join(src, to)); err != nil {
 		return err
 	}
+	if err := leaveOut(filepath.Join(src, to), o.Without); err != nil {
+		return err
+	}
 	if err := copyTree(recipeFiles, path.Join("_recipes", o.Files), filepath.Join(src, to)); err != nil {
 		return err
 	}
 	c := command{dir: src, env: b.goEnv(r), log: b.log}
 	_, err = c.run(ctx, "go", "mod", "edit", "-replace", module+"=./"+to)
 	return err
+}
+
+// leaveOut removes the files in dir that patterns match. One that matches none is an
+// error: upstream has moved them.
+func leaveOut(dir string, patterns []string) error {
+	for _, pattern := range patterns {
+		files, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return err
+		}
+		if len(files) == 0 {
+			return fmt.Errorf("nothing in the module is %s: look what upstream has instead", pattern)
+		}
+		for _, file := range files {
+			if err := os.RemoveAll(file); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // writeModule writes a module whose build list is upstream's own: upstream's

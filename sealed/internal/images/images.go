@@ -115,7 +115,10 @@ func Ensure(ctx context.Context, o Options) (*Result, error) {
 			return nil, err
 		}
 		defer unlock()
-		// Another process may have built while this one waited.
+		// Another process may have built while this one waited, and removed its caches.
+		if err := b.makeFolders(); err != nil {
+			return nil, err
+		}
 		if plan, err = b.plan(ctx); err != nil {
 			return nil, err
 		}

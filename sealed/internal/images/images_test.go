@@ -112,6 +112,7 @@ func TestBadTableIsRefusedWithEveryMistakeNamed(t *testing.T) {
 		"source out of folder": {"entries: [{name: a, module: m, version: v1, sum: 'h1:x', tool: [], go: {main: pause, packages: {a: .}, sources: {f: ../f}}}]", `source "f" from "../f"`},
 		"source over others":   {"entries: [{name: a, module: m, version: v1, sum: 'h1:x', tool: [], go: {main: pause, packages: {a: .}, sources: {../f: f}}}]", `source "../f" from "f"`},
 		"overlay without sum":  {"entries: [{name: a, module: m, version: v1, sum: 'h1:x', tool: [], go: {packages: {a: a}, overlays: {o: {version: v1, files: pause}}}}]", "module o needs version and sum"},
+		"no pattern":           {"entries: [{name: a, module: m, version: v1, sum: 'h1:x', tool: [], go: {packages: {a: a}, overlays: {o: {version: v1, sum: 'h1:y', files: pause, without: ['../x']}}}}]", "\"../x\" is no pattern of files below it"},
 		"missing overlay":      {"entries: [{name: a, module: m, version: v1, sum: 'h1:x', tool: [], go: {packages: {a: a}, overlays: {o: {version: v1, sum: 'h1:y', files: no/such}}}}]", "_recipes/no/such"},
 		"ours and a module's":  {"entries: [{name: a, module: m, version: v1, sum: 'h1:x', tool: [], go: {ours: true, packages: {a: cmd/a}}}]", "compiled as it is"},
 		"bad owner":            {"layers: [{name: a, dirs: {/x: {owner: root}}}]", "uid:gid"},
@@ -498,6 +499,30 @@ func TestOverlaysFilesAreInPlaceOfTheModulesOwn(t *testing.T) {
 
 	r.Go.Overlays["example.com/m"] = Overlay{Version: "v1.0.0", Sum: "h1:pinned", Files: "pause"}
 	require.ErrorContains(t, b.fetchGo(t.Context(), r, t.TempDir(), ""), "expected h1:pinned")
+}
+
+func TestWhatAnOverlayLeavesOutIsNotCompiled(t *testing.T) {
+	sum := serveModule(t, map[string]string{"go.mod": "module example.com/m\n\ngo 1.26\n", "cloud/a.go": "package none\n", "cloud/b.go": "package none\n", "kept.go": "package main\n"})
+	b, _ := small(t, "pause")
+	r := b.table.entry("helper")
+	overlay := Overlay{Version: "v1.0.0", Sum: sum, Files: "pause", Without: []string{"cloud/*.go"}}
+	r.Go = &Go{Packages: r.Go.Packages, Main: "pause", Overlays: map[string]Overlay{"example.com/m": overlay}}
+	src := t.TempDir()
+	require.NoError(t, b.fetchGo(t.Context(), r, src, ""))
+	overlaid := filepath.Join(src, "overlays", "example.com/m")
+	require.NoFileExists(t, filepath.Join(overlaid, "cloud", "a.go"))
+	require.NoFileExists(t, filepath.Join(overlaid, "cloud", "b.go"))
+	require.FileExists(t, filepath.Join(overlaid, "kept.go"))
+
+	overlay.Without = []string{"clouds/*.go"}
+	r.Go.Overlays["example.com/m"] = overlay
+	require.ErrorContains(t, b.fetchGo(t.Context(), r, t.TempDir(), ""), "nothing in the module is clouds/*.go", "upstream has moved it")
+}
+
+func TestAnOverlayOfTheRecipesOwnModuleIsOfItsVersion(t *testing.T) {
+	r := &Recipe{Module: "example.com/m", Version: "v1.0.0", Sum: "h1:x", Go: &Go{Overlays: map[string]Overlay{"example.com/m": {Files: "pause"}, "example.com/n": {Files: "pause"}}}}
+	require.NoError(t, r.inherit(&Upstreams{}))
+	require.Equal(t, map[string]Overlay{"example.com/m": {Version: "v1.0.0", Sum: "h1:x", Files: "pause"}, "example.com/n": {Files: "pause"}}, r.Go.Overlays)
 }
 
 func TestSecondBuilderWaitsAndSaysSo(t *testing.T) {

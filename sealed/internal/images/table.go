@@ -108,11 +108,13 @@ type Go struct {
 	PNPM     *PNPM              `json:"pnpm,omitempty"`     // web interface made before the build; needs InPlace
 }
 
-// Overlay is a module with files of ours in place of its own.
+// Overlay is a module with files of ours in place of its own. That of the recipe's
+// own module needs neither Version nor Sum.
 type Overlay struct {
-	Version string `json:"version"`
-	Sum     string `json:"sum"`
-	Files   string `json:"files"` // folder in _recipes, laid over the module's
+	Version string   `json:"version,omitempty"`
+	Sum     string   `json:"sum,omitempty"`
+	Without []string `json:"without,omitempty"` // patterns of files that are left out first
+	Files   string   `json:"files"`             // folder in _recipes, laid over the module's
 }
 
 // PNPM builds a web interface from the lock file in the module.
@@ -222,6 +224,7 @@ func (r *Recipe) inherit(up *Upstreams) error {
 		}
 		r.Module, r.Version, r.Sum, images = u.Module, u.Version, u.Sum, u.Images
 	}
+	r.ownOverlay()
 	if r.Image == "" {
 		return nil
 	}
@@ -229,6 +232,17 @@ func (r *Recipe) inherit(up *Upstreams) error {
 		return fmt.Errorf("%s: image %q is not in gitops/upstream.yaml (upstream %q)", r.Name, r.Image, r.Upstream)
 	}
 	return nil
+}
+
+// ownOverlay gives an overlay of the recipe's module its version and checksum.
+func (r *Recipe) ownOverlay() {
+	if r.Go == nil {
+		return
+	}
+	if o, ok := r.Go.Overlays[r.Module]; ok && o.Version == "" && o.Sum == "" {
+		o.Version, o.Sum = r.Version, r.Sum
+		r.Go.Overlays[r.Module] = o
+	}
 }
 
 func (t *Table) validate() error {
@@ -321,6 +335,11 @@ func (t *Table) validateFiles(r *Recipe) error {
 		for module, o := range r.Go.Overlays {
 			if o.Version == "" || !strings.HasPrefix(o.Sum, "h1:") {
 				bad("module %s needs version and sum", module)
+			}
+			for _, pattern := range o.Without {
+				if _, err := path.Match(pattern, ""); err != nil || !fs.ValidPath(pattern) {
+					bad("module %s: %q is no pattern of files below it", module, pattern)
+				}
 			}
 		}
 	}

@@ -44,12 +44,13 @@ func TestARealKyvernoThatWasPromisedMayNotBeSkipped(t *testing.T) {
 	assert.Equal(t, &outcome{path: built}, ask())
 }
 
-// Tests that ask for Kyverno skip among the unit tests: one place has to run them.
-func TestMakeRunsEveryTestThatAsksForKyverno(t *testing.T) {
+// Tests that ask for a real program skip among the unit tests: one place has to run
+// them.
+func TestMakeRunsEveryTestThatAsksForARealProgram(t *testing.T) {
 	root := filepath.Join("..", "..")
 	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
 	require.NoError(t, err)
-	_, recipe, found := strings.Cut(string(makefile), "\ntest-kyverno:")
+	_, recipe, found := strings.Cut(string(makefile), "\ntest-programs:")
 	require.True(t, found)
 	recipe, _, _ = strings.Cut(recipe, "\n\n")
 	asking := map[string]bool{}
@@ -58,7 +59,7 @@ func TestMakeRunsEveryTestThatAsksForKyverno(t *testing.T) {
 			return err
 		}
 		text, err := os.ReadFile(path)
-		if strings.Contains(string(text), "rig.Kyverno(") {
+		if strings.Contains(string(text), "rig.Kyverno(") || strings.Contains(string(text), "rig.Promtool(") {
 			dir, _ := filepath.Rel(root, filepath.Dir(path))
 			asking["./"+dir] = true
 		}

@@ -1,0 +1,111 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
+)
+
+// The resources that are asked for.
+var (
+	nodes             = schema.GroupVersionResource{Version: "v1", Resource: "nodes"}
+	configMaps        = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
+	secrets           = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
+	quotas            = schema.GroupVersionResource{Version: "v1", Resource: "resourcequotas"}
+	limitRanges       = schema.GroupVersionResource{Version: "v1", Resource: "limitranges"}
+	deployments       = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
+	statefulSets      = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "statefulsets"}
+	daemonSets        = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "daemonsets"}
+	jobs              = schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"}
+	roles             = schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "roles"}
+	endpointSlices    = schema.GroupVersionResource{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"}
+	accessReviews     = schema.GroupVersionResource{Group: "authorization.k8s.io", Version: "v1", Resource: "subjectaccessreviews"}
+	applicationSets   = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applicationsets"}
+	nativePolicies    = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicies"}
+	nativeBindings    = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicybindings"}
+	validatingHooks   = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingwebhookconfigurations"}
+	kyvernoPolicies   = schema.GroupVersionResource{Group: "policies.kyverno.io", Version: "v1", Resource: "validatingpolicies"}
+	inferenceServices = schema.GroupVersionResource{Group: "serving.kserve.io", Version: "v1beta1", Resource: "inferenceservices"}
+)
+
+// object is one as it is written in YAML.
+type object = map[string]any
+
+// list is all objects of a kind; a kind that is not there has none.
+func (p *Platform) list(ctx context.Context, r schema.GroupVersionResource, namespace, selector string) ([]unstructured.Unstructured, error) {
+	found, err := p.Cluster.Dynamic.Resource(r).Namespace(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", r.Resource, err)
+	}
+	return found.Items, nil
+}
+
+// get is one object; nil if it is not there.
+func (p *Platform) get(ctx context.Context, r schema.GroupVersionResource, namespace, name string) (*unstructured.Unstructured, error) {
+	o, err := p.Cluster.Dynamic.Resource(r).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up %s %s: %w", r.Resource, name, err)
+	}
+	return o, nil
+}
+
+// dryRun offers an object to the API server, which keeps nothing of it. Refused is
+// what it says, "" if it would take the object; the error is that it did not judge.
+func (p *Platform) dryRun(ctx context.Context, resource string, o object) (refused string, err error) {
+	u := &unstructured.Unstructured{Object: o}
+	r := u.GroupVersionKind().GroupVersion().WithResource(resource)
+	_, err = p.Cluster.Dynamic.Resource(r).Namespace(u.GetNamespace()).Create(ctx, u.DeepCopy(),
+		metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}, FieldManager: "neuroscale-verify"})
+	// A webhook that cannot be called refuses everything, too: by an internal error.
+	if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
+		return err.Error(), nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s %s was not judged: %w", u.GetKind(), u.GetName(), err)
+	}
+	return "", nil
+}
+
+// refusedBy is whether a refusal is that of an admission policy or webhook of the
+// name.
+func refusedBy(refusal, name string) bool {
+	return strings.Contains(refusal, fmt.Sprintf("ValidatingAdmissionPolicy '%s' with binding '%s' denied request", name, name)) ||
+		strings.Contains(refusal, fmt.Sprintf("admission webhook %q denied", name))
+}
+
+// workloads of a namespace that have no pods or not all they should have.
+func (p *Platform) workloads(ctx context.Context, namespace string) (names []string, wrong []error) {
+	for _, r := range []schema.GroupVersionResource{deployments, statefulSets, daemonSets} {
+		found, err := p.list(ctx, r, namespace, "")
+		if err != nil {
+			return nil, []error{err}
+		}
+		for i := range found {
+			o := &found[i]
+			// A DaemonSet has no number of its own.
+			replicas, counted, _ := unstructured.NestedInt64(o.Object, "spec", "replicas")
+			why := kube.NotReady(o)
+			if why == "" && counted && replicas == 0 {
+				why = "it is scaled to zero"
+			}
+			if why != "" {
+				wrong = append(wrong, fmt.Errorf("%s %s/%s: %s", o.GetKind(), namespace, o.GetName(), why))
+			}
+			names = append(names, o.GetName())
+		}
+	}
+	return names, wrong
+}
