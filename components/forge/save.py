@@ -15,9 +15,9 @@ LEFT_OUT = {DATABASE, DATABASE + "-wal", DATABASE + "-shm", "data/indexers", "da
 
 def names(root, inside):
     """Names in a folder, in the order to read them: a repository's references before
-    its objects, loose objects before packs. So what a reference names, and what moves
-    into a pack meanwhile, is always still to come."""
-    last = {"objects": 1, "info": 1, "pack": 2}
+    its objects, and of both the loose ones before those that are packed. So what a
+    reference names, and what is packed meanwhile, is always still to come."""
+    last = {"packed-refs": 1, "objects": 2, "info": 1, "pack": 2}
     try:
         return sorted(os.listdir(os.path.join(root, inside)), key=lambda name: (last.get(name, 0), name))
     except FileNotFoundError:
