@@ -47,7 +47,7 @@ func build(t *testing.T, s config.Cost) *recorder.Recording {
 	return recorder.Component(t, func(ctx *pulumi.Context, on pulumi.ResourceOption) error {
 		d, err := layer.NewDelivery(ctx, "delivery", &layer.DeliveryArgs{
 			Repository: forge.Repository{
-				URL:    "http://forge/platform.git",
+				URL: "https://forge/platform.git", Authority: pulumi.String("the authority").ToStringOutput(),
 				Writer: forge.Account{Username: "writer", Password: pulumi.String("p").ToStringOutput()},
 			},
 			GitImage: "git:1", ProbeImage: "python:1", Project: "platform", ApplicationNamespace: "argocd",

@@ -199,7 +199,7 @@ func TestReadTakesThePersonsSettings(t *testing.T) {
 func TestContentsAreThoseOfEveryBranchAndTagAndOfWhatWasDeleted(t *testing.T) {
 	url, _ := forge(t)
 	seed := t.TempDir()
-	c, err := Clone(t.Context(), Remote{url, user, password}, Author{"A Person", "person@example.com"}, seed)
+	c, err := Clone(t.Context(), Remote{URL: url, Username: user, Password: password}, Author{"A Person", "person@example.com"}, seed)
 	require.NoError(t, err)
 	write := func(text, message string) {
 		require.NoError(t, os.WriteFile(filepath.Join(c.Dir, "f"), []byte(text), 0o644))
@@ -218,10 +218,10 @@ func TestContentsAreThoseOfEveryBranchAndTagAndOfWhatWasDeleted(t *testing.T) {
 	calls := logged(t)
 	dir := t.TempDir()
 	var all strings.Builder
-	require.NoError(t, Contents(t.Context(), Remote{url, user, password}, dir, &all))
+	require.NoError(t, Contents(t.Context(), Remote{URL: url, Username: user, Password: password}, dir, &all))
 	for _, text := range []string{"once in main", "now in main", "in a branch", "under a tag", "hello"} {
 		assert.Contains(t, all.String(), text)
 	}
 	assert.NotContains(t, calls(), "p%40ss", "the password is in the calls")
-	assert.Error(t, Contents(t.Context(), Remote{url, user, "wrong"}, t.TempDir(), &all))
+	assert.Error(t, Contents(t.Context(), Remote{URL: url, Username: user, Password: "wrong"}, t.TempDir(), &all))
 }

@@ -30,7 +30,7 @@ func (s *suite) outputsAreComplete(t *testing.T) {
 	}
 }
 
-// requireFilled demands a value in every field, element and value below v.
+// requireFilled demands a value in every field, element and value below v. False is one.
 func requireFilled(t *testing.T, at string, v reflect.Value) {
 	t.Helper()
 	switch v.Kind() {
@@ -48,6 +48,7 @@ func requireFilled(t *testing.T, at string, v reflect.Value) {
 		for i := range v.Len() {
 			requireFilled(t, at+"[]", v.Index(i))
 		}
+	case reflect.Bool:
 	default:
 		assert.False(t, v.IsZero(), "%s is empty", at)
 	}
