@@ -10,8 +10,6 @@ import (
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/neuroscale-platform/neuroscale/components/cost"
-	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	prices "github.com/neuroscale-platform/neuroscale/internal/cost"
@@ -105,7 +103,7 @@ func (a *app) cost(ctx context.Context, f costFlags, now time.Time) (*showback.R
 	}
 	ctx, cancel := context.WithTimeout(ctx, costWithin)
 	defer cancel()
-	report, err := showback.Ask(ctx, openCost(cluster, cfg.Cost), start, now, showback.Settings{
+	report, err := showback.Ask(ctx, showback.Of(cluster, cfg.Cost), start, now, showback.Settings{
 		By: showback.By(f.by), Currency: list.Currency, HoursPerMonth: list.HoursPerMonth, Tenants: cfg.Namespaces(),
 	})
 	if err != nil || !f.estimate {
@@ -148,12 +146,6 @@ func estimated(ctx context.Context, cluster *kube.Cluster, cfg *config.Config, l
 
 func (a *app) notMeasured() error {
 	return fmt.Errorf("neuroscale:cost.enabled is false in Pulumi.%s.yaml, so nothing is measured: write true and run `neuroscale up`", a.stack)
-}
-
-// openCost of a cluster, and its Prometheus, through the API server.
-func openCost(cluster *kube.Cluster, c config.Cost) showback.OpenCost {
-	to := func(f layer.Forward) showback.Doer { return cluster.HTTP(f.Namespace, f.Service, f.Port) }
-	return showback.OpenCost{Client: to(cost.OpenCost), Prometheus: to(cost.Prometheus), Interval: time.Duration(c.Interval)}
 }
 
 // costWindow is when a window began that ends now.

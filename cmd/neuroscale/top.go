@@ -95,7 +95,7 @@ func (a *app) top(ctx context.Context) (func(context.Context) (*top.Screen, erro
 	if err != nil {
 		return nil, err
 	}
-	source := openCost(cluster, cfg.Cost)
+	source := showback.Of(cluster, cfg.Cost)
 	s := top.Sources{
 		Endpoints: func(ctx context.Context) (all []endpoint.Endpoint, err error) {
 			err = answered(ctx, cluster, func(ctx context.Context) (err error) {

@@ -72,7 +72,7 @@ func TestEveryProblemOfTLSNamesItsField(t *testing.T) {
 	for value, want := range map[string]string{
 		`{"validity":"1h"}`:                         `neuroscale:tls.validity is "1h": write whole hours from 2h to 17500h`,
 		`{"validity":"90m","renewBefore":"1h"}`:     `neuroscale:tls.validity is "1h30m": write whole hours from 2h to 17500h`,
-		`{"renewBefore":"8760h"}`:                   `neuroscale:tls.renewBefore is "8760h": write whole hours from 1h to 8759h`,
+		`{"renewBefore":"8760h"}`:                   `neuroscale:tls.renewBefore is "365d": write whole hours from 1h to 8759h`,
 		`{"names":["https://forge.example.org"]}`:   `neuroscale:tls.names[0] is "https://forge.example.org": write a host name or an IP address, without scheme or port`,
 		`{"names":["a.example.org","10.0.0.1:80"]}`: `neuroscale:tls.names[1] is "10.0.0.1:80": write a host name or an IP address, without scheme or port`,
 		`{"http":["gatway"]}`:                       `neuroscale:tls.http[0] is "gatway": write argocd or forge or gateway`,

@@ -122,6 +122,9 @@ func ownDocuments(t *testing.T, r *Renderer, layer string) []map[string]any {
 			if err != nil {
 				return err
 			}
+			if kindOf(o) == "" {
+				continue // a program's own file, which kustomize puts into a ConfigMap
+			}
 			documents = append(documents, o)
 		}
 		return nil

@@ -13,6 +13,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/neuroscale-platform/neuroscale/components/cost"
+	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 )
 
 const (
@@ -37,6 +42,12 @@ type OpenCost struct {
 	Client, Prometheus Doer
 	// Interval is how often is measured.
 	Interval time.Duration
+}
+
+// Of is the OpenCost of a cluster, and its Prometheus, through the API server.
+func Of(cluster *kube.Cluster, c config.Cost) OpenCost {
+	to := func(f layer.Forward) Doer { return cluster.HTTP(f.Namespace, f.Service, f.Port) }
+	return OpenCost{Client: to(cost.OpenCost), Prometheus: to(cost.Prometheus), Interval: time.Duration(c.Interval)}
 }
 
 // Doer sends a request, as *http.Client does.

@@ -58,6 +58,7 @@ var Groups = []Group{
 	{"B", "Serving", (*Platform).serving},
 	{"C", "Golden path", (*Platform).goldenPath},
 	{"D", "Guardrails", (*Platform).guardrails},
+	{"E", "Cost", (*Platform).cost},
 	{"F", "Hardening", (*Platform).hardening},
 }
 

@@ -55,7 +55,6 @@ func TestPlatform(t *testing.T) {
 		{"a Kyverno that was gone judges and reports again", (*suite).kyvernoComesBack, false},
 		{"a guardrail that is changed or made again leaves no hole", (*suite).guardrailsHaveNoHole, false},
 		{"background reports stay when a policy is made again", (*suite).reportsStay, false},
-		{"what is broken is noticed, and nothing else", (*suite).faultsAreNoticed, false},
 		{"two tenants are apart", (*suite).tenantsAreApart, false},
 		{"what runs is billed to whom it is for", (*suite).costsAreBilled, false},
 		{"a backup has all that nobody could make again", (*suite).backupIsMade, false},

@@ -35,6 +35,10 @@ func requireFilled(t *testing.T, at string, v reflect.Value) {
 	t.Helper()
 	switch v.Kind() {
 	case reflect.Struct:
+		if moment, ok := v.Interface().(time.Time); ok {
+			assert.False(t, moment.IsZero(), "%s is empty", at)
+			return
+		}
 		for i := range v.NumField() {
 			requireFilled(t, at+"."+v.Type().Field(i).Name, v.Field(i))
 		}

@@ -12,8 +12,6 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/internal/check"
 	"github.com/neuroscale-platform/neuroscale/internal/verify"
-	"github.com/neuroscale-platform/neuroscale/tests/faults"
-	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
 // platformProvesItself demands that everything verify asks holds, in time, and keeps
@@ -40,16 +38,6 @@ func (s *suite) platformProvesItself(t *testing.T) {
 	delete(before, "deployments nginx-test")
 	delete(after, "deployments nginx-test")
 	assert.Equal(t, before, after, "something was left behind, or made anew")
-}
-
-// faultsAreNoticed breaks the platform in every way there is of its checks' and demands
-// that each is noticed by those that are about it. tests/faults runs each alone.
-func (s *suite) faultsAreNoticed(t *testing.T) {
-	start := time.Now()
-	p, err := faults.New(rig.Lookup(s.env, "KUBECONFIG"), s.outputs, s.command)
-	require.NoError(t, err)
-	p.Run(t)
-	t.Logf("%d faults took %s", len(faults.All), time.Since(start).Round(time.Second))
 }
 
 func ids(r check.Report) []string {
