@@ -48,5 +48,6 @@ func (s *suite) whatOthersDidIsPutBack(t *testing.T) {
 	again := s.up(ctx, t)
 	assert.False(t, again.Changed)
 	assert.Empty(t, again.Drift)
-	assert.Less(t, again.Seconds, 10.0, "an up that changes nothing takes long")
+	// Beside other tests. `make bench` says what it takes with nothing else running.
+	assert.Less(t, again.Seconds, 20.0, "an up that changes nothing takes long")
 }
