@@ -87,14 +87,7 @@ func (a *app) cost(ctx context.Context, f costFlags, now time.Time) (*showback.R
 	if err != nil {
 		return nil, err
 	}
-	if !cfg.Cost.Enabled {
-		return nil, a.notMeasured()
-	}
-	list, err := prices.DefaultPrices()
-	if err != nil {
-		return nil, err
-	}
-	_, cluster, err := a.deployed(ctx)
+	list, cluster, err := a.measured(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -144,8 +137,18 @@ func estimated(ctx context.Context, cluster *kube.Cluster, cfg *config.Config, l
 	return estimates, nil
 }
 
-func (a *app) notMeasured() error {
-	return fmt.Errorf("neuroscale:cost.enabled is false in Pulumi.%s.yaml, so nothing is measured: write true and run `neuroscale up`", a.stack)
+// measured is what costs are told by: the prices and the cluster, in which they are
+// measured.
+func (a *app) measured(ctx context.Context, cfg *config.Config) (*prices.Prices, *kube.Cluster, error) {
+	if !cfg.Cost.Enabled {
+		return nil, nil, fmt.Errorf("neuroscale:cost.enabled is false in Pulumi.%s.yaml, so nothing is measured: write true and run `neuroscale up`", a.stack)
+	}
+	list, err := prices.DefaultPrices()
+	if err != nil {
+		return nil, nil, err
+	}
+	_, cluster, err := a.deployed(ctx)
+	return list, cluster, err
 }
 
 // costWindow is when a window began that ends now.

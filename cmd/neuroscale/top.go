@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	prices "github.com/neuroscale-platform/neuroscale/internal/cost"
 	"github.com/neuroscale-platform/neuroscale/internal/endpoint"
 	"github.com/neuroscale-platform/neuroscale/internal/showback"
 	"github.com/neuroscale-platform/neuroscale/internal/top"
@@ -84,14 +83,7 @@ func (a *app) top(ctx context.Context) (func(context.Context) (*top.Screen, erro
 	if err != nil {
 		return nil, err
 	}
-	if !cfg.Cost.Enabled {
-		return nil, a.notMeasured()
-	}
-	list, err := prices.DefaultPrices()
-	if err != nil {
-		return nil, err
-	}
-	_, cluster, err := a.deployed(ctx)
+	list, cluster, err := a.measured(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}

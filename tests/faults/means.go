@@ -67,19 +67,11 @@ func both(mends ...Mend) Mend {
 }
 
 func (p *Platform) get(ctx context.Context, r schema.GroupVersionResource, namespace, name string) (*unstructured.Unstructured, error) {
-	o, err := p.objects.Resource(r).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	return o, err
+	return rig.Get(ctx, p.objects, r, namespace, name)
 }
 
 func (p *Platform) list(ctx context.Context, r schema.GroupVersionResource, namespace string) ([]unstructured.Unstructured, error) {
-	l, err := p.objects.Resource(r).Namespace(namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, err
-	}
-	return l.Items, nil
+	return rig.List(ctx, p.objects, r, namespace)
 }
 
 // create makes an object, which the mend deletes.

@@ -83,7 +83,12 @@ func Connect(kubeconfig string) (*Cluster, error) {
 // Get reads one object; nil without an error means there is none, or not even
 // its kind.
 func (c *Cluster) Get(ctx context.Context, r schema.GroupVersionResource, namespace, name string) (*unstructured.Unstructured, error) {
-	o, err := c.dynamic.Resource(r).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	return Get(ctx, c.dynamic, r, namespace, name)
+}
+
+// Get is Cluster.Get of a client.
+func Get(ctx context.Context, d dynamic.Interface, r schema.GroupVersionResource, namespace, name string) (*unstructured.Unstructured, error) {
+	o, err := d.Resource(r).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
@@ -93,7 +98,12 @@ func (c *Cluster) Get(ctx context.Context, r schema.GroupVersionResource, namesp
 // List reads the objects of a kind, in all namespaces if namespace is "". A kind
 // that does not exist has none.
 func (c *Cluster) List(ctx context.Context, r schema.GroupVersionResource, namespace string) ([]unstructured.Unstructured, error) {
-	l, err := c.dynamic.Resource(r).Namespace(namespace).List(ctx, metav1.ListOptions{})
+	return List(ctx, c.dynamic, r, namespace)
+}
+
+// List is Cluster.List of a client.
+func List(ctx context.Context, d dynamic.Interface, r schema.GroupVersionResource, namespace string) ([]unstructured.Unstructured, error) {
+	l, err := d.Resource(r).Namespace(namespace).List(ctx, metav1.ListOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
