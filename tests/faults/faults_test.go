@@ -23,7 +23,7 @@ import (
 )
 
 // node is the variable with the name of a sealed node that is up, with a platform on
-// it. tests/e2e has one of its own and runs the same table on it.
+// it.
 const node = "NEUROSCALE_FAULTS"
 
 // given is the platform of that node.
