@@ -84,6 +84,34 @@ func TestARenewedCertificateIsShownWithoutANewProcess(t *testing.T) {
 	require.NoError(t, <-ended)
 }
 
+// A push over HTTP/2 arrives damaged when a curl library of Debian 12 sends it.
+func TestGitIsNeverOfferedHTTP2(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, 1)
+	log := slog.New(slog.DiscardHandler)
+	c, err := LoadCertificate(dir, log)
+	require.NoError(t, err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- New(&url.URL{Scheme: "http", Host: "127.0.0.1:1"}, NewThrottle(failures, window), log).Serve(ctx, l, c)
+	}()
+	for want, offered := range map[string][]string{"http/1.1": {"h2", "http/1.1"}, "": {"h2"}} {
+		conn, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{InsecureSkipVerify: true, NextProtos: offered}) // looked at, not trusted
+		if want == "" {
+			require.Error(t, err)
+			continue
+		}
+		require.NoError(t, err)
+		assert.Equal(t, want, conn.ConnectionState().NegotiatedProtocol)
+		_ = conn.Close()
+	}
+	end()
+	require.NoError(t, <-ended)
+}
+
 func TestWithoutACertificateItDoesNotStart(t *testing.T) {
 	_, err := LoadCertificate(t.TempDir(), slog.New(slog.DiscardHandler))
 	require.ErrorContains(t, err, "read the certificate")

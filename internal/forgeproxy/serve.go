@@ -17,8 +17,12 @@ const goodbye = 3 * time.Second
 
 // Serve answers until ctx ends: over TLS, or without a certificate over HTTP.
 func (p *Proxy) Serve(ctx context.Context, l net.Listener, c *Certificate) error {
+	// Over HTTP/2 the curl library of Debian 12 and of its age now and then mixes up what
+	// Git sends (curl 11342), and a push fails or waits for ever.
+	only := new(http.Protocols)
+	only.SetHTTP1(true)
 	s := &http.Server{
-		Handler: p, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: p, Protocols: only, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
 	}
 	failed := make(chan error, 1)
