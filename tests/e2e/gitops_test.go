@@ -199,7 +199,7 @@ func (s *suite) awaitAnswer(ctx context.Context, t *testing.T, model, host strin
 }
 
 func (s *suite) pushedEndpoint(t *testing.T) {
-	ctx := within(t, 4*time.Minute)
+	ctx := within(t, 7*time.Minute)
 	clone := s.clone(ctx, t, s.outputs.Repository, s.member(t, scientist))
 	writeEndpoint(t, filepath.Join(clone.Dir, "apps"), example, pushed)
 	publish(ctx, t, clone, "Add "+pushed)
@@ -262,11 +262,12 @@ func (s *suite) upKeepsWhatPeopleMerged(ctx context.Context, t *testing.T, clone
 	assert.Equal(t, before, s.resources(ctx, t), "an up without changes changed the state")
 }
 
-// awaitFolder waits for the Application of a folder and returns its name.
+// awaitFolder waits for the Application of a folder and returns its name. After one
+// look at a forge that did not answer, Argo CD looks again three minutes later.
 func (s *suite) awaitFolder(ctx context.Context, t *testing.T, folder string) string {
 	t.Helper()
 	name := ""
-	require.NoError(t, rig.Poll(ctx, 30*time.Second, often, func(ctx context.Context) (string, error) {
+	require.NoError(t, rig.Poll(ctx, 200*time.Second, often, func(ctx context.Context) (string, error) {
 		apps, err := s.cluster.List(ctx, rig.Applications, argocd)
 		for i := range apps {
 			if rig.Text(&apps[i], "spec", "source", "path") == folder {
