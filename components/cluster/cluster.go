@@ -69,6 +69,8 @@ func Existing(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Resou
 		EnableConfigMapMutable: pulumi.Bool(true),
 		EnableSecretMutable:    pulumi.Bool(true),
 		DeleteUnreachable:      pulumi.Bool(args.DeleteUnreachable),
+		// A look at every object is one burst: at the default an up waits for its own client.
+		KubeClientSettings: &kubernetes.KubeClientSettingsArgs{Qps: pulumi.Float64(400), Burst: pulumi.Int(800)},
 	}
 	if target != nil {
 		providerArgs.ClusterIdentifier = pulumi.String(identifier(target))
