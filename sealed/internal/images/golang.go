@@ -3,6 +3,7 @@ package images
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"strings"
 
 	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/semver"
 	"golang.org/x/sys/unix"
 )
 
@@ -81,6 +83,11 @@ func (b *builder) fetchGo(ctx context.Context, r *Recipe, src, mod string) error
 	}
 	if err != nil {
 		return err
+	}
+	if r.Go.Like != "" {
+		if err := b.liken(ctx, r, src); err != nil {
+			return err
+		}
 	}
 	if r.Go.Main != "" {
 		if err := copyTree(recipeFiles, path.Join("_recipes", r.Go.Main), src); err != nil {
@@ -153,41 +160,60 @@ func leaveOut(dir string, patterns []string) error {
 	return nil
 }
 
+// liken gives the module in src the versions of the entry that it is like. What
+// asks for a newer one is not heard.
+func (b *builder) liken(ctx context.Context, r *Recipe, src string) error {
+	like := b.table.entry(r.Go.Like)
+	mod, err := b.module(ctx, r, like.Module, like.Version, like.Sum)
+	if err != nil {
+		return err
+	}
+	theirs, err := buildList(like, mod)
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(src, "go.mod")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	f, err := modfile.Parse(file, data, nil)
+	if err != nil {
+		return err
+	}
+	versions := map[string]string{}
+	for _, ours := range f.Require {
+		versions[ours.Mod.Path] = ours.Mod.Version
+	}
+	for _, t := range theirs.Require {
+		name, version := t.Mod.Path, t.Mod.Version
+		if ours, ok := versions[name]; ok && semver.Compare(ours, version) > 0 {
+			err = f.AddExclude(name, ours)
+		}
+		if err := errors.Join(err, f.AddRequire(name, version)); err != nil {
+			return err
+		}
+	}
+	if data, err = f.Format(); err != nil {
+		return err
+	}
+	return os.WriteFile(file, data, 0o644)
+}
+
 // writeModule writes a module whose build list is upstream's own: upstream's
 // go.mod with upstream itself required. Replacements by folders do not exist
 // outside upstream's repository.
 func writeModule(r *Recipe, src, mod string) error {
-	data, err := os.ReadFile(filepath.Join(mod, "go.mod"))
+	f, err := buildList(r, mod)
 	if err != nil {
 		return err
-	}
-	f, err := modfile.Parse("go.mod", data, nil)
-	if err != nil {
-		return err
-	}
-	if err := f.AddModuleStmt("sealed/" + r.Name); err != nil {
-		return err
-	}
-	f.DropToolchainStmt()
-	for _, rep := range slices.Clone(f.Replace) {
-		if rep.New.Version != "" {
-			continue
-		}
-		if r.Go.Staging {
-			version := "v0" + strings.TrimPrefix(r.Version, "v1")
-			err = f.AddReplace(rep.Old.Path, rep.Old.Version, rep.Old.Path, version)
-		} else {
-			err = f.DropReplace(rep.Old.Path, rep.Old.Version)
-		}
-		if err != nil {
-			return err
-		}
 	}
 	if err := f.AddRequire(r.Module, r.Version); err != nil {
 		return err
 	}
 	f.Cleanup()
-	if data, err = f.Format(); err != nil {
+	data, err := f.Format()
+	if err != nil {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(src, "go.mod"), data, 0o644); err != nil {
@@ -198,6 +224,36 @@ func writeModule(r *Recipe, src, mod string) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(src, "go.sum"), sums, 0o644)
+}
+
+// buildList is the go.mod of the recipe's module as it is for another one.
+func buildList(r *Recipe, mod string) (*modfile.File, error) {
+	data, err := os.ReadFile(filepath.Join(mod, "go.mod"))
+	if err != nil {
+		return nil, err
+	}
+	f, err := modfile.Parse("go.mod", data, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.AddModuleStmt("sealed/" + r.Name); err != nil {
+		return nil, err
+	}
+	f.DropToolchainStmt()
+	for _, rep := range slices.Clone(f.Replace) {
+		if rep.New.Version != "" {
+			continue
+		}
+		if r.Go.Published {
+			if err := f.AddRequire(rep.Old.Path, "v0"+strings.TrimPrefix(r.Version, "v1")); err != nil {
+				return nil, err
+			}
+		}
+		if err := f.DropReplace(rep.Old.Path, rep.Old.Version); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
 }
 
 // compile builds the recipe's main packages into root.

@@ -113,6 +113,7 @@ func TestBadTableIsRefusedWithEveryMistakeNamed(t *testing.T) {
 		"source over others":   {"entries: [{name: a, module: m, version: v1, sum: 'h1:x', tool: [], go: {main: pause, packages: {a: .}, sources: {../f: f}}}]", `source "../f" from "f"`},
 		"overlay without sum":  {"entries: [{name: a, module: m, version: v1, sum: 'h1:x', tool: [], go: {packages: {a: a}, overlays: {o: {version: v1, files: pause}}}}]", "module o needs version and sum"},
 		"no pattern":           {"entries: [{name: a, module: m, version: v1, sum: 'h1:x', tool: [], go: {packages: {a: a}, overlays: {o: {version: v1, sum: 'h1:y', files: pause, without: ['../x']}}}}]", "\"../x\" is no pattern of files below it"},
+		"like a later one":     {"entries: [{name: a, module: m, version: v1, sum: 'h1:x', tool: [], go: {packages: {a: a}, like: b}}, {name: b, module: m, version: v1, sum: 'h1:x', tool: []}]", `like: "b" is no entry`},
 		"missing overlay":      {"entries: [{name: a, module: m, version: v1, sum: 'h1:x', tool: [], go: {packages: {a: a}, overlays: {o: {version: v1, sum: 'h1:y', files: no/such}}}}]", "_recipes/no/such"},
 		"ours and a module's":  {"entries: [{name: a, module: m, version: v1, sum: 'h1:x', tool: [], go: {ours: true, packages: {a: cmd/a}}}]", "compiled as it is"},
 		"bad owner":            {"layers: [{name: a, dirs: {/x: {owner: root}}}]", "uid:gid"},
@@ -153,6 +154,7 @@ func TestKeyChangesWithEveryInput(t *testing.T) {
 		"tool inside":    {func(x *Table) { find(x, "kustomize").Version = "v9" }, "argocd", "redis"},
 		"model script":   {func(x *Table) { find(x, "kserve-sklearnserver").Venv.Train.Script = "python/tarfile_filter.py" }, "kserve-sklearnserver", "redis"},
 		"source":         {func(x *Table) { find(x, "pulumi-kubernetes").Go.Sources["schema.json"] = "x" }, "pulumi-kubernetes", "pulumi"},
+		"like another":   {func(x *Table) { find(x, "kubernetes").Version = "v9" }, "kube-router", "pulumi"},
 		"overlay":        {func(x *Table) { find(x, "pulumi-kubernetes").Go.Overlays["m"] = Overlay{Files: "pause"} }, "pulumi-kubernetes", "pulumi"},
 		"our sources":    {func(x *Table) { find(x, "doorkeeper").sources = "x" }, "doorkeeper", "kourier"},
 		"recipe file":    {func(x *Table) { find(x, "envoy").RecipeFiles["/docker-entrypoint.sh"] = "nginx/nginx.conf" }, "envoy", "redis"},
@@ -523,6 +525,50 @@ func TestAnOverlayOfTheRecipesOwnModuleIsOfItsVersion(t *testing.T) {
 	r := &Recipe{Module: "example.com/m", Version: "v1.0.0", Sum: "h1:x", Go: &Go{Overlays: map[string]Overlay{"example.com/m": {Files: "pause"}, "example.com/n": {Files: "pause"}}}}
 	require.NoError(t, r.inherit(&Upstreams{}))
 	require.Equal(t, map[string]Overlay{"example.com/m": {Version: "v1.0.0", Sum: "h1:x", Files: "pause"}, "example.com/n": {Files: "pause"}}, r.Go.Overlays)
+}
+
+func TestWhatAnEntryIsLikeGivesItItsVersions(t *testing.T) {
+	sum := serveModule(t, map[string]string{"go.mod": `module example.com/m
+
+go 1.26
+
+require (
+	example.com/newer v1.3.0
+	example.com/older v1.1.0
+	example.com/staged v0.0.0
+	example.com/unused v1.0.0
+)
+
+replace example.com/staged => ./staging/staged
+`})
+	b, _ := small(t, "pause")
+	like := b.table.entry("small")
+	like.Module, like.Version, like.Sum, like.Go.Published = "example.com/m", "v1.0.0", sum, true
+	r := b.table.entry("helper")
+	r.Go.Like = "small"
+	src := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(src, "go.mod"), []byte(`module x
+
+require (
+	example.com/newer v1.2.0
+	example.com/older v1.2.0
+	example.com/staged v0.0.0-1
+)
+`), 0o644))
+	require.NoError(t, b.liken(t.Context(), r, src))
+	likened, err := os.ReadFile(filepath.Join(src, "go.mod"))
+	require.NoError(t, err)
+	require.Equal(t, `module x
+
+require (
+	example.com/newer v1.3.0
+	example.com/older v1.1.0
+	example.com/staged v0.0.0
+	example.com/unused v1.0.0
+)
+
+exclude example.com/older v1.2.0
+`, string(likened))
 }
 
 func TestSecondBuilderWaitsAndSaysSo(t *testing.T) {

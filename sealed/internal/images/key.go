@@ -15,7 +15,7 @@ const format = 1
 
 // keys returns for every recipe the hash of all that goes into it: the recipe
 // with its inherited version and checksum, the wheels and files it uses, the
-// layers below it, the tools it takes files from, the sources of ours that it
+// layers below it, the tools it takes files from, the entry it is like, the sources of ours that it
 // compiles, and Go's version.
 func (t *Table) keys(goVersion string) (map[string]string, error) {
 	keys := map[string]string{}
@@ -31,6 +31,9 @@ func (t *Table) keys(goVersion string) (map[string]string, error) {
 		}
 		if r.Go != nil {
 			inputs = append(inputs, goVersion)
+		}
+		if r.Go != nil && r.Go.Like != "" {
+			inputs = append(inputs, keys[r.Go.Like])
 		}
 		if r.Go != nil && r.Go.PNPM != nil {
 			inputs = append(inputs, t.Wheels[nodeWheel])

@@ -93,19 +93,20 @@ type Debian struct {
 
 // Go compiles main packages.
 type Go struct {
-	Packages map[string]string  `json:"packages"`           // path: package, relative to the module
-	Main     string             `json:"main,omitempty"`     // folder in _recipes that holds the main package
-	Ours     bool               `json:"ours,omitempty"`     // the packages are this repository's
-	Sources  map[string]string  `json:"sources,omitempty"`  // file beside the main package: path in the module; needs Main
-	Overlays map[string]Overlay `json:"overlays,omitempty"` // by a module that is imported
-	Staging  bool               `json:"staging,omitempty"`  // Kubernetes: modules replaced by folders are v0.x.y of its v1.x.y
-	InPlace  bool               `json:"in-place,omitempty"` // build in a writable copy of the module
-	CGO      bool               `json:"cgo,omitempty"`      // with a C compiler, linked statically
-	CFlags   string             `json:"cflags,omitempty"`
-	Tags     []string           `json:"tags,omitempty"`
-	Define   map[string]string  `json:"define,omitempty"`   // linker's -X
-	Generate []string           `json:"generate,omitempty"` // go generate before the build; needs InPlace
-	PNPM     *PNPM              `json:"pnpm,omitempty"`     // web interface made before the build; needs InPlace
+	Packages  map[string]string  `json:"packages"`            // path: package, relative to the module
+	Main      string             `json:"main,omitempty"`      // folder in _recipes that holds the main package
+	Ours      bool               `json:"ours,omitempty"`      // the packages are this repository's
+	Sources   map[string]string  `json:"sources,omitempty"`   // file beside the main package: path in the module; needs Main
+	Overlays  map[string]Overlay `json:"overlays,omitempty"`  // by a module that is imported
+	Published bool               `json:"published,omitempty"` // Kubernetes: modules replaced by folders as they are published, v0.x.y of its v1.x.y
+	Like      string             `json:"like,omitempty"`      // entry before it whose versions this one uses too: what they share is compiled once
+	InPlace   bool               `json:"in-place,omitempty"`  // build in a writable copy of the module
+	CGO       bool               `json:"cgo,omitempty"`       // with a C compiler, linked statically
+	CFlags    string             `json:"cflags,omitempty"`
+	Tags      []string           `json:"tags,omitempty"`
+	Define    map[string]string  `json:"define,omitempty"`   // linker's -X
+	Generate  []string           `json:"generate,omitempty"` // go generate before the build; needs InPlace
+	PNPM      *PNPM              `json:"pnpm,omitempty"`     // web interface made before the build; needs InPlace
 }
 
 // Overlay is a module with files of ours in place of its own. That of the recipe's
@@ -287,6 +288,11 @@ func (t *Table) validate() error {
 		}
 		if r.Go != nil && len(r.Go.Sources) > 0 && (r.Go.Main == "" || r.Module == "") {
 			bad(r, "sources go from a module to the main package of a recipe: it needs both")
+		}
+		if r.Go != nil && r.Go.Like != "" {
+			if e := t.entry(r.Go.Like); e == nil || e.Module == "" || slices.Index(t.all(), e) >= slices.Index(t.all(), r) {
+				bad(r, "like: %q is no entry with a module before it", r.Go.Like)
+			}
 		}
 		errs = append(errs, t.validateFiles(r))
 	}

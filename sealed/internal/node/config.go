@@ -182,13 +182,10 @@ func (c config) arguments() map[string][]string {
 			kubeconfig(pki.Proxy), "--hostname-override=" + c.Node, "--cluster-cidr=" + PodCIDR,
 			"--proxy-mode=iptables", "--iptables-min-sync-period=100ms", "--conntrack-max-per-core=0", "--oom-score-adj=0",
 		},
-		// Only its firewall: NetworkPolicies. It reads what kube-proxy may and a few
-		// kinds more, see addons/network.yaml.
+		// It reads what kube-proxy may and a few kinds more, see addons/network.yaml.
 		router: {
 			kubeconfig(pki.Proxy), "--hostname-override=" + c.Node,
-			"--run-firewall=true", "--run-router=false", "--run-service-proxy=false", "--run-loadbalancer=false",
-			"--enable-ipv6=false", "--service-cluster-ip-range=" + ServiceCIDR, "--service-node-port-range=30000-32767",
-			"--health-port=0", "--metrics-port=0", "--iptables-sync-period=1m",
+			"--enable-ipv6=false", "--service-cluster-ip-range=" + ServiceCIDR, "--service-node-port-range=30000-32767", "--iptables-sync-period=1m",
 		},
 	}
 }
