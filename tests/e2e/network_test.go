@@ -2,10 +2,14 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +24,13 @@ import (
 // reachable are what every tenant's pod may connect to, beside its own pods: names
 // of things that targets knows.
 var reachable = []string{"kube-system/kube-dns:53", "kube-system/object-store:4443", "kourier-system/kourier-internal:80"}
+
+// forEverybody are what takes connections from all pods, so that only a tenant's own
+// rules keep its pods away; the last one they may reach.
+var forEverybody = []string{
+	"argocd/argocd-server:443", "forge/gitea:3000", "kyverno/kyverno-svc:443", "knative-serving/webhook:443",
+	"kserve/kserve-webhook-server-service:443", "kourier-system/kourier-internal:80",
+}
 
 // target is an address, HOST:PORT, and what it is.
 type target struct{ name, address string }
@@ -105,6 +116,77 @@ func (s *suite) reaches(ctx context.Context, t *testing.T, namespace, pod, conta
 	return names
 }
 
+// imageOf is what the containers of this name in a namespace are made of.
+func (s *suite) imageOf(ctx context.Context, t *testing.T, namespace, container string) string {
+	t.Helper()
+	pods, err := s.cluster.List(ctx, rig.Pods, namespace)
+	require.NoError(t, err)
+	for i := range pods {
+		containers, _, err := unstructured.NestedSlice(pods[i].Object, "spec", "containers")
+		require.NoError(t, err)
+		for _, each := range containers {
+			if c := each.(map[string]any); c["name"] == container {
+				return c["image"].(string)
+			}
+		}
+	}
+	require.Fail(t, "no pod of "+namespace+" has a container "+container)
+	return ""
+}
+
+// hammered are the names of the targets that a pod connects to in its first 5 s, in
+// which it tries each every 10 ms or so from its first moment.
+func (s *suite) hammered(ctx context.Context, t *testing.T, namespace, image string, list []target) []string {
+	t.Helper()
+	const name = "hammer"
+	const script = `begun=$SECONDS waiting=()
+for ((i = 0; SECONDS - begun < 5; i++)); do
+  for t in "$@"; do
+    (exec 3<>/dev/tcp/${t%:*}/${t##*:} && echo reached $t) 2>/dev/null &
+    waiting+=($!)
+  done
+  while ((${#waiting[@]} > 60)); do kill ${waiting[0]} 2>/dev/null; waiting=(${waiting[@]:1}); done
+  sleep 0.01
+done
+echo $i`
+	args := []any{script, "bash"}
+	for _, each := range list {
+		args = append(args, each.address)
+	}
+	text, err := json.Marshal(map[string]any{
+		"apiVersion": "v1", "kind": "Pod",
+		"metadata": map[string]any{"name": name, "labels": map[string]any{"owner": name, "cost-center": name}},
+		"spec": map[string]any{"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": []any{map[string]any{
+			"name": name, "image": image, "command": []any{"bash", "-c"}, "args": args,
+			"resources": map[string]any{
+				"requests": map[string]any{"cpu": "20m", "memory": "64Mi"},
+				"limits":   map[string]any{"cpu": "1", "memory": "128Mi"},
+			},
+			"securityContext": map[string]any{"runAsNonRoot": true, "runAsUser": 101, "allowPrivilegeEscalation": false},
+		}}},
+	})
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "pod.yaml")
+	require.NoError(t, os.WriteFile(file, text, 0o600))
+	kubectl := func(args ...string) string {
+		return succeed(ctx, t, rig.Command{Path: s.tool("kubectl"), Env: s.env, Args: append(args, "-n", namespace)}).Stdout
+	}
+	kubectl("apply", "-f", file)
+	kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/"+name, "--timeout=60s")
+	lines := strings.Split(strings.TrimSpace(kubectl("logs", name)), "\n")
+	require.NoError(t, s.cluster.Delete(ctx, rig.Pods, namespace, name))
+	tries, err := strconv.Atoi(lines[len(lines)-1])
+	require.NoError(t, err, "%s", lines)
+	assert.Greater(t, tries, 50, "so few tries tell nothing of a moment")
+	var names []string
+	for _, each := range list {
+		if slices.Contains(lines, "reached "+each.address) {
+			names = append(names, each.name)
+		}
+	}
+	return names
+}
+
 // networksAreApart tries every door there is from a pod of each tenant's.
 func (s *suite) networksAreApart(ctx context.Context, t *testing.T) {
 	all := s.targets(ctx, t)
@@ -123,6 +205,9 @@ func (s *suite) networksAreApart(ctx context.Context, t *testing.T) {
 			assert.ElementsMatch(t, reachable, s.reaches(ctx, t, from.namespace, from.pod, from.container, all))
 			assert.Empty(t, s.reaches(ctx, t, from.namespace, from.pod, from.container, theirs), "another tenant's pods")
 			assert.NotEmpty(t, s.reaches(ctx, t, from.namespace, from.pod, from.container, s.podsOf(ctx, t, from.namespace)), "nothing was tried")
+			open := slices.DeleteFunc(slices.Clone(all), func(each target) bool { return !slices.Contains(forEverybody, each.name) })
+			require.Len(t, open, len(forEverybody))
+			assert.Equal(t, reachable[2:], s.hammered(ctx, t, from.namespace, s.imageOf(ctx, t, from.namespace, from.container), append(open, theirs[0])), "a new pod does not wait for its own rules")
 			t.Logf("%d addresses tried in %s", len(all)+len(theirs), time.Since(start).Round(time.Second))
 		})
 	}

@@ -186,6 +186,7 @@ func (c config) arguments() map[string][]string {
 		router: {
 			kubeconfig(pki.Proxy), "--hostname-override=" + c.Node,
 			"--enable-ipv6=false", "--service-cluster-ip-range=" + ServiceCIDR, "--service-node-port-range=30000-32767", "--iptables-sync-period=1m",
+			"--enforced-set=" + enforcedTable + "/" + enforcedSet,
 		},
 	}
 }

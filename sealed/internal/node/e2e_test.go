@@ -280,6 +280,42 @@ func TestAPodReachesWhatNoPolicyAllowsItNotEvenAtItsFirstMoment(t *testing.T) {
 	}
 	assert.Contains(t, talk("open", "fourth"), "reached", "no policy forbids it")
 
+	t.Log("a new pod that may reach nobody tries whom everybody may reach")
+	apply := func(pod, namespace, name string) {
+		m.kubectl(strings.NewReplacer("NAMESPACE", namespace, "NAME", name, "IMAGE", image(t, "argo-cd", "redis")).Replace(pod), "apply", "-f", "-")
+	}
+	serve := func(namespace, name string) string {
+		apply(podThatServes, namespace, name)
+		m.kubectl("", "wait", "-n", namespace, "--for=condition=Ready", "pod/"+name, "--timeout=60s")
+		return m.kubectl("", "get", "-n", namespace, "pod/"+name, "-o", "jsonpath={.status.podIP}")
+	}
+	hammered := func(namespace, name string) string {
+		m.kubectl("", "wait", "-n", namespace, "--for=jsonpath={.status.phase}=Succeeded", "pod/"+name, "--timeout=60s")
+		said := m.kubectl("", "logs", "-n", namespace, name)
+		assert.Regexp(t, `tried \S+ [1-9]\d{2,} times`, said)
+		return said
+	}
+	open := serve("open", "server")
+	attacks := map[string]string{"hammer-first": open, "hammer-second": open, "hammer-third": open}
+	for name, address := range attacks {
+		apply(strings.ReplaceAll(podThatHammers, "ADDRESS", address), "default", name)
+	}
+	apply(strings.ReplaceAll(podThatHammers, "ADDRESS", open), "open", "hammer-fourth")
+	for name := range attacks {
+		assert.NotContains(t, hammered("default", name), "reached", "a policy forbids it")
+	}
+	assert.Contains(t, hammered("open", "hammer-fourth"), "reached", "no policy forbids it")
+
+	t.Log("who may reach everybody tries a new pod that nobody may reach, whose address can be foretold")
+	for _, namespace := range []string{"default", "open"} {
+		apply(strings.ReplaceAll(podThatHammers, "ADDRESS", "${POD_IP%.*}.$((${POD_IP##*.} + 1))"), "open", "foretells-"+namespace)
+		m.kubectl("", "wait", "-n", "open", "--for=jsonpath={.status.phase}=Running", "pod/foretells-"+namespace, "--timeout=60s")
+		address := serve(namespace, "foretold")
+		said := hammered("open", "foretells-"+namespace)
+		require.Contains(t, said, "tried "+address+" ", "another address was tried")
+		assert.Equal(t, namespace == "open", strings.Contains(said, "reached"), "in namespace %s: %s", namespace, said)
+	}
+
 	t.Log("nobody judges: nothing new is let through, what is judged later is")
 	var status node.Status
 	require.NoError(t, json.Unmarshal([]byte(m.sealed("status", "-o", "json")), &status))
@@ -328,6 +364,51 @@ spec:
             sleep 0.1
           done
           echo refused
+`
+
+const podThatServes = `
+apiVersion: v1
+kind: Pod
+metadata:
+  name: NAME
+  namespace: NAMESPACE
+spec:
+  terminationGracePeriodSeconds: 1
+  automountServiceAccountToken: false
+  containers:
+    - name: serve
+      image: IMAGE
+      command: [redis-server, --protected-mode, "no", --save, ""]
+`
+
+// podThatHammers begins a connection to each address every 10 ms for 5 s, and waits a
+// fifth of a second at most for any.
+const podThatHammers = `
+apiVersion: v1
+kind: Pod
+metadata:
+  name: NAME
+  namespace: NAMESPACE
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 1
+  automountServiceAccountToken: false
+  containers:
+    - name: hammer
+      image: IMAGE
+      command: [bash, -c]
+      env:
+        - {name: POD_IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
+      args:
+        - |
+          begun=${EPOCHREALTIME/./} to=ADDRESS waiting=()
+          for ((i = 0; ${EPOCHREALTIME/./} - begun < 5000000; i++)); do
+            (exec 3<>/dev/tcp/$to/6379 && echo reached after $(((${EPOCHREALTIME/./} - begun) / 1000)) ms) 2>/dev/null &
+            waiting+=($!)
+            if ((i >= 20)); then kill ${waiting[0]} 2>/dev/null; waiting=(${waiting[@]:1}); fi
+            sleep 0.01
+          done
+          echo tried $to $i times
 `
 
 const podWithVolume = `

@@ -39,33 +39,49 @@ route add unreachable default
 }
 
 // judged is the mark that kube-router gives to what a NetworkPolicy, or none at
-// all, allows.
+// all, allows. The rules of the pod that is reached give it as well as those of the
+// one that sends.
 const judged = 0x20000
 
-// unjudged keeps what kube-router has not looked at yet, which is a new pod for
-// about a second, from everything but what every pod may reach: without it, that
-// second is enough to talk to whom the policies forbid. It comes after
-// kube-router's own rules, and while there is no kube-router, nothing new passes.
+// enforcedTable and enforcedSet name the addresses of the pods whose rules are in
+// force, which kube-router keeps. An address is given again only after 143 others:
+// there are 253 in PodSubnet and at most 110 pods.
+const (
+	enforcedTable = "neuroscale"
+	enforcedSet   = "enforced"
+)
+
+// unjudged keeps a pod whose rules are not in force yet, which is a new one for about
+// a second, from everything but what every pod may reach, and everybody but the node
+// from it: without it, that second is enough to talk to whom the policies forbid. It
+// comes after kube-router's own rules, and while there is no kube-router, nothing new
+// passes.
 func unjudged(i *Instance) string {
-	return fmt.Sprintf(`table ip neuroscale {
-  chain unjudged {
-    ip saddr != %[1]s accept
-    ct state != new accept
-    meta mark & %#[2]x == %#[2]x accept
-    ip daddr %[3]s tcp dport %[4]d accept
-    ip daddr %[1]s meta l4proto { tcp, udp } th dport %[5]d accept
-    drop
+	return fmt.Sprintf(`table ip %[6]s {
+  set %[7]s {
+    type ipv4_addr
+  }
+  chain sender {
+    ip saddr != @%[7]s drop
+    meta mark & %#[2]x != %#[2]x drop
   }
   chain input {
     type filter hook input priority 10
-    jump unjudged
+    ip saddr != %[1]s accept
+    ct state != new accept
+    ip daddr %[3]s tcp dport %[4]d accept
+    jump sender
   }
   chain forward {
     type filter hook forward priority 10
-    jump unjudged
+    ct state != new accept
+    ip daddr %[1]s ip daddr != @%[7]s drop
+    ip saddr != %[1]s accept
+    ip daddr %[1]s meta l4proto { tcp, udp } th dport %[5]d accept
+    jump sender
   }
 }
-`, PodCIDR, judged, i.NodeIP(), ObjectStorePort, addons.DNSPort)
+`, PodCIDR, judged, i.NodeIP(), ObjectStorePort, addons.DNSPort, enforcedTable, enforcedSet)
 }
 
 func nft(ctx context.Context, rules string) error {

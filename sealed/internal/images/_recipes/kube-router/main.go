@@ -13,6 +13,7 @@ import (
 	"github.com/cloudnativelabs/kube-router/v2/pkg/healthcheck"
 	"github.com/cloudnativelabs/kube-router/v2/pkg/options"
 	"github.com/spf13/pflag"
+	core "k8s.io/api/core/v1"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -22,14 +23,15 @@ import (
 func main() {
 	config := options.NewKubeRouterConfig()
 	config.AddFlags(pflag.CommandLine)
+	set := pflag.String("enforced-set", "", "TABLE/SET of nftables, of addresses of family ip: the pods whose rules are in force")
 	pflag.Parse()
-	if err := run(config); err != nil {
+	if err := run(config, *set); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(config *options.KubeRouterConfig) error {
+func run(config *options.KubeRouterConfig, set string) error {
 	client, err := clientcmd.BuildConfigFromFlags(config.Master, config.Kubeconfig)
 	if err != nil {
 		return fmt.Errorf("read kubeconfig %s: %w", config.Kubeconfig, err)
@@ -46,12 +48,17 @@ func run(config *options.KubeRouterConfig) error {
 	watched.Start(stop)
 	watched.WaitForCacheSync(stop)
 
-	tables, sets, err := netpol.NewIPTablesHandlers(config)
+	tables, ipsets, err := netpol.NewIPTablesHandlers(config)
 	if err != nil {
 		return fmt.Errorf("reach iptables: %w", err)
 	}
+	e, err := newEnforced(set, pods.GetIndexer(), tables[core.IPv4Protocol], ipsets[core.IPv4Protocol])
+	if err != nil {
+		return err
+	}
+	tables[core.IPv4Protocol], ipsets[core.IPv4Protocol] = e, e
 	var settings sync.Mutex
-	controller, err := netpol.NewNetworkPolicyController(api, config, pods, policies, namespaces, &settings, tables, sets)
+	controller, err := netpol.NewNetworkPolicyController(api, config, pods, policies, namespaces, &settings, tables, ipsets)
 	if err != nil {
 		return fmt.Errorf("make the controller of network policies: %w", err)
 	}
