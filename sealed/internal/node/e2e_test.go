@@ -3,6 +3,7 @@ package node_test
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"io/fs"
 	"net"
@@ -296,7 +297,12 @@ func TestAPodReachesWhatNoPolicyAllowsItNotEvenAtItsFirstMoment(t *testing.T) {
 		return said
 	}
 	open := serve("open", "server")
-	attacks := map[string]string{"hammer-first": open, "hammer-second": open, "hammer-third": open}
+	// The kernel gives every interface an address that no policy is about.
+	raw, err := hex.DecodeString(strings.Fields(m.kubectl("", "exec", "-n", "open", "server", "--", "grep", "eth0", "/proc/net/if_inet6"))[0])
+	require.NoError(t, err)
+	link := net.IP(raw)
+	require.True(t, link.IsLinkLocalUnicast(), link)
+	attacks := map[string]string{"hammer-first": open, "hammer-second": open, "hammer-third": open, "hammer-link": link.String() + "%eth0"}
 	for name, address := range attacks {
 		apply(strings.ReplaceAll(podThatHammers, "ADDRESS", address), "default", name)
 	}

@@ -55,7 +55,8 @@ const (
 // a second, from everything but what every pod may reach, and everybody but the node
 // from it: without it, that second is enough to talk to whom the policies forbid. It
 // comes after kube-router's own rules, and while there is no kube-router, nothing new
-// passes.
+// passes. Policies are about IPv4, so pods speak nothing else: every interface has a
+// link-local address of IPv6 as well, by which they would reach each other.
 func unjudged(i *Instance) string {
 	return fmt.Sprintf(`table ip %[6]s {
   set %[7]s {
@@ -79,6 +80,12 @@ func unjudged(i *Instance) string {
     ip saddr != %[1]s accept
     ip daddr %[1]s meta l4proto { tcp, udp } th dport %[5]d accept
     jump sender
+  }
+}
+table bridge %[6]s {
+  chain prerouting {
+    type filter hook prerouting priority 0
+    ether type != { ip, arp } drop
   }
 }
 `, PodCIDR, judged, i.NodeIP(), ObjectStorePort, addons.DNSPort, enforcedTable, enforcedSet)
