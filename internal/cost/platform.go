@@ -22,6 +22,9 @@ const (
 	runtimeFiles = "platform/kserve-runtimes/*.yaml"
 )
 
+// Files are the patterns of all files of a gitops folder that costs depend on.
+var Files = []string{knativeFile, kserveFile, runtimeFiles, PricesFile}
+
 // Platform is what the platform adds to the pods of an InferenceService.
 type Platform struct {
 	// modelServer is for a model server of one's own, a transformer or an

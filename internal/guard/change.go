@@ -9,16 +9,17 @@ import (
 // compare says what the change since the base does to resources, cost and quotas.
 func compare(ctx context.Context, o Options, t *tenancy, after []*document) (*cost.Delta, []Finding) {
 	c := &contents{}
-	files, err := atBase(ctx, o.Base, o.Paths)
+	files, large, err := o.before(ctx)
 	if err != nil {
 		c.add(Error, RuleBase, "", 0, "%v", err)
 		return nil, c.findings
 	}
 	before := read(files)
+	before.findings = append(large, before.findings...)
 	// What could not be read before is what a change may repair.
 	for _, f := range before.findings {
 		if f.Level == Error {
-			c.add(Note, RuleBase, "", 0, "%s at %s %s: it counts as nothing before", Finding{File: f.File, Line: f.Line}.where(), o.Base, f.Message)
+			c.add(Note, RuleBase, "", 0, "%s at %s %s: it counts as nothing before", Finding{File: f.File, Line: f.Line}.where(), o.base(), f.Message)
 		}
 	}
 	t.settle(before)

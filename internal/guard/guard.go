@@ -148,12 +148,12 @@ func validate(s schemas, c *contents) {
 
 // run is a whole check of what is at the paths.
 func run(ctx context.Context, o Options, t *tenancy, e engines) (*Report, error) {
-	files, missing := onDisk(o.Paths)
+	files, missing := o.after()
 	c := read(files)
 	c.findings = append(missing, c.findings...)
 	t.apply(c)
-	r := &Report{Paths: o.Paths, Files: len(c.files), Documents: []DocumentReport{}}
-	if len(c.documents) == 0 {
+	r := &Report{Paths: o.Paths, Files: len(c.files), Documents: []DocumentReport{}, Empty: o.After != nil && len(c.documents) == 0}
+	if len(c.documents) == 0 && !r.Empty {
 		c.add(Error, RuleRead, "", 0, "there is not one object to check in %s: correct the path", strings.Join(o.Paths, ", "))
 	}
 	for _, d := range c.documents {
@@ -173,9 +173,9 @@ func run(ctx context.Context, o Options, t *tenancy, e engines) (*Report, error)
 		r.Cluster = &count
 		r.Findings = append(r.Findings, findings...)
 	}
-	if o.Base != "" {
+	if o.base() != "" {
 		delta, findings := compare(ctx, o, t, c.documents)
-		r.Base, r.Change = o.Base, delta
+		r.Base, r.Change = o.base(), delta
 		r.Findings = append(r.Findings, findings...)
 	}
 	if err := ctx.Err(); err != nil {
@@ -232,7 +232,7 @@ func (r *Report) Err() error {
 		}
 	}
 	switch {
-	case len(r.Documents) == 0 || len(r.Policies) == 0:
+	case len(r.Documents) == 0 && !r.Empty || len(r.Policies) == 0:
 		return fmt.Errorf("guard checked nothing: there are %s and %s", plural(len(r.Documents), "object"), plural(len(r.Policies), "policy"))
 	case r.ProbesExpected == 0 || r.Probes != r.ProbesExpected:
 		return fmt.Errorf("guard did not prove itself: %d of %d verdicts on built-in documents were right", r.Probes, r.ProbesExpected)

@@ -57,6 +57,9 @@ func (r *Report) Markdown(w io.Writer) error {
 	return err
 }
 
+// Escape makes text part of a Markdown document in which it is nothing but text.
+func Escape(text string) string { return cell(text) }
+
 // cell is text that cannot leave its table cell or become markup: names and
 // messages come from whoever wrote the manifest.
 func cell(text string) string {

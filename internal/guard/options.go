@@ -24,6 +24,9 @@ type Options struct {
 	Paths []string
 	// Base is the Git reference to compare with; empty compares with nothing.
 	Base string
+	// After, if not nil, is checked instead of Paths and compared with Before instead
+	// of Base. Unlike a path it may hold nothing.
+	After, Before *Snapshot
 	// Tenants own the namespaces that documents may be in.
 	Tenants []config.Tenant
 	// Namespace is the tenant's whose endpoints these are: documents that name no
@@ -40,6 +43,9 @@ type Options struct {
 	GitOps fs.FS
 	// RenderCache and SchemaCache are folders for what takes long to make.
 	RenderCache, SchemaCache string
+	// Schemas, if not empty, is a folder with schemas that are made already; it takes
+	// neither cache nor the Go toolchain then.
+	Schemas string
 	// Kyverno is the path of Kyverno's command line; empty looks for it on PATH.
 	Kyverno string
 	// Cluster also judges every document, by a dry-run; nil asks none.
@@ -47,6 +53,12 @@ type Options struct {
 	// Cost is what the comparison with Base depends on; its tenants are Tenants.
 	Cost cost.Options
 }
+
+// Changes of so much are flagged unless somebody asks for others.
+const (
+	DefaultCPUThreshold    = "2"
+	DefaultMemoryThreshold = "4Gi"
+)
 
 // Run checks what is at the paths. Everything that is wrong, with the documents
 // or with a tool that is needed, is in the report, and Report.Err sums it up. The
@@ -76,7 +88,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 }
 
 func (o Options) tenancy() (*tenancy, error) {
-	if len(o.Paths) == 0 {
+	if len(o.Paths) == 0 && o.After == nil {
 		return nil, errors.New("guard needs at least one path: name the folder of the endpoints, such as apps")
 	}
 	if len(o.Tenants) == 0 {
@@ -108,11 +120,11 @@ func (o Options) engines(ctx context.Context) (engines, string, error) {
 	for _, p := range policies {
 		e.policies = append(e.policies, rule{p.Name, p.Kyverno})
 	}
-	renderer, err := render.New(o.GitOps, o.RenderCache)
+	upstream, err := render.ReadUpstream(o.GitOps)
 	if err != nil {
 		return e, RuleSchema, err
 	}
-	pin, err := renderer.Upstream().Module("kyverno")
+	pin, err := upstream.Module("kyverno")
 	if err != nil {
 		return e, RuleKyverno, err
 	}
@@ -121,7 +133,7 @@ func (o Options) engines(ctx context.Context) (engines, string, error) {
 	if err != nil {
 		e.kyverno.run = broken(err)
 	}
-	validator, err := schema.New(ctx, schema.Options{Renderer: renderer, CacheDir: o.SchemaCache})
+	validator, err := o.validator(ctx, upstream)
 	if err != nil {
 		return e, RuleSchema, fmt.Errorf("make the schemas: %w", err)
 	}
@@ -135,6 +147,21 @@ func (o Options) engines(ctx context.Context) (engines, string, error) {
 		}
 	}
 	return e, "", nil
+}
+
+func (o Options) validator(ctx context.Context, upstream *render.Upstream) (*schema.Validator, error) {
+	if o.Schemas != "" {
+		kubernetes, err := upstream.Module("kubernetes")
+		if err != nil {
+			return nil, err
+		}
+		return schema.Open(o.Schemas, kubernetes.Version)
+	}
+	renderer, err := render.New(o.GitOps, o.RenderCache)
+	if err != nil {
+		return nil, err
+	}
+	return schema.New(ctx, schema.Options{Renderer: renderer, CacheDir: o.SchemaCache})
 }
 
 // broken is a command that cannot be run.

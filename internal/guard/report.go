@@ -61,6 +61,8 @@ type Report struct {
 	// Cluster is how many documents a cluster judged; nil if none was asked.
 	Cluster  *int      `json:"cluster,omitempty"`
 	Findings []Finding `json:"findings"`
+	// Empty is that no object is what there is to check: the last one is removed.
+	Empty bool `json:"empty,omitempty"`
 	// Base is the Git reference compared with, Change what the comparison says.
 	Base   string      `json:"base,omitempty"`
 	Change *cost.Delta `json:"change,omitempty"`

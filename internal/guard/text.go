@@ -75,3 +75,20 @@ func (r *Report) conclusion() string {
 	}
 	return "PASSED"
 }
+
+// Summary is the outcome in a few words.
+func (r *Report) Summary() string {
+	if err := r.Err(); err != nil {
+		return strings.TrimPrefix(err.Error(), "guard ")
+	}
+	warnings := 0
+	for _, f := range r.Findings {
+		if f.Level == Warning {
+			warnings++
+		}
+	}
+	if warnings > 0 {
+		return fmt.Sprintf("%s passed, with %s", plural(len(r.Documents), "object"), plural(warnings, "warning"))
+	}
+	return plural(len(r.Documents), "object") + " passed"
+}

@@ -43,10 +43,13 @@ type Policy struct {
 	validator validating.Validator
 }
 
+// Files are the pattern of the policies' files.
+const Files = folder + "/*.yaml"
+
 // Load reads policies/*.yaml of fsys (gitops.FS), sorted by name. Everything
 // that is wrong with them is in the error; that there are none is an error, too.
 func Load(fsys fs.FS) ([]*Policy, error) {
-	files, err := fs.Glob(fsys, folder+"/*.yaml")
+	files, err := fs.Glob(fsys, Files)
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ func New(fsys fs.FS, cacheDir string) (*Renderer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the pins: %w", err)
 	}
-	upstream, err := readUpstream(fsys)
+	upstream, err := ReadUpstream(fsys)
 	if err != nil {
 		return nil, err
 	}
@@ -45,6 +45,9 @@ func New(fsys fs.FS, cacheDir string) (*Renderer, error) {
 
 // Layers are the names of the layers, sorted.
 func (r *Renderer) Layers() []string { return layerNames(r.layers) }
+
+// CacheDir is where results are kept; empty if they are not.
+func (r *Renderer) CacheDir() string { return r.cacheDir }
 
 // Upstream are the pins.
 func (r *Renderer) Upstream() *Upstream { return r.upstream }

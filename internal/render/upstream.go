@@ -30,7 +30,8 @@ type Module struct {
 	Images  map[string]string `json:"images"`
 }
 
-func readUpstream(fsys fs.FS) (*Upstream, error) {
+// ReadUpstream reads the pins at the root of a gitops folder.
+func ReadUpstream(fsys fs.FS) (*Upstream, error) {
 	data, err := fs.ReadFile(fsys, UpstreamFile)
 	if err != nil {
 		return nil, fmt.Errorf("read the pins: %w", err)

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -97,19 +98,54 @@ func New(ctx context.Context, o Options) (*Validator, error) {
 			return nil, err
 		}
 	}
+	return v, v.use(index, kubernetes.Version)
+}
+
+// Open takes schemas that another process has made: a copy of Files. The folder
+// has to stay as long as the Validator is used.
+func Open(folder, kubernetesVersion string) (*Validator, error) {
+	index := load(folder)
+	if len(index) == 0 {
+		return nil, fmt.Errorf("the schemas in %s are not whole: have them made again", folder)
+	}
+	v := &Validator{folder: folder, kinds: map[string]map[string]indexed{}}
+	return v, v.use(index, kubernetesVersion)
+}
+
+// Files are the schemas by their names in a folder that Open takes.
+func (v *Validator) Files() (map[string][]byte, error) {
+	names := []string{indexFile}
+	for _, kinds := range v.kinds {
+		for _, k := range kinds {
+			names = append(names, k.File)
+		}
+	}
+	files := map[string][]byte{}
+	for _, name := range names {
+		data, err := os.ReadFile(filepath.Join(v.folder, filepath.FromSlash(name)))
+		if err != nil {
+			return nil, fmt.Errorf("read the schemas: %w", err)
+		}
+		files[name] = data
+	}
+	return files, nil
+}
+
+func (v *Validator) use(index []indexed, kubernetesVersion string) error {
 	for _, k := range index {
 		if v.kinds[k.APIVersion] == nil {
 			v.kinds[k.APIVersion] = map[string]indexed{}
 		}
 		v.kinds[k.APIVersion][k.Kind] = k
 	}
+	var err error
 	v.kubeconform, err = validator.New(
 		[]string{filepath.ToSlash(v.folder) + "/" + location},
-		validator.Opts{Strict: true, KubernetesVersion: strings.TrimPrefix(kubernetes.Version, "v")})
+		validator.Opts{Strict: true, KubernetesVersion: strings.TrimPrefix(kubernetesVersion, "v")})
 	if err != nil {
-		return nil, fmt.Errorf("start kubeconform: %w", err)
+		return fmt.Errorf("start kubeconform: %w", err)
 	}
-	return v, nil
+	return nil
 }
 
 // location is kind.file as a template of kubeconform's.
