@@ -1,0 +1,151 @@
+// Command neuroscale-guard checks pull requests on the forge. It runs in a pod, as
+// serve; each check is a process of its own, as check.
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/neuroscale-platform/neuroscale/internal/guard"
+	"github.com/neuroscale-platform/neuroscale/internal/reviewer"
+)
+
+// settings are the command line's.
+type settings struct {
+	forge, organization, account, secrets, rules, scratch, kyverno, listen string
+}
+
+func main() {
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, log, os.Args[1:]); err != nil {
+		log.Error("ended", "error", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, log *slog.Logger, args []string) error {
+	if len(args) == 0 {
+		return errors.New("say serve or check")
+	}
+	var s settings
+	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
+	flags.StringVar(&s.scratch, "scratch", os.TempDir(), "folder for the rules, unpacked")
+	flags.StringVar(&s.kyverno, "kyverno", "/kubectl-kyverno", "Kyverno's command line")
+	if args[0] == "serve" {
+		flags.StringVar(&s.forge, "forge", "", "URL of the forge")
+		flags.StringVar(&s.organization, "organization", "", "organization that owns the repositories")
+		flags.StringVar(&s.account, "account", "guard", "account to sign in with")
+		flags.StringVar(&s.secrets, "secrets", "/etc/guard/secrets", "folder with the files password and hook")
+		flags.StringVar(&s.rules, "rules", "/etc/guard/rules/rules.zip", "archive of the rules")
+		flags.StringVar(&s.listen, "listen", ":8080", "address to serve the forge's events at")
+	}
+	if err := flags.Parse(args[1:]); err != nil {
+		return err
+	}
+	unpacked := filepath.Join(s.scratch, "rules")
+	switch args[0] {
+	case "check":
+		// A check allocates a lot and ends soon.
+		debug.SetGCPercent(400)
+		rules, err := guard.OpenRules(unpacked)
+		if err != nil {
+			return err
+		}
+		return reviewer.RunJob(ctx, rules, s.kyverno, os.Stdin, os.Stdout)
+	case "serve":
+		return serve(ctx, log, s, unpacked)
+	}
+	return fmt.Errorf("%q is neither serve nor check", args[0])
+}
+
+func serve(ctx context.Context, log *slog.Logger, s settings, unpacked string) error {
+	if s.forge == "" || s.organization == "" {
+		return errors.New("serve needs -forge and -organization")
+	}
+	// Read each time: they may be changed.
+	password := func() (string, error) { return secret(s.secrets, "password") }
+	hook := func() (string, error) { return secret(s.secrets, "hook") }
+	archive, err := os.ReadFile(s.rules)
+	if err != nil {
+		return fmt.Errorf("read the rules: %w", err)
+	}
+	if err := guard.Unpack(archive, unpacked); err != nil {
+		return err
+	}
+	rules, err := guard.OpenRules(unpacked)
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	name, err := nameOf(self, archive)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		return err
+	}
+	r := reviewer.New(log, reviewer.NewForge(s.forge, s.organization, s.account, password), rules.Repositories(), name,
+		reviewer.Process(self, "check", "-scratch", s.scratch, "-kyverno", s.kyverno))
+	h := &http.Server{Handler: r.Handler(hook), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, MaxHeaderBytes: 64 << 10}
+	served := make(chan error, 1)
+	go func() { served <- h.Serve(listener) }()
+	ended := make(chan struct{})
+	go func() { r.Run(ctx); close(ended) }()
+	log.Info("reviewing", "repositories", rules.Repositories(), "rules", name)
+	// What unpacking took is not needed again.
+	archive = nil
+	debug.FreeOSMemory()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve: %w", err)
+	case <-ended:
+		return h.Close()
+	}
+}
+
+// nameOf tells apart what checks go by: this program and the rules.
+func nameOf(self string, archive []byte) (string, error) {
+	program, err := os.Open(self)
+	if err != nil {
+		return "", err
+	}
+	defer program.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, program); err != nil {
+		return "", err
+	}
+	h.Write(archive)
+	return hex.EncodeToString(h.Sum(nil))[:12], nil
+}
+
+func secret(folder, name string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(folder, name))
+	if err != nil {
+		return "", fmt.Errorf("read the secret %s: %w", name, err)
+	}
+	if strings.TrimSpace(string(text)) == "" {
+		return "", fmt.Errorf("the secret %s is empty", name)
+	}
+	return strings.TrimSpace(string(text)), nil
+}

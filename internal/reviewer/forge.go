@@ -1,0 +1,128 @@
+package reviewer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"code.gitea.io/sdk/gitea"
+)
+
+// Bounds of one request to the forge.
+const (
+	requestPatience = 30 * time.Second
+	maxAnswer       = 32 << 20
+)
+
+// Forge is Gitea's API for one account and one organization.
+type Forge struct {
+	url, organization, account string
+	password                   func() (string, error)
+	http                       *http.Client
+
+	signingIn sync.Mutex
+	token     string
+}
+
+// NewForge is the forge at a URL, as an account sees an organization there. It
+// signs in with the password once and goes on with a token, which is much less work
+// for the forge.
+func NewForge(url, organization, account string, password func() (string, error)) *Forge {
+	f := &Forge{url: url, organization: organization, account: account, password: password}
+	f.http = &http.Client{Timeout: requestPatience, Transport: bounded{forget: f.forget, next: &http.Transport{
+		MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute,
+	}}}
+	return f
+}
+
+// client makes requests until ctx ends.
+func (f *Forge) client(ctx context.Context) (*gitea.Client, error) {
+	token, err := f.signIn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("sign in to the forge as %s: %w", f.account, err)
+	}
+	return f.as(ctx, gitea.SetToken(token))
+}
+
+func (f *Forge) as(ctx context.Context, who gitea.ClientOption) (*gitea.Client, error) {
+	// No version: it is pinned, so nobody has to ask.
+	return gitea.NewClient(f.url, gitea.SetGiteaVersion(""), gitea.SetContext(ctx), gitea.SetHTTPClient(f.http), who)
+}
+
+// tokenName is the one token that the account has.
+const tokenName = "guard"
+
+func (f *Forge) signIn(ctx context.Context) (string, error) {
+	f.signingIn.Lock()
+	defer f.signingIn.Unlock()
+	if f.token != "" {
+		return f.token, nil
+	}
+	password, err := f.password()
+	if err != nil {
+		return "", err
+	}
+	c, err := f.as(ctx, gitea.SetBasicAuth(f.account, password))
+	if err != nil {
+		return "", err
+	}
+	if r, err := c.DeleteAccessToken(tokenName); err != nil && (r == nil || r.StatusCode != http.StatusNotFound) {
+		return "", err
+	}
+	t, _, err := c.CreateAccessToken(gitea.CreateAccessTokenOption{
+		Name: tokenName, Scopes: []gitea.AccessTokenScope{"write:repository", "write:issue"},
+	})
+	if err != nil {
+		return "", err
+	}
+	f.token = t.Token
+	return f.token, nil
+}
+
+func (f *Forge) forget() {
+	f.signingIn.Lock()
+	defer f.signingIn.Unlock()
+	f.token = ""
+}
+
+// bounded reads no more of an answer than maxAnswer, and says when the token is not
+// good any more.
+type bounded struct {
+	next   http.RoundTripper
+	forget func()
+}
+
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := b.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	if _, _, password := r.BasicAuth(); response.StatusCode == http.StatusUnauthorized && !password {
+		b.forget()
+	}
+	response.Body = &boundedBody{response.Body, maxAnswer}
+	return response, nil
+}
+
+type boundedBody struct {
+	io.ReadCloser
+	left int64
+}
+
+var errTooLong = errors.New("the forge's answer is too long")
+
+func (b *boundedBody) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errTooLong
+	}
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
+}
+
+// isGone is whether the forge said that something is not there.
+func isGone(r *gitea.Response) bool { return r != nil && r.StatusCode == http.StatusNotFound }
