@@ -80,7 +80,7 @@ func (a Account) MadeAnew(urns []string) bool {
 func teams(tenants []config.Tenant) []forge.Team {
 	var all []forge.Team
 	for _, t := range tenants {
-		all = append(all, forge.Team{Name: t.Namespace, Members: t.Members, Repositories: t.Repositories})
+		all = append(all, forge.Team{Name: t.Namespace, Members: t.Members, Mergers: t.MayMerge(), Approvals: t.Approvals, Repositories: t.Repositories})
 	}
 	return all
 }

@@ -1,12 +1,16 @@
 package stacks
 
 import (
+	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/render"
+	"github.com/neuroscale-platform/neuroscale/internal/schema"
 )
 
 // Layers of the platform as a configuration makes them, in their order. The error
@@ -56,8 +60,17 @@ func layersOfParts(cfg *config.Config) ([]layer.List, error) {
 }
 
 // Source is what layers are rendered from.
-func Source(renderer layer.Renderer, layers layer.List) layer.Source {
-	return layer.Source{Renderer: renderer, Exempt: ownNamespaces(layers)}
+func Source(renderer *render.Renderer, layers layer.List) layer.Source {
+	return layer.Source{
+		Renderer: renderer, Exempt: ownNamespaces(layers), Reserved: layers.Names(),
+		Schemas: func(ctx context.Context) (map[string][]byte, error) {
+			v, err := schema.New(ctx, schema.Options{Renderer: renderer, CacheDir: filepath.Join(filepath.Dir(renderer.CacheDir()), "schemas")})
+			if err != nil {
+				return nil, err
+			}
+			return v.Files()
+		},
+	}
 }
 
 // clusterNamespaces every cluster has, and no tenant.

@@ -26,6 +26,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/cluster"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/components/reviews"
 	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/kube/kubetest"
@@ -162,8 +163,16 @@ func TestNoTenantsPodReachesMoreOfAPlatformsNamespaceThanIsForEverybody(t *testi
 				continue
 			}
 			assert.Empty(t, recorder.At(o, "spec.podSelector"), "every pod")
-			assert.Equal(t, []any{"Ingress"}, recorder.At(o, "spec.policyTypes"))
 			rules := recorder.At(o, "spec.ingress").([]any)
+			if recorder.At(o, "metadata.name") == "neuroscale-guard" {
+				assert.Equal(t, []any{map[string]any{
+					"from":  []any{map[string]any{"namespaceSelector": map[string]any{"matchLabels": map[string]any{"kubernetes.io/metadata.name": forge.Namespace}}}},
+					"ports": []any{map[string]any{"protocol": "TCP", "port": int64(8443)}},
+				}}, rules, "the forge only")
+				open[reviews.Namespace] = []any{}
+				continue
+			}
+			assert.Equal(t, []any{"Ingress"}, recorder.At(o, "spec.policyTypes"))
 			namespace := recorder.At(o, "metadata.namespace").(string)
 			notTenants := map[string]any{"key": policy.TenantLabel, "operator": "DoesNotExist"}
 			if named := onlyFor[namespace]; named != nil {
@@ -191,7 +200,7 @@ func TestNoTenantsPodReachesMoreOfAPlatformsNamespaceThanIsForEverybody(t *testi
 	}
 	assert.Equal(t, map[string][]any{
 		"knative-serving": {"8443"}, "kourier-system": {"8080", "8081", "8443", "8444"}, "kserve": {"9443"}, "kyverno": {"9443"}, "doorkeeper": {},
-		"opencost": {}, "prometheus-system": {},
+		"guard": {}, "opencost": {}, "prometheus-system": {},
 	}, open)
 	assert.ElementsMatch(t, layers.FromGit().Namespaces(), slices.Collect(maps.Keys(open)), "a namespace without a policy is open")
 }
@@ -295,7 +304,7 @@ func realStack(t *testing.T) *recorder.Recording {
 
 func TestTheRealLayersMakeAStack(t *testing.T) {
 	r := realStack(t)
-	r.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "tenancy", "cost", "endpoints")
+	r.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "reviews", "tenancy", "cost", "endpoints")
 
 	tree, err := realRenderer(t).Layer(context.Background(), argocd.Layer)
 	require.NoError(t, err)

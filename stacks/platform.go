@@ -13,12 +13,14 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/guardrails"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/components/reviews"
 	"github.com/neuroscale-platform/neuroscale/components/serving"
 	"github.com/neuroscale-platform/neuroscale/components/tenancy"
 	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	prices "github.com/neuroscale-platform/neuroscale/internal/cost"
 	"github.com/neuroscale-platform/neuroscale/internal/policy"
+	"github.com/neuroscale-platform/neuroscale/internal/reviewer"
 )
 
 // part of the platform: the layers it is made of, if any, and how it comes up with
@@ -50,6 +52,7 @@ var platform = []part{
 			Folder: endpoints.Folder, Folders: folders(s.cfg.Tenants),
 			Organization: s.cfg.Forge.Organization, Repositories: s.cfg.Repositories(), Teams: teams(s.cfg.Tenants),
 			Address: s.cluster.Address, NodePort: s.cfg.Forge.NodePort, WebhookURL: argocd.WebhookURL(s.cfg.TLS.Plain(config.ServerArgoCD)),
+			GuardURL: reviews.HookURL, PassedURL: reviews.PassedURL, GuardContext: reviewer.Context,
 		}, s.onCluster())
 		return err
 	}},
@@ -79,6 +82,13 @@ var platform = []part{
 	}},
 	{"guardrails", guardrailsLayers, func(s *site, layers layer.List) error {
 		_, err := guardrails.New(s.ctx, "guardrails", &guardrails.Args{Layers: layers, Delivery: s.delivery}, s.onCluster())
+		return err
+	}},
+	{"reviews", reviewsLayers, func(s *site, layers layer.List) error {
+		_, err := reviews.New(s.ctx, "reviews", &reviews.Args{
+			Layers: layers, Delivery: s.delivery, Account: s.forge.Guard, Secret: s.forge.GuardSecret,
+			Certificate: s.certificates.Of(guardServer), Authority: s.certificates.Authority,
+		}, s.onCluster())
 		return err
 	}},
 	{"tenancy", tenancyLayers, func(s *site, layers layer.List) (err error) {
@@ -120,6 +130,7 @@ func argocdLayers(c *config.Config) (layer.List, error) {
 func servingLayers(c *config.Config) (layer.List, error) {
 	return serving.Layers(c.Serving, c.TLS.Plain(config.ServerGateway), c.Namespaces()...), nil
 }
+func reviewsLayers(c *config.Config) (layer.List, error) { return reviews.Layers(c), nil }
 func tenancyLayers(c *config.Config) (layer.List, error) {
 	return tenancy.Layers(c.Tenants, c.Serving)
 }

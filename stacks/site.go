@@ -74,6 +74,9 @@ func newSite(ctx *pulumi.Context, cfg *config.Config, renderer *render.Renderer,
 			Address: cfg.Cluster.Address, DeleteUnreachable: cfg.Cluster.DeleteUnreachable,
 		},
 	}
+	if o.Schemas != nil {
+		s.source.Schemas = o.Schemas
+	}
 	if o.Cluster != nil {
 		o.Cluster(s.clusterArgs)
 	}

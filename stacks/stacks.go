@@ -3,6 +3,7 @@
 package stacks
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -26,6 +27,9 @@ type Options struct {
 	// CacheDir of the default renderer; empty means render below
 	// NEUROSCALE_CACHE or the user's cache folder.
 	CacheDir string
+	// Schemas of all kinds, as files; nil means those that Renderer's pins and layers
+	// make.
+	Schemas func(context.Context) (map[string][]byte, error)
 	// Cluster, if not nil, is given the cluster's Args before they are used.
 	Cluster func(*cluster.Args)
 }

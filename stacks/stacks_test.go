@@ -26,6 +26,11 @@ func program(t *testing.T, raw map[string]string) pulumi.RunFunc {
 	return programWith(t, raw, recorder.Renderer(t))
 }
 
+// noSchemas are those of the stand-ins.
+func noSchemas(context.Context) (map[string][]byte, error) {
+	return map[string][]byte{"index.json": []byte("[]")}, nil
+}
+
 // programWith renders with a renderer, nil for its own, on a cluster that answers.
 func programWith(t *testing.T, raw map[string]string, renderer *render.Renderer) pulumi.RunFunc {
 	t.Helper()
@@ -33,7 +38,11 @@ func programWith(t *testing.T, raw map[string]string, renderer *render.Renderer)
 		raw = map[string]string{}
 	}
 	file := kubetest.File(t, kubetest.Kubeconfig)
-	return New(Options{Config: raw, Renderer: renderer, Cluster: func(args *cluster.Args) {
+	var schemas func(context.Context) (map[string][]byte, error)
+	if renderer != nil {
+		schemas = noSchemas
+	}
+	return New(Options{Config: raw, Renderer: renderer, Schemas: schemas, Cluster: func(args *cluster.Args) {
 		args.Kubeconfig = file
 		args.Reach = func(context.Context, string) error { return nil }
 	}})
@@ -41,7 +50,7 @@ func programWith(t *testing.T, raw map[string]string, renderer *render.Renderer)
 
 func TestEveryResourceHasItsParentAndTheOneProvider(t *testing.T) {
 	r := recorder.MustRun(t, program(t, nil), recorder.Options{})
-	r.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "tenancy", "cost", "endpoints")
+	r.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "reviews", "tenancy", "cost", "endpoints")
 	assert.Greater(t, len(r.Registrations), 60)
 }
 
@@ -112,7 +121,7 @@ var twoTenants = map[string]string{"neuroscale:tenants": `[
 func TestASecondTenantIsBesideTheFirst(t *testing.T) {
 	one := recorder.MustRun(t, program(t, nil), recorder.Options{})
 	two := recorder.MustRun(t, program(t, twoTenants), recorder.Options{})
-	two.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "tenancy", "cost", "endpoints")
+	two.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "reviews", "tenancy", "cost", "endpoints")
 	set := two.Get(t, "ApplicationSet", "neuroscale-model-endpoints-team-b")
 	for _, earlier := range []*recorder.Registration{
 		two.Get(t, "Namespace", "team-b"), two.Get(t, "AppProject", "tenant-team-b"), two.Get(t, "Secret", "repository-models-b"),
@@ -165,7 +174,7 @@ func TestAnArgChangesOnlyItsLayer(t *testing.T) {
 		changed []string // beginnings of the logical names that may change
 	}{
 		"nothing":           {nil, nil},
-		"default resources": {map[string]string{"neuroscale:serving": `{"defaultResources":{"cpu":"75m"}}`}, []string{"kserve"}},
+		"default resources": {map[string]string{"neuroscale:serving": `{"defaultResources":{"cpu":"75m"}}`}, []string{"kserve", "guard"}},
 		"stable window":     {map[string]string{"neuroscale:serving": `{"stableWindow":"30s"}`}, []string{"knative"}},
 		"gateway":           {map[string]string{"neuroscale:serving": `{"gateway":{"nodePort":31000}}`}, []string{"knative"}},
 		"domain":            {map[string]string{"neuroscale:serving": `{"domain":"models.example"}`}, []string{"knative", "kserve"}},
@@ -173,7 +182,7 @@ func TestAnArgChangesOnlyItsLayer(t *testing.T) {
 		"interval":          {map[string]string{"neuroscale:cost": `{"interval":"15s"}`}, []string{"prometheus", "opencost", "cost"}},
 		"requeue":           {map[string]string{"neuroscale:endpoints": `{"requeueSeconds":9}`}, nil},
 		"quota": {map[string]string{"neuroscale:tenants": `[{"namespace":"default","owner":"platform-team",
-			"costCenter":"platform","repositories":["endpoints"],"quota":{"pods":19}}]`}, []string{"tenancy"}},
+			"costCenter":"platform","repositories":["endpoints"],"quota":{"pods":19}}]`}, []string{"tenancy", "guard"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := contentNames(recorder.MustRun(t, program(t, nil), recorder.Options{}))
@@ -195,7 +204,7 @@ func TestAnArgChangesOnlyItsLayer(t *testing.T) {
 			for _, layer := range test.changed {
 				// ConfigMap, push Job, Application's revision and, where there is
 				// one, the probe Job, which of costs is one for both layers.
-				assert.Equalf(t, map[string]int{"knative": 4, "kserve": 3, "tenancy": 3, "prometheus": 3, "opencost": 3, "cost": 1}[layer], counts[layer], "of layer %s", layer)
+				assert.Equalf(t, map[string]int{"knative": 4, "kserve": 3, "tenancy": 3, "guard": 3, "prometheus": 3, "opencost": 3, "cost": 1}[layer], counts[layer], "of layer %s", layer)
 			}
 		})
 	}
@@ -227,7 +236,7 @@ func TestBadConfigurationRegistersNothing(t *testing.T) {
 
 func TestConfigurationComesFromPulumi(t *testing.T) {
 	t.Setenv("PULUMI_CONFIG", `{"neuroscale:fogre":"{}"}`)
-	o := Options{Renderer: recorder.Renderer(t)}
+	o := Options{Renderer: recorder.Renderer(t), Schemas: noSchemas}
 	_, err := recorder.Run(New(o), recorder.Options{})
 	require.EqualError(t, err, "neuroscale:fogre is not a key of the configuration: did you mean forge?")
 
@@ -238,7 +247,7 @@ func TestConfigurationComesFromPulumi(t *testing.T) {
 
 func TestPreviewNeedsNoCluster(t *testing.T) {
 	raw := map[string]string{}
-	o := Options{Config: raw, Renderer: recorder.Renderer(t), Cluster: func(args *cluster.Args) {
+	o := Options{Config: raw, Renderer: recorder.Renderer(t), Schemas: noSchemas, Cluster: func(args *cluster.Args) {
 		args.Kubeconfig = filepath.Join(t.TempDir(), "missing")
 	}}
 	r := recorder.MustRun(t, New(o), recorder.Options{DryRun: true})
@@ -248,7 +257,7 @@ func TestPreviewNeedsNoCluster(t *testing.T) {
 	_, err := recorder.Run(New(o), recorder.Options{})
 	require.ErrorContains(t, err, "does not exist: set neuroscale:cluster.kubeconfig or KUBECONFIG")
 
-	unreachable := Options{Config: raw, Renderer: recorder.Renderer(t), Cluster: func(args *cluster.Args) {
+	unreachable := Options{Config: raw, Renderer: recorder.Renderer(t), Schemas: noSchemas, Cluster: func(args *cluster.Args) {
 		args.Kubeconfig = kubetest.File(t, kubetest.Kubeconfig)
 		args.Reach = func(context.Context, string) error { return errors.New("connection refused") }
 	}}

@@ -7,10 +7,14 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/argocd"
 	"github.com/neuroscale-platform/neuroscale/components/certificates"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
+	"github.com/neuroscale-platform/neuroscale/components/reviews"
 	"github.com/neuroscale-platform/neuroscale/components/serving"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/keypair"
 )
+
+// guardServer is asked by the forge only.
+const guardServer = "guard"
 
 // webhookServer are KServe's admission webhooks, which nobody asks but the API
 // server.
@@ -25,6 +29,7 @@ func (s *site) certificateArgs() *certificates.Args {
 			{Name: config.ServerArgoCD, Hosts: append(argocd.Hosts(s.cluster.Address), t.Names...)},
 			{Name: config.ServerForge, Hosts: append(forge.Hosts(s.cluster.Address), t.Names...)},
 			{Name: config.ServerGateway, Hosts: append(serving.Hosts(s.cluster.Address, s.cfg.Serving.Domain, s.cfg.Namespaces()...), t.Names...)},
+			{Name: guardServer, Hosts: []string{reviews.Host}},
 			{Name: webhookServer, Hosts: []string{serving.WebhookHost}},
 		},
 	}

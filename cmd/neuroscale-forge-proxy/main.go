@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/neuroscale-platform/neuroscale/internal/forgeproxy"
+	"github.com/neuroscale-platform/neuroscale/internal/keypair"
 )
 
 func main() {
@@ -44,9 +45,9 @@ func run(ctx context.Context, log *slog.Logger, args []string) error {
 	if at.Host == "" || *failures < 1 || *window <= 0 {
 		return errors.New("--upstream is a URL, --failures at least 1 and --window more than 0")
 	}
-	var certificate *forgeproxy.Certificate
+	var certificate *keypair.Served
 	if *dir != "" {
-		if certificate, err = forgeproxy.LoadCertificate(*dir, log); err != nil {
+		if certificate, err = keypair.LoadServed(*dir, log); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,8 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"flag"
@@ -22,12 +24,13 @@ import (
 	"time"
 
 	"github.com/neuroscale-platform/neuroscale/internal/guard"
+	"github.com/neuroscale-platform/neuroscale/internal/keypair"
 	"github.com/neuroscale-platform/neuroscale/internal/reviewer"
 )
 
 // settings are the command line's.
 type settings struct {
-	forge, organization, account, secrets, rules, scratch, kyverno, listen string
+	forge, organization, account, secrets, certificate, authority, rules, scratch, kyverno, listen string
 }
 
 func main() {
@@ -53,8 +56,10 @@ func run(ctx context.Context, log *slog.Logger, args []string) error {
 		flags.StringVar(&s.organization, "organization", "", "organization that owns the repositories")
 		flags.StringVar(&s.account, "account", "guard", "account to sign in with")
 		flags.StringVar(&s.secrets, "secrets", "/etc/guard/secrets", "folder with the files password and hook")
+		flags.StringVar(&s.certificate, "certificate", "/etc/guard/certificate", "folder with tls.crt and tls.key, which it shows")
+		flags.StringVar(&s.authority, "authority", "/etc/guard/authority/ca.crt", "certificates that the forge's is signed by one of")
 		flags.StringVar(&s.rules, "rules", "/etc/guard/rules/rules.zip", "archive of the rules")
-		flags.StringVar(&s.listen, "listen", ":8080", "address to serve the forge's events at")
+		flags.StringVar(&s.listen, "listen", ":8443", "address to serve the forge's events at")
 	}
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
@@ -82,6 +87,11 @@ func serve(ctx context.Context, log *slog.Logger, s settings, unpacked string) e
 	// Read each time: they may be changed.
 	password := func() (string, error) { return secret(s.secrets, "password") }
 	hook := func() (string, error) { return secret(s.secrets, "hook") }
+	trusted := func() (*x509.CertPool, error) { return authorities(s.authority) }
+	certificate, err := keypair.LoadServed(s.certificate, log)
+	if err != nil {
+		return err
+	}
 	archive, err := os.ReadFile(s.rules)
 	if err != nil {
 		return fmt.Errorf("read the rules: %w", err)
@@ -105,11 +115,14 @@ func serve(ctx context.Context, log *slog.Logger, s settings, unpacked string) e
 	if err != nil {
 		return err
 	}
-	r := reviewer.New(log, reviewer.NewForge(s.forge, s.organization, s.account, password), rules.Repositories(), name,
+	r := reviewer.New(log, reviewer.NewForge(s.forge, s.organization, s.account, password, trusted), rules.Repositories(), name,
 		reviewer.Process(self, "check", "-scratch", s.scratch, "-kyverno", s.kyverno))
-	h := &http.Server{Handler: r.Handler(hook), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, MaxHeaderBytes: 64 << 10}
+	h := &http.Server{Handler: r.Handler(hook), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, MaxHeaderBytes: 64 << 10,
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate.Get},
+		ErrorLog:  slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
 	served := make(chan error, 1)
-	go func() { served <- h.Serve(listener) }()
+	go func() { served <- h.ServeTLS(listener, "", "") }()
 	ended := make(chan struct{})
 	go func() { r.Run(ctx); close(ended) }()
 	log.Info("reviewing", "repositories", rules.Repositories(), "rules", name)
@@ -137,6 +150,18 @@ func nameOf(self string, archive []byte) (string, error) {
 	}
 	h.Write(archive)
 	return hex.EncodeToString(h.Sum(nil))[:12], nil
+}
+
+func authorities(file string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the authority: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("the authority in %s is no certificate in PEM form", file)
+	}
+	return pool, nil
 }
 
 func secret(folder, name string) (string, error) {

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/neuroscale-platform/neuroscale/internal/bench"
-	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/git"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
 	"github.com/neuroscale-platform/neuroscale/stacks"
@@ -94,7 +93,7 @@ func (a *app) platform(ctx context.Context, f benchFlags) (*bench.Platform, erro
 	p := &bench.Platform{
 		Dynamic: cluster.Dynamic, Get: cluster.Get, HTTP: predict.NewClient(time.Minute, out.Authority), Log: a.err,
 		Gateway: out.GatewayURL, Key: out.PlatformKey, Domain: cfg.Serving.Domain, Namespace: cfg.Tenants[0].Namespace,
-		Repository: endpointsOf(out, cfg.Tenants[0]),
+		Repository: endpointsOf(out),
 		Self: func(ctx context.Context, args ...string) ([]byte, error) {
 			return execute(ctx, self, append(args, "-s", a.stack, "-C", project.Root)...)
 		},
@@ -107,14 +106,9 @@ func (a *app) platform(ctx context.Context, f benchFlags) (*bench.Platform, erro
 	return p, nil
 }
 
-// endpointsOf are the first tenant's endpoints, written by its first member: without
-// one, by the administrator.
-func endpointsOf(out *stacks.Outputs, tenant config.Tenant) git.Remote {
-	for _, member := range tenant.Members {
-		if password, ok := out.Members[member]; ok {
-			return git.Remote{URL: out.Repository, Username: member, Password: password, Authority: out.Authority}
-		}
-	}
+// endpointsOf are the first tenant's endpoints, written by the administrator: members
+// propose, and what that takes is not what is measured.
+func endpointsOf(out *stacks.Outputs) git.Remote {
 	return git.Remote{URL: out.Repository, Username: out.ForgeUser, Password: out.ForgePassword, Authority: out.Authority}
 }
 

@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/neuroscale-platform/neuroscale/components/argocd"
 	"github.com/neuroscale-platform/neuroscale/components/endpoints"
+	"github.com/neuroscale-platform/neuroscale/components/reviews"
 	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/cost"
 	"github.com/neuroscale-platform/neuroscale/internal/guard"
@@ -68,8 +68,8 @@ func (a *app) guardCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.base, "base", "", "Git reference to compare with, such as origin/main")
 	cmd.Flags().StringVarP(&f.namespace, "namespace", "n", "", "the tenant whose endpoints these are, by its namespace (default: objects may be in any tenant's, by default the first one's)")
 	cmd.Flags().BoolVar(&f.cluster, "cluster", false, "also ask the stack's cluster, by a dry-run that stores nothing")
-	cmd.Flags().StringVar(&f.cpu, "cpu-threshold", "2", "with --base: a change of so much CPU is flagged")
-	cmd.Flags().StringVar(&f.memory, "memory-threshold", "4Gi", "with --base: a change of so much memory is flagged")
+	cmd.Flags().StringVar(&f.cpu, "cpu-threshold", guard.DefaultCPUThreshold, "with --base: a change of so much CPU is flagged")
+	cmd.Flags().StringVar(&f.memory, "memory-threshold", guard.DefaultMemoryThreshold, "with --base: a change of so much memory is flagged")
 	cmd.Flags().StringVar(&f.prices, "prices", "", "with --base: file with prices (default: the platform's)")
 	outputFlag(cmd, &format, guard.FormatText, guard.FormatJSON, guard.FormatMarkdown, guard.FormatSARIF)
 	return cmd
@@ -94,13 +94,7 @@ func (a *app) guard(ctx context.Context, paths []string, f guardFlags) (*guard.R
 		return nil, err
 	}
 	o.Excluded = endpoints.Excluded(cfg.Tenants, cmp.Or(f.namespace, cfg.Tenants[0].Namespace), layers.Names())
-	for _, k := range argocd.TenantKinds {
-		name := k.Kind
-		if k.Group != "" {
-			name = k.Group + "/" + k.Kind
-		}
-		o.Kinds = append(o.Kinds, name)
-	}
+	o.Kinds = reviews.Rules(cfg, layers.Names()).Kinds
 	if o.Cost.Thresholds, err = cost.ParseThresholds(f.cpu, f.memory); err != nil {
 		return nil, err
 	}

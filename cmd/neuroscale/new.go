@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -36,8 +37,8 @@ func (a *app) newCommand() *cobra.Command {
 
 type newEndpointFlags struct {
 	scaffold.Endpoint
-	tenant, as, dir      string
-	scaleToZero, propose bool
+	tenant, as, dir             string
+	scaleToZero, propose, merge bool
 }
 
 func (a *app) newEndpointCommand() *cobra.Command {
@@ -47,10 +48,12 @@ func (a *app) newEndpointCommand() *cobra.Command {
 		Short: "Make the folder of an endpoint, or a pull request with it",
 		Long: "Make the folder apps/NAME of an endpoint that the guard lets pass, and print its path. One that is there\n" +
 			"already is left alone. What it costs is printed, too, on standard error.\n\n" +
-			"With --propose the folder becomes a pull request to the tenant's repository, whose URL is printed.",
+			"With --propose the folder becomes a pull request to the tenant's repository, whose URL is printed; done again\n" +
+			"while that is open, it changes that. With --merge the forge merges it when the guard has passed it, and\n" +
+			"whoever has to has approved.",
 		Example: "  neuroscale new endpoint my-iris --storage-uri gs://kfserving-examples/models/sklearn/1.0/model -o ../endpoints\n" +
 			"  neuroscale new endpoint my-iris --storage-uri s3://models/iris --size medium --scale-to-zero\n" +
-			"  neuroscale new endpoint my-iris --storage-uri s3://models/iris --propose",
+			"  neuroscale new endpoint my-iris --storage-uri s3://models/iris --propose --merge",
 		Args: exactArgs("NAME"),
 		PreRunE: func(cmd *cobra.Command, _ []string) error {
 			switch set := cmd.Flags().Changed; {
@@ -58,6 +61,8 @@ func (a *app) newEndpointCommand() *cobra.Command {
 				return fmt.Errorf("--scale-to-zero means --min-replicas 0: remove it or --min-replicas %d", f.MinReplicas)
 			case f.propose && set("output"):
 				return fmt.Errorf("--propose writes no folder here: remove it or -o %s", f.dir)
+			case f.merge && !f.propose:
+				return errors.New("--merge is about a pull request: remove it or add --propose")
 			case !f.propose && set("as"):
 				return fmt.Errorf("--as is who proposes an endpoint: remove --as %s or add --propose", f.as)
 			}
@@ -87,6 +92,7 @@ func (a *app) newEndpointCommand() *cobra.Command {
 	cmd.Flags().IntVar(&f.MaxReplicas, "max-replicas", 2, "how many run at most")
 	cmd.Flags().StringVarP(&f.dir, "output", "o", ".", "checkout of the tenant's repository")
 	cmd.Flags().BoolVar(&f.propose, "propose", false, "open a pull request in the forge")
+	cmd.Flags().BoolVar(&f.merge, "merge", false, "with --propose: have it merged when the guard has passed it")
 	cmd.Flags().StringVar(&f.as, "as", "", "with --propose: the account of a member (default: the tenant's first one)")
 	return cmd
 }
@@ -129,7 +135,7 @@ func (a *app) newEndpoint(ctx context.Context, f newEndpointFlags) (string, erro
 	}
 	var where string
 	if f.propose {
-		where, err = a.propose(ctx, cfg, tenant, f.as, scaffold.Proposal{Name: f.Name, Files: files, Text: price})
+		where, err = a.propose(ctx, cfg, tenant, f.as, scaffold.Proposal{Name: f.Name, Files: files, Text: price, Merge: f.merge})
 	} else {
 		where, err = files.Write(f.dir, f.Name)
 	}

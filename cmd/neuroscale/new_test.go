@@ -46,6 +46,7 @@ func TestNewRefusesWhatItCannotMake(t *testing.T) {
 		`--tenant "team-x" is unknown (did you mean "team-b"?): write default or team-b`:             {"endpoint", "x", "--tenant", "team-x"},
 		"--scale-to-zero means --min-replicas 0: remove it or --min-replicas 2":                      {"endpoint", "x", "--scale-to-zero", "--min-replicas", "2"},
 		"--propose writes no folder here: remove it or -o .":                                         {"endpoint", "x", "--propose", "-o", "."},
+		"--merge is about a pull request: remove it or add --propose":                                {"endpoint", "x", "--merge"},
 		"--as is who proposes an endpoint: remove --as bob or add --propose":                         {"endpoint", "x", "--as", "bob"},
 		`NAME "knative" is the platform's or another tenant's: write another one`:                    {"endpoint", "knative", "--storage-uri", irisModel},
 		`NAME "team-b-x" is the platform's or another tenant's: write another one`:                   {"endpoint", "team-b-x", "--storage-uri", irisModel},

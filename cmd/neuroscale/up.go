@@ -319,7 +319,7 @@ func pusher(t config.Tenant) string {
 	if len(t.Members) == 0 {
 		return "nobody pushes here: tenant " + t.Namespace + " has no members"
 	}
-	return "push a folder apps/NAME as user " + t.Members[0] + ", password: output members"
+	return "propose a folder apps/NAME as user " + t.Members[0] + ", password: output members"
 }
 
 // renderer is live on a terminal and plain lines elsewhere.

@@ -32,7 +32,7 @@ func TestUpEndsWithThePredictionAndTheURLs(t *testing.T) {
 	assert.Regexp(t, `(?m)^knative +\d+\.\ds +\d+\.\ds +2 \(2 changed\)$`, out)
 	assert.Regexp(t, `(?m)^argocd +http://10\.88\.0\.2:30081 `, out)
 	assert.Regexp(t, `(?m)^forge .* administrator ops, password: output forgePassword$`, out)
-	assert.Regexp(t, `(?m)^repository .* push a folder apps/NAME as user data-scientist, password: output members$`, out)
+	assert.Regexp(t, `(?m)^repository .* propose a folder apps/NAME as user data-scientist, password: output members$`, out)
 	assert.Contains(t, out, "{\"predictions\":[1,1]}\n")
 	assert.NotContains(t, out+errout, "secret-", "passwords are not printed")
 }

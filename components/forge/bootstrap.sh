@@ -110,10 +110,13 @@ exactly() {
   done
 }
 
-# team NAME REPOSITORIES MEMBERS: makes a team in which exactly these write there.
+# team NAME CODE REPOSITORIES MEMBERS: makes a team in which exactly these propose and
+# comment there, and read the code or write it. Who writes pull requests changes what
+# others said there: so nobody does.
 team() {
   local name=$1 number settings
-  settings='"permission":"write","units_map":{"repo.code":"write","repo.pulls":"write","repo.issues":"write"},'
+  settings="\"permission\":\"read\",\"units_map\":{\"repo.code\":\"$2\",\"repo.pulls\":\"read\",\"repo.issues\":\"read\"},"
+  shift
   settings+='"includes_all_repositories":false,"can_create_org_repo":false'
   number=$(numbered "\"name\":\"$name\"" "$work/teams")
   if [[ -n $number ]]; then
@@ -126,6 +129,41 @@ team() {
   exactly "/teams/$number/members" login '' "$3"
 }
 
+# protect REPOSITORY TEAM APPROVALS: main of a repository is what the guard has passed
+# and a team has merged, with approvals of that team. Administrators are not excepted.
+# They can push, though: the first content, and what has to be when there is no guard.
+# There is no other branch and no tag: the forge lets nobody merge who may not write,
+# and merging is all that they are to do.
+protect() {
+  local at=/repos/$1/branch_protections settings others
+  settings="\"enable_push\":true,\"enable_push_whitelist\":true,\"push_whitelist_usernames\":[\"$ADMIN\"],\"push_whitelist_deploy_keys\":false,"
+  settings+='"enable_force_push":false,"enable_merge_whitelist":true,"merge_whitelist_usernames":[],'
+  settings+="\"merge_whitelist_teams\":[\"$2\"],\"enable_status_check\":true,\"status_check_contexts\":[\"$GUARD_CONTEXT\"],"
+  settings+="\"required_approvals\":$3,\"enable_approvals_whitelist\":true,\"approvals_whitelist_username\":[],\"approvals_whitelist_teams\":[\"$2\"],"
+  settings+='"dismiss_stale_approvals":true,"block_on_rejected_reviews":true,"block_admin_merge_override":true'
+  if exists "$at/main"; then
+    must "main of $1 is protected" 200 -- PATCH "$at/main" "{$settings}"
+  else
+    must "main of $1 is protected" 201 -- POST "$at" "{\"rule_name\":\"main\",$settings}"
+  fi
+  # After main's, which comes first then.
+  others='"rule_name":"**","enable_push":false,"enable_force_push":false,"block_admin_merge_override":true'
+  if exists "$at/%2A%2A"; then
+    must "nobody makes branches of $1" 200 -- PATCH "$at/%2A%2A" "{$others}"
+  else
+    must "nobody makes branches of $1" 201 -- POST "$at" "{$others}"
+  fi
+  described "only $ADMIN makes tags of $1" "/repos/$1/tag_protections" '"name_pattern":"*"' '' \
+    "\"name_pattern\":\"*\",\"whitelist_usernames\":[\"$ADMIN\"],\"whitelist_teams\":[]"
+}
+
+# hook REPOSITORY URL EVENTS FILE: a repository tells a URL of events, signed with the
+# secret in the file.
+hook() {
+  described "webhook $2 of $1" "/repos/$ORGANIZATION/$1/hooks" "\"$2\"" '"type":"gitea",' \
+    "\"active\":true,\"events\":[$3],\"config\":{\"url\":\"$2\",\"content_type\":\"json\",\"secret\":\"$(secret "$4")\"}"
+}
+
 curl --silent --show-error --fail --output /dev/null \
   --retry 60 --retry-delay 1 --retry-max-time 90 --retry-all-errors "$FORGE_URL/api/healthz"
 
@@ -134,7 +172,7 @@ if ! exists "/orgs/$ORGANIZATION"; then
     "{\"username\":\"$ORGANIZATION\",\"visibility\":\"private\"}"
 fi
 
-for user in "$READER" "$WRITER"; do
+for user in "$READER" "$WRITER" "$GUARD"; do
   account "$user" "$ACCOUNTS/$user" "$user" ''
 done
 for file in "$MEMBERS"/*; do
@@ -159,26 +197,32 @@ must "$WRITER writes $PLATFORM" 204 -- PUT "/repos/$ORGANIZATION/$PLATFORM/colla
 described "only $WRITER makes tags layer/* of $PLATFORM" "/repos/$ORGANIZATION/$PLATFORM/tag_protections" \
   '"name_pattern":"layer/*"' '' "\"name_pattern\":\"layer/*\",\"whitelist_usernames\":[\"$WRITER\"]"
 
-settings="\"active\":true,\"events\":[\"push\"],\"config\":{\"url\":\"$WEBHOOK_URL\",\"content_type\":\"json\",\"secret\":\"$(secret "$ACCOUNTS/webhook")\"}"
 for repository in "${endpoints[@]}"; do
-  described "webhook $WEBHOOK_URL of $repository" "/repos/$ORGANIZATION/$repository/hooks" \
-    "\"$WEBHOOK_URL\"" '"type":"gitea",' "$settings"
+  hook "$repository" "$WEBHOOK_URL" '"push"' "$ACCOUNTS/webhook"
+  hook "$repository" "$GUARD_URL" '"push","pull_request_only","pull_request_sync","status"' "$ACCOUNTS/guard-hook"
+  # Nobody else may write: it is what sets the status that main demands.
+  must "$GUARD writes $repository" 204 -- PUT "/repos/$ORGANIZATION/$repository/collaborators/$GUARD" \
+    '{"permission":"write"}'
 done
 
 all "/orgs/$ORGANIZATION/teams"
 mv "$work/list" "$work/teams"
 described=
-while IFS='|' read -r name repositories members; do
+while IFS='|' read -r name repositories members mergers approvals; do
   [[ -n $name ]] || continue
-  team "$name" "$repositories" "$members"
-  described+=" $name"
+  team "$name" read "$repositories" "$members"
+  team "$name$MERGERS" write "$repositories" "$mergers"
+  described+=" $name $name$MERGERS"
+  for repository in $repositories; do
+    protect "$repository" "$name$MERGERS" "$approvals"
+  done
 done <<<"$TEAMS"
 
 # What is no longer described writes nothing any more: a tenant's team is empty, and
 # nobody signs in with an account that is in none.
 cp "$work/teams" "$work/list"
 for name in $(values name "$TEAM_PREFIX"); do
-  has "$described" "$name" || team "$name" '' ''
+  has "$described" "$name" || team "$name" read '' ''
 done
 all /admin/users "&login_name=$member&is_prohibit_login=false"
 for user in $(values login); do

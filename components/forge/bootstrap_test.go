@@ -86,6 +86,16 @@ func (f *fakeGitea) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		f.hooks[repository] = append(f.hooks[repository], hook{len(f.hooks[repository]) + 7, "gitea", body["config"]})
 		status = http.StatusCreated
+	case strings.HasSuffix(path, "/tag_protections") && !strings.Contains(path, "/platform/") && r.Method == http.MethodGet:
+		all := []tagProtection{}
+		if f.things[path] {
+			all = append(all, tagProtection{5, "*", []string{}})
+		}
+		_ = json.NewEncoder(w).Encode(all)
+		return
+	case strings.HasSuffix(path, "/tag_protections") && !strings.Contains(path, "/platform/"):
+		f.things[path] = true
+		status = http.StatusCreated
 	case path == "/repos/acme/platform/tag_protections" && r.Method == http.MethodGet:
 		_ = json.NewEncoder(w).Encode(append([]tagProtection{}, f.tags...))
 		return
@@ -117,6 +127,9 @@ func (f *fakeGitea) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.accounts[name], f.things["/users/"+name] = a, true
 	case r.Method == http.MethodPut:
 		status = http.StatusNoContent
+	case strings.HasSuffix(path, "/branch_protections"):
+		f.things[path+"/"+body["rule_name"].(string)] = true
+		status = http.StatusCreated
 	case r.Method == http.MethodPost:
 		for _, key := range []string{"username", "name"} {
 			if name, ok := body[key].(string); ok {
@@ -205,7 +218,8 @@ func (f *fakeGitea) run(t *testing.T, url, dir string, repositories ...string) (
 		"READER=" + Reader, "WRITER=" + writer, "ORGANIZATION=acme", "PLATFORM=" + Platform,
 		"REPOSITORIES=" + strings.Join(repositories, " "), "MEMBERS=" + filepath.Join(dir, "members"),
 		"TEAM_PREFIX=" + teamPrefix, "TEAMS=" + teams(&Args{Organization: "acme", Teams: f.described}),
-		"WEBHOOK_URL=http://argocd/webhook",
+		"MERGERS=" + mergersSuffix, "WEBHOOK_URL=http://argocd/webhook",
+		"GUARD=" + guard, "GUARD_URL=http://guard/hook", "GUARD_CONTEXT=the/check",
 	}
 	output, err := command.CombinedOutput()
 	return string(output), err
@@ -216,7 +230,7 @@ func workshop(t *testing.T) string {
 	dir := t.TempDir()
 	for name, content := range map[string]string{
 		"bootstrap.sh": bootstrapScript, Admin: "admin-password", Reader: "reader-password", writer: "writer-password",
-		webhookSecret: "hook-secret",
+		webhookSecret: "hook-secret", guard: "guard-password", guardHook: "guard-secret",
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
 	}
@@ -256,9 +270,13 @@ func TestBootstrapMakesEverythingOnceAndThenOnlyConfirms(t *testing.T) {
 	assert.JSONEq(t, `{"permission":"read"}`, f.bodies["PUT /repos/acme/endpoints/collaborators/argocd"])
 	assert.NotContains(t, f.requests, "PUT /repos/acme/endpoints/collaborators/platform-writer", "the program may not write what people merge")
 	assert.Equal(t, []tagProtection{{3, "layer/*", []string{writer}}}, f.tags, "whoever moves a layer's tag has all rights")
-	require.Len(t, f.hooks["endpoints"], 1)
+	require.Len(t, f.hooks["endpoints"], 2)
 	assert.Equal(t, map[string]any{"url": "http://argocd/webhook", "content_type": "json", "secret": "hook-secret"}, f.hooks["endpoints"][0].Config)
-	for _, secret := range []string{"admin-password", "reader-password", "writer-password", "hook-secret"} {
+	assert.Equal(t, map[string]any{"url": "http://guard/hook", "content_type": "json", "secret": "guard-secret"}, f.hooks["endpoints"][1].Config)
+	assert.Contains(t, f.bodies["POST /repos/acme/endpoints/hooks"], `"events":["push","pull_request_only","pull_request_sync","status"]`)
+	assert.JSONEq(t, `{"permission":"write"}`, f.bodies["PUT /repos/acme/endpoints/collaborators/guard"])
+	assert.NotContains(t, f.requests, "PUT /repos/acme/platform/collaborators/guard", "the guard may write what is applied with all rights")
+	for _, secret := range []string{"admin-password", "reader-password", "writer-password", "hook-secret", "guard-password", "guard-secret"} {
 		assert.NotContains(t, output, secret, "a secret is in the log")
 	}
 
@@ -289,10 +307,10 @@ func TestANewTenantsRepositoryIsMadeBesideTheOthers(t *testing.T) {
 			made = append(made, request)
 		}
 	}
-	assert.Equal(t, []string{"POST /orgs/acme/repos", "POST /repos/acme/models-b/hooks"}, made, "something else was made")
+	assert.Equal(t, []string{"POST /orgs/acme/repos", "POST /repos/acme/models-b/hooks", "POST /repos/acme/models-b/hooks"}, made, "something else was made")
 	assert.True(t, f.things["/repos/acme/models-b"])
 	assert.JSONEq(t, `{"permission":"read"}`, f.bodies["PUT /repos/acme/models-b/collaborators/argocd"])
-	assert.Len(t, f.hooks["endpoints"], 1)
+	assert.Len(t, f.hooks["endpoints"], 2)
 	assert.Equal(t, "hook-secret", f.hooks["models-b"][0].Config.(map[string]any)["secret"])
 
 	output, err = f.run(t, server.URL, dir, "endpoints")
@@ -302,13 +320,13 @@ func TestANewTenantsRepositoryIsMadeBesideTheOthers(t *testing.T) {
 	}
 }
 
-func TestMembersWriteWhatIsTheirTenantsOnly(t *testing.T) {
+func TestMembersProposeToWhatIsTheirTenantsOnly(t *testing.T) {
 	f := newFakeGitea()
 	server := httptest.NewServer(f)
 	defer server.Close()
 	dir := workshop(t)
-	first := Team{"default", []string{"anna", "bob", "zoe"}, []string{"endpoints"}}
-	second := Team{"b", []string{"bob"}, []string{"models-b"}}
+	first := Team{"default", []string{"anna", "bob", "zoe"}, []string{"anna", "bob"}, 1, []string{"endpoints"}}
+	second := Team{"b", []string{"bob"}, []string{"bob"}, 0, []string{"models-b"}}
 
 	f.people(t, server.URL, dir, first, second)
 	var made struct {
@@ -319,13 +337,23 @@ func TestMembersWriteWhatIsTheirTenantsOnly(t *testing.T) {
 	}
 	require.NoError(t, json.Unmarshal([]byte(f.bodies["POST /admin/users"]), &made))
 	assert.Equal(t, "zoe tenant-member zoe-password true", fmt.Sprint(made.Login, " ", made.LoginName, " ", made.Password, " ", made.Restricted))
-	assert.JSONEq(t, `{"name":"tenant-b","permission":"write","includes_all_repositories":false,"can_create_org_repo":false,
-		"units_map":{"repo.code":"write","repo.pulls":"write","repo.issues":"write"}}`, f.bodies["POST /orgs/acme/teams"])
+	assert.JSONEq(t, `{"name":"tenant-b.mergers","permission":"read","includes_all_repositories":false,"can_create_org_repo":false,
+		"units_map":{"repo.code":"write","repo.pulls":"read","repo.issues":"read"}}`, f.bodies["POST /orgs/acme/teams"], "Gitea lets nobody merge who may not write")
 	assert.Equal(t, []team{
 		{"Owners", map[string][]string{"members": {Admin}}},
 		{"tenant-default", map[string][]string{"members": {"anna", "bob", "zoe"}, "repos": {"acme/endpoints"}}},
+		{"tenant-default.mergers", map[string][]string{"members": {"anna", "bob"}, "repos": {"acme/endpoints"}}},
 		{"tenant-b", map[string][]string{"members": {"bob"}, "repos": {"acme/models-b"}}},
+		{"tenant-b.mergers", map[string][]string{"members": {"bob"}, "repos": {"acme/models-b"}}},
 	}, f.teams)
+	const protection = `"enable_push":true,"enable_push_whitelist":true,"push_whitelist_usernames":["ops"],"push_whitelist_deploy_keys":false,
+		"enable_force_push":false,"enable_merge_whitelist":true,"merge_whitelist_usernames":[],"merge_whitelist_teams":["tenant-default.mergers"],
+		"enable_status_check":true,"status_check_contexts":["the/check"],"required_approvals":1,"enable_approvals_whitelist":true,
+		"approvals_whitelist_username":[],"approvals_whitelist_teams":["tenant-default.mergers"],
+		"dismiss_stale_approvals":true,"block_on_rejected_reviews":true,"block_admin_merge_override":true}`
+	const nowhere = `{"rule_name":"**","enable_push":false,"enable_force_push":false,"block_admin_merge_override":true}`
+	assert.JSONEq(t, nowhere, f.bodies["POST /repos/acme/endpoints/branch_protections"], "who merges makes branches")
+	assert.JSONEq(t, `{"name_pattern":"*","whitelist_usernames":["ops"],"whitelist_teams":[]}`, f.bodies["POST /repos/acme/endpoints/tag_protections"], "who merges makes tags")
 
 	for _, request := range f.people(t, server.URL, dir, first, second) {
 		confirms := strings.HasPrefix(request, "GET ") || strings.HasPrefix(request, "PATCH ") || strings.Contains(request, "/collaborators/")
@@ -337,7 +365,9 @@ func TestMembersWriteWhatIsTheirTenantsOnly(t *testing.T) {
 	} {
 		assert.Contains(t, f.bodies["PATCH /admin/users/anna"], said, what)
 	}
-	assert.Contains(t, f.bodies["PATCH /teams/1"], `"repo.code":"write"`, "a right that was changed would stay so")
+	assert.Contains(t, f.bodies["PATCH /teams/1"], `"repo.code":"read"`, "a right that was changed would stay so")
+	assert.Contains(t, f.bodies["PATCH /teams/2"], `"repo.code":"write"`)
+	assert.JSONEq(t, "{"+protection, f.bodies["PATCH /repos/acme/endpoints/branch_protections/main"], "a protection that was lifted would stay so")
 }
 
 func TestWhoeverIsNoMemberAnyMoreCannotSignIn(t *testing.T) {
@@ -345,11 +375,15 @@ func TestWhoeverIsNoMemberAnyMoreCannotSignIn(t *testing.T) {
 	server := httptest.NewServer(f)
 	defer server.Close()
 	dir := workshop(t)
-	first := func(members ...string) Team { return Team{"default", members, []string{"endpoints"}} }
-	second := Team{"b", []string{"bob", "carl", "dora"}, []string{"models-b"}}
+	first := func(members ...string) Team { return Team{"default", members, members, 0, []string{"endpoints"}} }
+	second := Team{"b", []string{"bob", "carl", "dora"}, []string{"bob", "carl", "dora"}, 0, []string{"models-b"}}
 	members := func() (all [][]string) {
-		for _, t := range f.teams[1:] {
-			all = append(all, t.lists["members"])
+		for i, team := range f.teams[1:] {
+			if strings.HasSuffix(team.name, mergersSuffix) {
+				assert.ElementsMatch(t, f.teams[i].lists["members"], team.lists["members"], "who merges is another than who is a member")
+				continue
+			}
+			all = append(all, team.lists["members"])
 		}
 		return all
 	}
@@ -364,14 +398,15 @@ func TestWhoeverIsNoMemberAnyMoreCannotSignIn(t *testing.T) {
 
 	f.people(t, server.URL, dir, first("bob"))
 	assert.Equal(t, [][]string{{"bob"}, {}}, members(), "the people of a tenant that is gone still write")
-	assert.Empty(t, f.teams[2].lists["repos"])
+	assert.Empty(t, f.teams[3].lists["repos"])
+	assert.Empty(t, f.teams[4].lists["repos"], "the people of a tenant that is gone still merge")
 	assert.Equal(t, []string{"bob"}, f.signIn())
 	assert.False(t, f.accounts[Reader].ProhibitedLogin || f.accounts[writer].ProhibitedLogin, "the platform's accounts are locked out")
 
 	f.people(t, server.URL, dir, first("anna", "bob"), second)
 	assert.Equal(t, []string{"anna", "bob", "carl", "dora"}, f.signIn(), "who comes back cannot sign in")
 	assert.ElementsMatch(t, []string{"bob", "carl", "dora"}, members()[1])
-	assert.Equal(t, []string{"acme/models-b"}, f.teams[2].lists["repos"])
+	assert.Equal(t, []string{"acme/models-b"}, f.teams[3].lists["repos"])
 }
 
 func TestARepositoryThatChangesTenantsChangesItsPeople(t *testing.T) {
@@ -379,10 +414,16 @@ func TestARepositoryThatChangesTenantsChangesItsPeople(t *testing.T) {
 	server := httptest.NewServer(f)
 	defer server.Close()
 	dir := workshop(t)
-	f.people(t, server.URL, dir, Team{"a", []string{"anna"}, []string{"endpoints", "models-b"}}, Team{"b", []string{"bob"}, nil})
-	f.people(t, server.URL, dir, Team{"a", []string{"anna"}, []string{"endpoints"}}, Team{"b", []string{"bob"}, []string{"models-b"}})
-	assert.Equal(t, []string{"acme/endpoints"}, f.teams[1].lists["repos"])
-	assert.Equal(t, []string{"acme/models-b"}, f.teams[2].lists["repos"])
+	team := func(name, member string, repositories ...string) Team {
+		return Team{name, []string{member}, []string{member}, 0, repositories}
+	}
+	f.people(t, server.URL, dir, team("a", "anna", "endpoints", "models-b"), team("b", "bob"))
+	f.people(t, server.URL, dir, team("a", "anna", "endpoints"), team("b", "bob", "models-b"))
+	for _, number := range []int{1, 2} {
+		assert.Equal(t, []string{"acme/endpoints"}, f.teams[number].lists["repos"])
+		assert.Equal(t, []string{"acme/models-b"}, f.teams[number+2].lists["repos"])
+	}
+	assert.Contains(t, f.bodies["PATCH /repos/acme/models-b/branch_protections/main"], `"merge_whitelist_teams":["tenant-b.mergers"]`, "another tenant merges")
 }
 
 func TestBootstrapSaysWhatWasRefused(t *testing.T) {

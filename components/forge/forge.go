@@ -22,10 +22,11 @@ const (
 	// Admin is the account of the platform's administrators.
 	Admin = "ops"
 
-	// Reader is Argo CD's account, writer the program's. Accounts and
-	// organizations share one space of names.
+	// Reader is Argo CD's account, writer the program's, guard that of what checks
+	// pull requests. Accounts and organizations share one space of names.
 	Reader = "argocd"
 	writer = "platform-writer"
+	guard  = "guard"
 
 	// Service serves pages and Git at Port. Host is its name in the cluster.
 	Service = "gitea"
@@ -35,18 +36,22 @@ const (
 )
 
 // ownAccounts are nobody's but the platform's.
-var ownAccounts = []string{Admin, Reader, writer}
+var ownAccounts = []string{Admin, Reader, writer, guard}
 
 // Platform is the repository that only the program writes.
 const Platform = "platform"
 
-// Team is who writes what.
+// Team is who proposes and merges what.
 type Team struct {
 	// Name is the tenant's namespace.
 	Name string
 	// Members are names of accounts. One may be in several teams.
 	Members []string
-	// Repositories of Args that they write.
+	// Mergers are those of Members who merge what the guard has passed, and Approvals
+	// how many of them have to approve it before.
+	Mergers   []string
+	Approvals int
+	// Repositories of Args that they propose to.
 	Repositories []string
 }
 
@@ -82,6 +87,12 @@ type Args struct {
 	Folders []FolderLimit
 	// WebhookURL is told about pushes to Repositories.
 	WebhookURL string
+	// GuardURL is told about pushes and pull requests, and answers with the status
+	// GuardContext, without which nothing is merged.
+	GuardURL, GuardContext string
+	// PassedURL is asked before something is merged whether the guard has passed what
+	// main would be.
+	PassedURL string
 }
 
 // FolderLimit is how many folders some repositories may have together.
@@ -98,6 +109,7 @@ func (a *Args) validate() error {
 	for _, field := range []struct{ name, value string }{
 		{"Image", a.Image}, {"ProxyImage", a.ProxyImage}, {"Address", a.Address}, {"Storage", a.Storage},
 		{"Organization", a.Organization}, {"Folder", a.Folder}, {"WebhookURL", a.WebhookURL},
+		{"GuardURL", a.GuardURL}, {"GuardContext", a.GuardContext}, {"PassedURL", a.PassedURL},
 	} {
 		if field.value == "" {
 			errs = append(errs, fmt.Errorf("forge: Args.%s is empty", field.name))
@@ -136,6 +148,14 @@ func (a *Args) validateTeams() []error {
 			if member == "" || member == a.Organization || slices.Contains(ownAccounts, member) {
 				errs = append(errs, fmt.Errorf("forge: Args.Teams[%d].Members[%d] is %q: a name of its own", i, j, member))
 			}
+		}
+		for j, merger := range team.Mergers {
+			if !slices.Contains(team.Members, merger) {
+				errs = append(errs, fmt.Errorf("forge: Args.Teams[%d].Mergers[%d] is %q, who is none of Members", i, j, merger))
+			}
+		}
+		if team.Approvals < 0 || team.Approvals > 0 && team.Approvals >= len(team.Mergers) {
+			errs = append(errs, fmt.Errorf("forge: Args.Teams[%d].Approvals is %d: less than there are Mergers, nobody approves what is his own", i, team.Approvals))
 		}
 		for j, repository := range team.Repositories {
 			if !slices.Contains(a.Repositories, repository) {
@@ -188,8 +208,11 @@ type Forge struct {
 	Repositories map[string]Repository
 	// PublicURLs by name are where people clone Repositories from.
 	PublicURLs map[string]string
-	// WebhookSecret signs what is sent to Args.WebhookURL.
-	WebhookSecret pulumi.StringOutput
+	// WebhookSecret signs what is sent to Args.WebhookURL, GuardSecret what is sent to
+	// Args.GuardURL.
+	WebhookSecret, GuardSecret pulumi.StringOutput
+	// Guard is the only account that sets the status Args.GuardContext.
+	Guard Account
 	// Ready is done when all repositories answer.
 	Ready []pulumi.Resource
 }
@@ -215,7 +238,8 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	for _, member := range args.members() {
 		f.Members = append(f.Members, Account{member, secrets.members[member]})
 	}
-	f.WebhookSecret = secrets.webhook
+	f.WebhookSecret, f.GuardSecret = secrets.webhook, secrets.guardHook
+	f.Guard = Account{guard, secrets.guard}
 	f.Platform = Repository{
 		URL:    repositoryURL(args.internalURL(), args.Organization, Platform),
 		Reader: Account{Reader, secrets.reader}, Writer: Account{writer, secrets.writer}, Authority: args.Authority,
@@ -241,7 +265,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	settings := set.Add(name+"-settings", appIniSecret(args, secrets), inNamespace)
 	accounts := set.Add(name+"-accounts", accountsSecret(secrets), inNamespace)
 	members := set.Add(name+"-members", membersSecret(secrets), inNamespace)
-	scripts := set.Add(name+"-scripts", scriptsConfigMap(), inNamespace)
+	scripts := set.Add(name+"-scripts", scriptsConfigMap(args), inNamespace)
 	limits := set.Add(name+"-limits", limitsConfigMap(args), inNamespace)
 	authority := set.Add(name+"-authority", certificates.AuthorityConfigMap(Namespace, authorityName, args.Authority), inNamespace)
 	certificate := set.Add(name+"-certificate", args.Certificate.Secret(Namespace, certificateName), inNamespace)
@@ -270,9 +294,11 @@ func PasswordOf(name, account string) string {
 	return name + "-member-" + account
 }
 
-// internalURL is how the cluster reaches the forge. Gitea writes it into webhook
+// InternalURL is how the cluster reaches the forge, which may speak plain HTTP. Gitea writes it into webhook
 // payloads, where Argo CD compares it with the repository of an Application.
-func (a *Args) internalURL() string { return fmt.Sprintf("%s://%s:%d", a.scheme(), Host, Port) }
+func InternalURL(plain bool) string { return fmt.Sprintf("%s://%s:%d", scheme(plain), Host, Port) }
+
+func (a *Args) internalURL() string { return InternalURL(a.HTTP) }
 
 func repositoryURL(base, organization, repository string) string {
 	return fmt.Sprintf("%s/%s/%s.git", base, organization, repository)

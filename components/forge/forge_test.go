@@ -22,8 +22,11 @@ func args() *Args {
 		NodePort:  30082, Address: "10.0.0.7", Storage: "2Gi",
 		MaxPush: 20 << 20, MaxRepository: 128 << 20, Folder: "apps",
 		Folders:      []FolderLimit{{Repositories: []string{"endpoints"}, Most: 50}, {Repositories: []string{"models-b"}, Most: 7}},
-		Organization: "acme", Repositories: []string{"endpoints", "models-b"}, WebhookURL: "http://argocd/webhook",
-		Teams: []Team{{"default", []string{"bob", "anna"}, []string{"endpoints"}}, {"b", []string{"bob"}, []string{"models-b"}}},
+		Organization: "acme", Repositories: []string{"endpoints", "models-b"}, WebhookURL: "http://argocd/webhook", GuardURL: "http://guard/hook", GuardContext: "guard", PassedURL: "http://guard/passed",
+		Teams: []Team{
+			{"default", []string{"bob", "anna"}, []string{"bob", "anna"}, 1, []string{"endpoints"}},
+			{"b", []string{"bob"}, []string{"bob"}, 0, []string{"models-b"}},
+		},
 	}
 }
 
@@ -134,7 +137,7 @@ func TestSecretsAreGeneratedAndOnlyInSecrets(t *testing.T) {
 	settings, accounts := r.Get(t, "Secret", "gitea-settings"), r.Get(t, "Secret", "gitea-accounts")
 	settings.AssertSecret(t, "data")
 	accounts.AssertSecret(t, "data")
-	assert.Len(t, recorder.At(accounts.Object(), "data"), 4)
+	assert.Len(t, recorder.At(accounts.Object(), "data"), 6)
 	r.AssertNoSecretOutside(t, " result")
 	for _, g := range r.Registrations {
 		if g.Type == "random:index/randomPassword:RandomPassword" {
@@ -173,7 +176,7 @@ func TestANewSecretReachesTheServerAndTheAccounts(t *testing.T) {
 	assert.Regexp(t, "^[0-9a-f]{12}$", server)
 	assert.Regexp(t, "^[0-9a-f]{12}$", bootstrap)
 	other := args()
-	other.Teams[1].Members = []string{"carl"}
+	other.Teams[1].Members, other.Teams[1].Mergers = []string{"carl"}, nil
 	serverThen, bootstrapThen := checksums(other)
 	assert.Equal(t, server, serverThen, "a member's password starts the server again")
 	assert.NotEqual(t, bootstrap, bootstrapThen, "a member's new password would never arrive")
@@ -192,8 +195,8 @@ func TestWhatIsBootstrappedDifferentlyIsBootstrappedAnew(t *testing.T) {
 	more.Repositories = append(more.Repositories, "models-c")
 	assert.NotEqual(t, name(args()), name(more), "a new tenant's repository would never be made")
 	left := args()
-	left.Teams[0].Members = []string{"bob"}
-	assert.NotEqual(t, name(args()), name(left), "who left a team would stay in it")
+	left.Teams[1].Mergers = nil
+	assert.NotEqual(t, name(args()), name(left), "who no longer merges still would")
 }
 
 func TestBadArgs(t *testing.T) {
@@ -207,8 +210,14 @@ func TestBadArgs(t *testing.T) {
 		"forge: Args.WebhookURL is empty":                                                                                  func(a *Args) { a.WebhookURL = "" },
 		"forge: Args.Organization is argocd: an account has that name":                                                     func(a *Args) { a.Organization = "argocd" },
 		"forge: Args.Teams[1].Name is empty":                                                                               func(a *Args) { a.Teams[1].Name = "" },
-		`forge: Args.Teams[0].Members[1] is "ops": a name of its own`:                                                      func(a *Args) { a.Teams[0].Members[1] = Admin },
-		`forge: Args.Teams[0].Members[0] is "acme": a name of its own`:                                                     func(a *Args) { a.Teams[0].Members[0] = "acme" },
+		"forge: Args.GuardURL is empty":                                                                                    func(a *Args) { a.GuardURL = "" },
+		"forge: Args.PassedURL is empty":                                                                                   func(a *Args) { a.PassedURL = "" },
+		"forge: Args.GuardContext is empty":                                                                                func(a *Args) { a.GuardContext = "" },
+		`forge: Args.Teams[0].Members[2] is "ops": a name of its own`:                                                      func(a *Args) { a.Teams[0].Members = append(a.Teams[0].Members, Admin) },
+		`forge: Args.Teams[0].Members[2] is "guard": a name of its own`:                                                    func(a *Args) { a.Teams[0].Members = append(a.Teams[0].Members, "guard") },
+		`forge: Args.Teams[0].Members[2] is "acme": a name of its own`:                                                     func(a *Args) { a.Teams[0].Members = append(a.Teams[0].Members, "acme") },
+		`forge: Args.Teams[1].Mergers[1] is "anna", who is none of Members`:                                                func(a *Args) { a.Teams[1].Mergers = append(a.Teams[1].Mergers, "anna") },
+		"forge: Args.Teams[1].Approvals is 1: less than there are Mergers, nobody approves what is his own":                func(a *Args) { a.Teams[1].Approvals = 1 },
 		`forge: Args.Teams[1].Repositories[0] is "mine", which Args.Repositories has not`:                                  func(a *Args) { a.Teams[1].Repositories[0] = "mine" },
 		"forge: Args.NodePort is 0":                                                                                        func(a *Args) { a.NodePort = 0 },
 		"forge: Args.Repositories is empty":                                                                                func(a *Args) { a.Repositories, a.Teams = nil, nil },

@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
 # Runs before a push is taken, in the repository that it is for. Refuses what would
 # make that larger than it may be, packed or unpacked, or the folders of its tenant
-# more than there may be. What was pushed lies below objects/ by then and goes if
-# this fails.
+# more than there may be, and a main that the guard has not passed. What was pushed
+# lies below objects/ by then and goes if this fails.
 set -euo pipefail
 
 limits=${FORGE_LIMITS:-/etc/forge/limits/limits}
+# Part of the script, not of what is read at a push: it is there from the first one.
+guard=@PASSED_URL@
+authority=${FORGE_AUTHORITY:-/etc/forge/authority/ca.crt}
+administrator=@ADMIN@
 repository=$(basename "$PWD" .git)
 none='^0+$'
 # Far more than people write: trees that refer to each other may hold any number.
@@ -60,6 +64,20 @@ unpacked() {
   done < <(git ls-tree -r -l "$after")
 }
 
+# judged: refuses a main that the guard has not passed, file by file, whatever the
+# forge shows: whoever may merge may also set a status there.
+judged() {
+  local tree code
+  tree=$(git ls-tree -r -z "$after" | sha256sum | cut -d ' ' -f 1)
+  code=$(curl --silent --max-time 30 --cacert "$authority" --output /dev/null --write-out '%{http_code}' --get \
+    --data-urlencode "repository=$repository" --data-urlencode "tree=$tree" "$guard" || true)
+  case $code in
+  200) ;;
+  403) refuse "the guard has not passed what main of $repository would be: wait for its status, or begin from main as it is and push for review again" ;;
+  *) refuse "the guard does not answer ($code), and without it nothing is merged: try again" ;;
+  esac
+}
+
 folder=
 while read -r what value names; do
   case $what in
@@ -85,3 +103,4 @@ while read -r what value names; do
     ;;
   esac
 done <"$limits"
+[[ -z $after || ${GITEA_PUSHER_NAME:-nobody} == "$administrator" ]] || judged

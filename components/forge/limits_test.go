@@ -2,8 +2,13 @@ package forge
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
+	"encoding/pem"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,12 +27,15 @@ import (
 type shelf struct {
 	*testing.T
 	root, config string
+	script       string
+	// pusher is who pushes; the administrator if empty.
+	pusher string
 }
 
 func newShelf(t *testing.T, a *Args) *shelf {
 	t.Helper()
 	root := t.TempDir()
-	s := &shelf{T: t, root: root, config: filepath.Join(root, "gitconfig")}
+	s := &shelf{T: t, root: root, config: filepath.Join(root, "gitconfig"), script: pushScript(a)}
 	_, text, found := strings.Cut(settings(a), "[git.config]\n")
 	require.True(t, found)
 	text, _, _ = strings.Cut(text, "\n[")
@@ -48,7 +56,7 @@ func (s *shelf) install() {
 	s.Helper()
 	script, _, found := strings.Cut(initScript, `"$gitea" migrate`)
 	require.True(s, found)
-	for name, text := range map[string]string{"limits.sh": limitsScript, "password": "x"} {
+	for name, text := range map[string]string{"limits.sh": s.script, "password": "x"} {
 		require.NoError(s, os.WriteFile(filepath.Join(s.root, name), []byte(text), 0o600))
 	}
 	cmd := exec.Command("bash", "-c", script)
@@ -62,7 +70,7 @@ func (s *shelf) try(dir string, args ...string) (string, error) {
 	cmd := exec.Command("git", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL="+s.config, "GIT_CONFIG_NOSYSTEM=1", "FORGE_LIMITS="+filepath.Join(s.root, "limits"),
-		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@b", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b")
+		"GITEA_PUSHER_NAME="+cmp.Or(s.pusher, Admin), "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@b", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b")
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
@@ -305,4 +313,56 @@ func TestTheServerReadsTheLimitsOfEveryTenant(t *testing.T) {
 	more.Folders[1].Most++
 	r2, _ := build(t, more)
 	assert.Equal(t, server.Object(), r2.Get(t, "Deployment", "gitea").Object(), "a tenant restarts the forge for all")
+}
+
+func TestNothingIsMergedThatTheGuardHasNotPassed(t *testing.T) {
+	code, asked := http.StatusOK, []url.Values{}
+	guard := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.Query())
+		w.WriteHeader(code)
+	}))
+	defer guard.Close()
+	a := args()
+	a.PassedURL = guard.URL + "/passed"
+	s := newShelf(t, a)
+	authority := filepath.Join(s.root, "ca.crt")
+	require.NoError(t, os.WriteFile(authority, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: guard.Certificate().Raw}), 0o600))
+	s.Setenv("FORGE_AUTHORITY", authority)
+	path := s.repository("acme/endpoints")
+	dir := s.clone(path)
+	n := 0
+	push := func(to string) error {
+		n++
+		s.commit(dir, map[string][]byte{"apps/a/ä b.yaml": fmt.Appendf(nil, "%d", n)})
+		_, err := s.try(dir, "push", "--quiet", "origin", "HEAD:"+to)
+		return err
+	}
+	require.NoError(t, push("refs/heads/main"))
+	assert.Empty(t, asked, "an administrator's push waits for the guard")
+
+	s.pusher = "anna"
+	require.NoError(t, push("refs/heads/main"))
+	require.Len(t, asked, 1)
+	assert.Equal(t, "endpoints", asked[0].Get("repository"))
+	out, err := exec.Command("sh", "-c", "git -C "+dir+" ls-tree -r -z HEAD | sha256sum | cut -d ' ' -f 1").Output()
+	require.NoError(t, err)
+	assert.Equal(t, strings.TrimSpace(string(out)), asked[0].Get("tree"))
+	require.NoError(t, push("refs/heads/other"), "only main is merged into")
+	assert.Len(t, asked, 1)
+
+	for answer, want := range map[int]string{http.StatusForbidden: "the guard has not passed what main of endpoints would be", http.StatusBadGateway: "the guard does not answer (502)"} {
+		s.commit(dir, map[string][]byte{"apps/b/a.yaml": []byte(want)})
+		code = answer
+		out, err := s.try(dir, "push", "--quiet", "origin", "HEAD:main")
+		require.Error(t, err)
+		assert.Contains(t, out, want)
+	}
+	code = http.StatusOK
+	require.NoError(t, os.Remove(authority))
+	for _, what := range []string{"one answers that nobody knows", "nobody answers"} {
+		out, err := s.try(dir, "push", "--quiet", "origin", "HEAD:main")
+		require.Error(t, err, what)
+		assert.Contains(t, out, "the guard does not answer (000)", what)
+		guard.Close()
+	}
 }

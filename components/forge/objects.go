@@ -36,19 +36,27 @@ const (
 	limitsName    = "gitea-limits"
 	limitsDir     = "/etc/forge/limits"
 	webhookSecret = "webhook"
+	guardHook     = "guard-hook"
 
 	// teamPrefix keeps the names of teams apart from those Gitea has itself.
 	teamPrefix = "tenant-"
+	// mergersSuffix makes the name of the team that merges: no namespace has a dot.
+	mergersSuffix = ".mergers"
 )
 
-func scriptsName() string {
-	return "gitea-scripts-" + manifest.Hash(initScript, bootstrapScript, limitsScript)
+func scriptsName(args *Args) string {
+	return "gitea-scripts-" + manifest.Hash(initScript, bootstrapScript, pushScript(args))
 }
 
-func scriptsConfigMap() manifest.Object {
-	return manifest.ConfigMap(Namespace, scriptsName(), map[string]string{
-		"init.sh": initScript, "bootstrap.sh": bootstrapScript, "limits.sh": limitsScript,
+func scriptsConfigMap(args *Args) manifest.Object {
+	return manifest.ConfigMap(Namespace, scriptsName(args), map[string]string{
+		"init.sh": initScript, "bootstrap.sh": bootstrapScript, "limits.sh": pushScript(args),
 	})
+}
+
+// pushScript is limitsScript with whom it asks, and who need not.
+func pushScript(args *Args) string {
+	return strings.NewReplacer("@PASSED_URL@", args.PassedURL, "@ADMIN@", Admin).Replace(limitsScript)
 }
 
 // limitsConfigMap is what limits.sh goes by. It is read at every push, so that a
@@ -90,6 +98,7 @@ func appIniSecret(args *Args, s *secrets) manifest.Object {
 func accountsSecret(s *secrets) manifest.Object {
 	return manifest.Secret(Namespace, accountsName, nil, map[string]pulumi.StringInput{
 		Admin: s.admin, Reader: s.reader, writer: s.writer, webhookSecret: s.webhook,
+		guard: s.guard, guardHook: s.guardHook,
 	})
 }
 
@@ -102,7 +111,8 @@ func membersSecret(s *secrets) manifest.Object {
 	return manifest.Secret(Namespace, membersName, nil, values)
 }
 
-// teams has a line for each tenant: its team, its repositories, its members.
+// teams has a line for each tenant: its team, its repositories, its members, who of
+// them merges and how many have to approve.
 func teams(args *Args) string {
 	var lines []string
 	for _, t := range args.Teams {
@@ -110,7 +120,8 @@ func teams(args *Args) string {
 		for _, repository := range t.Repositories {
 			repositories = append(repositories, args.Organization+"/"+repository)
 		}
-		lines = append(lines, teamPrefix+t.Name+"|"+strings.Join(repositories, " ")+"|"+strings.Join(t.Members, " "))
+		lines = append(lines, teamPrefix+t.Name+"|"+strings.Join(repositories, " ")+"|"+strings.Join(t.Members, " ")+
+			"|"+strings.Join(t.Mergers, " ")+"|"+strconv.Itoa(t.Approvals))
 	}
 	return strings.Join(lines, "\n")
 }
@@ -232,7 +243,7 @@ func deployment(args *Args, checksum pulumi.StringInput) manifest.Object {
 						manifest.Object{"name": "scratch", "emptyDir": manifest.Object{"sizeLimit": "256Mi"}},
 						manifest.SecretVolume("settings", settingsName),
 						manifest.SecretVolume("accounts", accountsName),
-						manifest.ConfigMapVolume("scripts", scriptsName()),
+						manifest.ConfigMapVolume("scripts", scriptsName(args)),
 						manifest.ConfigMapVolume("limits", limitsName),
 						manifest.SecretVolume("certificate", certificateName),
 						manifest.ConfigMapVolume("authority", authorityName),
@@ -246,7 +257,8 @@ func deployment(args *Args, checksum pulumi.StringInput) manifest.Object {
 // bootstrapJob is named by all that it does, so a change runs it again.
 func bootstrapJob(args *Args, checksum pulumi.StringInput) manifest.Object {
 	repositories := strings.Join(args.Repositories, " ")
-	name := "gitea-bootstrap-" + manifest.Hash(bootstrapScript, args.Image, args.Organization, args.WebhookURL, args.internalURL(), repositories, teams(args))
+	name := "gitea-bootstrap-" + manifest.Hash(bootstrapScript, args.Image, args.Organization, args.WebhookURL, args.GuardURL, args.GuardContext,
+		args.internalURL(), repositories, teams(args))
 	env := scriptEnvironment()
 	for _, pair := range [][2]string{
 		{"FORGE_URL", args.internalURL()},
@@ -259,7 +271,11 @@ func bootstrapJob(args *Args, checksum pulumi.StringInput) manifest.Object {
 		{"MEMBERS", membersDir},
 		{"TEAM_PREFIX", teamPrefix},
 		{"TEAMS", teams(args)},
+		{"MERGERS", mergersSuffix},
 		{"WEBHOOK_URL", args.WebhookURL},
+		{"GUARD", guard},
+		{"GUARD_URL", args.GuardURL},
+		{"GUARD_CONTEXT", args.GuardContext},
 	} {
 		env = append(env, manifest.Object{"name": pair[0], "value": pair[1]})
 	}
@@ -283,7 +299,7 @@ func bootstrapJob(args *Args, checksum pulumi.StringInput) manifest.Object {
 		Volumes: []any{
 			manifest.SecretVolume("accounts", accountsName),
 			manifest.SecretVolume("members", membersName),
-			manifest.ConfigMapVolume("scripts", scriptsName()),
+			manifest.ConfigMapVolume("scripts", scriptsName(args)),
 			manifest.ConfigMapVolume("authority", authorityName),
 			manifest.ScratchVolume("scratch"),
 		},

@@ -14,8 +14,10 @@ const (
 	authorityDir    = "/etc/forge/authority"
 )
 
-func (a *Args) scheme() string {
-	if a.HTTP {
+func (a *Args) scheme() string { return scheme(a.HTTP) }
+
+func scheme(plain bool) string {
+	if plain {
 		return "http"
 	}
 	return "https"

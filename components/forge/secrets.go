@@ -16,6 +16,7 @@ import (
 // so that they need no quoting in an ini file, JSON or curl's configuration.
 type secrets struct {
 	admin, reader, writer, webhook           pulumi.StringOutput
+	guard, guardHook                         pulumi.StringOutput
 	secretKey, internalToken, oauthJWTSecret pulumi.StringOutput
 	members                                  map[string]pulumi.StringOutput // by account
 }
@@ -41,6 +42,8 @@ func newSecrets(ctx *pulumi.Context, name string, members []string, opts ...pulu
 		{name + "-reader", 32, &s.reader},
 		{name + "-writer", 32, &s.writer},
 		{name + "-webhook", 32, &s.webhook},
+		{name + "-guard", 32, &s.guard},
+		{name + "-guard-hook", 32, &s.guardHook},
 		{name + "-secret-key", 64, &s.secretKey},
 		{name + "-internal-token", 64, &s.internalToken},
 		{name + "-oauth", 32, &s.oauthJWTSecret},
@@ -66,7 +69,7 @@ func newSecrets(ctx *pulumi.Context, name string, members []string, opts ...pulu
 // checksum changes with any of the secrets that the server has, so that what reads
 // them only once runs again. It tells nothing about them.
 func (s *secrets) checksum() pulumi.StringOutput {
-	return checksumOf(s.admin, s.reader, s.writer, s.webhook, s.secretKey, s.internalToken, s.oauthJWTSecret)
+	return checksumOf(s.admin, s.reader, s.writer, s.webhook, s.guard, s.guardHook, s.secretKey, s.internalToken, s.oauthJWTSecret)
 }
 
 // checksumWithMembers also changes with a member's password, which is no reason to

@@ -48,6 +48,10 @@ type Source struct {
 	// Exempt are the namespaces that no policy judges: the cluster's own and the
 	// platform's.
 	Exempt []string
+	// Reserved are the names of all layers.
+	Reserved []string
+	// Schemas are those of all kinds, as files; see schema.Validator.
+	Schemas func(context.Context) (map[string][]byte, error)
 }
 
 // Renderer renders a folder of gitops/platform with patches.

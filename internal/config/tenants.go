@@ -51,6 +51,7 @@ func (v *checker) tenants(tenants []Tenant, organization string) {
 			v.repository(fmt.Sprintf("%s.repositories[%d]", at, j), repository, repositories)
 		}
 		v.members(at+".members", t.Members, organization)
+		v.mergers(at, t)
 		v.egress(at+".egress", t.Egress)
 		v.tenantQuota(at, t)
 		v.containerLimits(at+".limits.", t.Limits)
@@ -95,7 +96,7 @@ const longestMember = 40
 // reservedMembers are accounts of the platform, Argo CD's administrator, and names
 // that Gitea gives nobody.
 var reservedMembers = []string{
-	"ops", "argocd", "platform-writer", "admin",
+	"ops", "argocd", "platform-writer", "guard", "admin",
 	"api", "assets", "attachments", "avatar", "avatars", "captcha", "explore", "ghost", "gitea-actions", "issues",
 	"login", "metrics", "milestones", "notifications", "org", "pulls", "repo", "repo-avatars", "user", "v2",
 }
@@ -114,6 +115,22 @@ func (v *checker) members(at string, members []string, organization string) {
 		default:
 			v.unique(field, member, taken)
 		}
+	}
+}
+
+// mergers are members, and enough of them: nobody approves what is his own.
+func (v *checker) mergers(at string, t Tenant) {
+	taken := map[string]string{}
+	for i, merger := range t.Mergers {
+		field := fmt.Sprintf("%s.mergers[%d]", at, i)
+		if !slices.Contains(t.Members, merger) {
+			v.refuse(field, merger, fmt.Sprintf("one of %s:%s.members: %s", Namespace, at, strings.Join(t.Members, ", ")))
+			continue
+		}
+		v.unique(field, merger, taken)
+	}
+	if most := max(len(t.MayMerge())-1, 0); t.Approvals > most {
+		v.refuse(at+".approvals", t.Approvals, fmt.Sprintf("at most %d: there are %d who merge, and nobody approves what is his own", most, len(t.MayMerge())))
 	}
 }
 

@@ -100,6 +100,18 @@ func TestMembersAreThoseOfAllTenantsOnce(t *testing.T) {
 	assert.Equal(t, []string{"anna", "data-scientist", "zoe"}, c.Members())
 }
 
+func TestAllMembersMergeUnlessItIsWrittenWho(t *testing.T) {
+	for written, want := range map[string][]string{
+		`"members":["anna","bob"]`: {"anna", "bob"},
+		`"members":["anna","bob","zoe"],"mergers":["bob","zoe"],"approvals":1`: {"bob", "zoe"},
+		`"members":["anna"],"mergers":[]`:                                      {"anna"},
+	} {
+		tenants, err := loadTenants(second(written))
+		require.NoError(t, err)
+		assert.Equal(t, want, tenants[1].MayMerge(), written)
+	}
+}
+
 func TestTheListReplacesTheDefaultTenant(t *testing.T) {
 	tenants, err := loadTenants(`[{"namespace":"only","owner":"a","costCenter":"b","repositories":["models"]}]`)
 	require.NoError(t, err)
@@ -114,7 +126,7 @@ func TestEveryProblemOfATenantNamesItsField(t *testing.T) {
 	for name, test := range map[string]struct{ value, want string }{
 		"no tenant":           {`[]`, `neuroscale:tenants is []: write at least one tenant, with namespace, owner, costCenter and repositories`},
 		"no list":             {`{}`, `neuroscale:tenants is {}: write a list`},
-		"no object":           {`[` + first + `,"team-b"]`, `neuroscale:tenants[1] is "team-b": write an object with costCenter, egress, limits, members, namespace, owner, quota, repositories`},
+		"no object":           {`[` + first + `,"team-b"]`, `neuroscale:tenants[1] is "team-b": write an object with approvals, costCenter, egress, limits, members, mergers, namespace, owner, quota, repositories`},
 		"a text for a number": {second(`"quota":{"pods":"20"}`), `neuroscale:tenants[1].quota.pods is "20": write a whole number, without quotes`},
 		"an unknown key": {second(`"quota":{"requests":{"cpus":"1"}}`),
 			"neuroscale:tenants[1].quota.requests.cpus is not a key of neuroscale:tenants[1].quota.requests: did you mean cpu?"},
@@ -143,7 +155,15 @@ func TestEveryProblemOfATenantNamesItsField(t *testing.T) {
 		"a page of the forge's": {second(`"members":["explore"]`), `neuroscale:tenants[1].members[0] is "explore": write another name, this one is the platform's or the forge's own`},
 		"the organization":      {second(`"members":["neuroscale"]`), `neuroscale:tenants[1].members[0] is "neuroscale": write another name, neuroscale:forge.organization has this one`},
 		"somebody twice":        {second(`"members":["anna","anna"]`), `neuroscale:tenants[1].members[1] is "anna": write another name, neuroscale:tenants[1].members[0] has this one`},
-		"no owner":              {second(`"owner":""`), `neuroscale:tenants[1].owner is "": write letters, digits, -, _ and ., at most 63, beginning and ending with a letter or digit`},
+		"a merger who is no member": {second(`"members":["anna"],"mergers":["zoe"]`),
+			`neuroscale:tenants[1].mergers[0] is "zoe": write one of neuroscale:tenants[1].members: anna`},
+		"a merger twice": {second(`"members":["anna"],"mergers":["anna","anna"]`),
+			`neuroscale:tenants[1].mergers[1] is "anna": write another name, neuroscale:tenants[1].mergers[0] has this one`},
+		"less than no approval": {second(`"approvals":-1`), `neuroscale:tenants[1].approvals is -1: write a number from 0`},
+		"approvals nobody is left to give": {second(`"members":["anna","bob"],"mergers":["anna"],"approvals":1`),
+			`neuroscale:tenants[1].approvals is 1: write at most 0: there are 1 who merge, and nobody approves what is his own`},
+		"the guard": {second(`"members":["guard"]`), `neuroscale:tenants[1].members[0] is "guard": write another name, this one is the platform's or the forge's own`},
+		"no owner":  {second(`"owner":""`), `neuroscale:tenants[1].owner is "": write letters, digits, -, _ and ., at most 63, beginning and ending with a letter or digit`},
 		"a cost center that is no label value": {second(`"costCenter":"R & D"`),
 			`neuroscale:tenants[1].costCenter is "R & D": write letters, digits, -, _ and ., at most 63, beginning and ending with a letter or digit`},
 		"no pod": {second(`"quota":{"pods":0}`), `neuroscale:tenants[1].quota.pods is 0: write a number of pods, at least 1`},

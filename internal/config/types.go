@@ -281,14 +281,27 @@ type Tenant struct {
 	// Repositories of the forge whose folders are the tenant's endpoints; each
 	// belongs to one tenant.
 	Repositories []string `json:"repositories"`
-	// Members are the accounts of the forge that write Repositories. Somebody may be
-	// a member of several tenants.
+	// Members are the accounts of the forge that propose to Repositories. Somebody may
+	// be a member of several tenants.
 	Members []string `json:"members"`
+	// Mergers are those of Members who merge what is proposed and was checked; if there
+	// are none, all of them.
+	Mergers []string `json:"mergers"`
+	// Approvals is how many Mergers have to approve before one merges.
+	Approvals int `json:"approvals" min:"0"`
 	// Quota is the tenant's share of the cluster, Limits that of a container in it.
 	Quota  Quota           `json:"quota"`
 	Limits ContainerLimits `json:"limits"`
 	// Egress is where the tenant's pods may connect to, beside serving.modelStores.
 	Egress []Egress `json:"egress"`
+}
+
+// MayMerge are the members who merge.
+func (t Tenant) MayMerge() []string {
+	if len(t.Mergers) == 0 {
+		return t.Members
+	}
+	return t.Mergers
 }
 
 // Quota is the most that everything in a namespace may add up to.

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/neuroscale-platform/neuroscale/internal/keypair"
 )
 
 // goodbye is how long requests may take that are here when the process has to end.
@@ -16,7 +18,7 @@ import (
 const goodbye = 3 * time.Second
 
 // Serve answers until ctx ends: over TLS, or without a certificate over HTTP.
-func (p *Proxy) Serve(ctx context.Context, l net.Listener, c *Certificate) error {
+func (p *Proxy) Serve(ctx context.Context, l net.Listener, c *keypair.Served) error {
 	// Over HTTP/2 the curl library of Debian 12 and of its age now and then mixes up what
 	// Git sends (curl 11342), and a push fails or waits for ever.
 	only := new(http.Protocols)

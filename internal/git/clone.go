@@ -2,6 +2,7 @@ package git
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/url"
@@ -96,6 +97,26 @@ func (c *Checkout) Commit(ctx context.Context, message string) error {
 		return err
 	}
 	_, err := c.Git(ctx, "commit", "--quiet", "--message", message)
+	return err
+}
+
+// Proposal is what a push for review says.
+type Proposal struct {
+	// Topic tells the proposals of an account apart.
+	Topic string
+	// Title and Text of the pull request that is made of it.
+	Title, Text string
+}
+
+// Propose pushes for review, to main: the forge makes a pull request of it, or changes
+// the one that it has of the topic.
+func (c *Checkout) Propose(ctx context.Context, p Proposal) error {
+	_, err := c.Git(ctx, "push", "--quiet",
+		"--push-option=topic="+p.Topic, "--push-option=title="+p.Title,
+		// An option has one line.
+		"--push-option=description={base64}"+base64.StdEncoding.EncodeToString([]byte(p.Text)),
+		"--push-option=force-push=true",
+		"origin", "HEAD:refs/for/main")
 	return err
 }
 

@@ -109,6 +109,17 @@ kind: Service
 metadata: {name: kourier, namespace: kourier-system}
 spec: {type: ClusterIP, ports: [{name: http2, port: 80, targetPort: 8080}]}
 `,
+		"platform/guard/layer.yaml": "version: []\n",
+		"platform/guard/objects.yaml": `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: rules, namespace: guard}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: guard, namespace: guard}
+spec: {template: {spec: {containers: [{name: guard, image: example.com/guard:v1}]}}}
+`,
 		"platform/doorkeeper/layer.yaml": "version: []\n",
 		"platform/doorkeeper/objects.yaml": `
 apiVersion: apps/v1

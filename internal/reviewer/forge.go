@@ -2,9 +2,12 @@ package reviewer
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -30,11 +33,20 @@ type Forge struct {
 
 // NewForge is the forge at a URL, as an account sees an organization there. It
 // signs in with the password once and goes on with a token, which is much less work
-// for the forge.
-func NewForge(url, organization, account string, password func() (string, error)) *Forge {
+// for the forge. It believes a server that one of trusted has signed the certificate
+// of, which is asked for each time because it may be changed.
+func NewForge(url, organization, account string, password func() (string, error), trusted func() (*x509.CertPool, error)) *Forge {
 	f := &Forge{url: url, organization: organization, account: account, password: password}
 	f.http = &http.Client{Timeout: requestPatience, Transport: bounded{forget: f.forget, next: &http.Transport{
 		MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute,
+		DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			pool, err := trusted()
+			if err != nil {
+				return nil, err
+			}
+			d := tls.Dialer{Config: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}
+			return d.DialContext(ctx, network, address)
+		},
 	}}}
 	return f
 }

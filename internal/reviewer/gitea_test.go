@@ -3,6 +3,7 @@ package reviewer
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -60,6 +61,8 @@ type status struct {
 
 // forgeDouble answers like Gitea as far as the reviewer asks, for one repository.
 type forgeDouble struct {
+	url      string
+	trusted  *x509.CertPool
 	mu       sync.Mutex
 	token    string
 	made     int
@@ -82,9 +85,12 @@ func newForge(t *testing.T) (*forgeDouble, *Forge) {
 		commits: map[string]files{"m0": {"README.md": {content: "hello"}, "apps/old/a.yaml": {content: "old: 1"}}},
 		parents: map[string][]string{},
 	}
-	server := httptest.NewServer(f)
+	server := httptest.NewTLSServer(f)
 	t.Cleanup(server.Close)
-	return f, NewForge(server.URL, owner, account, func() (string, error) { return "hunter2", nil })
+	f.url, f.trusted = server.URL, x509.NewCertPool()
+	f.trusted.AddCert(server.Certificate())
+	return f, NewForge(f.url, owner, account, func() (string, error) { return "hunter2", nil },
+		func() (*x509.CertPool, error) { return f.trusted, nil })
 }
 
 // propose opens a pull request of a commit on top of base.

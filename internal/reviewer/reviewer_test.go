@@ -2,6 +2,7 @@ package reviewer
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"strings"
@@ -251,6 +252,18 @@ func TestATokenThatIsGoneIsMadeAnew(t *testing.T) {
 }
 
 // All that were open before it began, and what it is never told of.
+func TestAForgeWhoseAuthorityIsNotKnownIsNotSignedInTo(t *testing.T) {
+	f, forge := newForge(t)
+	known := f.trusted
+	f.trusted = x509.NewCertPool()
+	_, err := forge.client(t.Context())
+	require.ErrorContains(t, err, "certificate signed by unknown authority")
+	assert.Zero(t, f.made, "the password was sent")
+	f.trusted = known
+	_, err = forge.client(t.Context())
+	require.NoError(t, err, "an authority that was made known later is not believed")
+}
+
 func TestNoEventIsNeeded(t *testing.T) {
 	f, forge := newForge(t)
 	p := &passes{}

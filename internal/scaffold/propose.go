@@ -1,7 +1,6 @@
 package scaffold
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,7 +16,7 @@ import (
 )
 
 // maxAnswer bounds what is read of the forge's answer, in bytes.
-const maxAnswer = 1 << 20
+const maxAnswer = 8 << 20
 
 // Proposal is an endpoint that a tenant's members are asked to merge.
 type Proposal struct {
@@ -25,16 +24,18 @@ type Proposal struct {
 	Files Files
 	// Text of the pull request, beside its title.
 	Text string
+	// Merge has the forge merge it as soon as everything that main demands is there.
+	Merge bool
 }
 
-// branch is where a proposal is pushed to.
-func (p Proposal) branch() string { return "endpoint/" + p.Name }
+// topic is what tells a person's proposals apart.
+func (p Proposal) topic() string { return "endpoint/" + p.Name }
 
 func (p Proposal) title() string { return "Add " + p.Name }
 
-// Propose pushes a branch with the endpoint's folder to the repository, as the
-// account in remote, opens a pull request for it and returns its URL. What did not
-// become one leaves no branch.
+// Propose pushes the endpoint's folder for review, as the account in remote, which
+// needs no right to write, and returns the URL of the pull request that the forge
+// makes of it. To propose again what is still open changes that pull request.
 func Propose(ctx context.Context, client *http.Client, remote git.Remote, p Proposal) (string, error) {
 	pulls, err := pullsOf(remote.URL)
 	if err != nil {
@@ -49,31 +50,24 @@ func Propose(ctx context.Context, client *http.Client, remote git.Remote, p Prop
 	if err != nil {
 		return "", err
 	}
-	if there, err := clone.Git(ctx, "ls-remote", "--heads", "origin", "refs/heads/"+p.branch()); err != nil {
-		return "", err
-	} else if there != "" {
-		return "", fmt.Errorf("%s has a branch %s already: merge or close its pull request and delete the branch, or write another NAME", remote.URL, p.branch())
-	}
 	if _, err := p.Files.Write(clone.Dir, p.Name); err != nil {
 		return "", errors.New(strings.ReplaceAll(err.Error(), clone.Dir, remote.URL))
 	}
 	if err := clone.Commit(ctx, p.title()); err != nil {
 		return "", err
 	}
-	if _, err := clone.Git(ctx, "push", "--quiet", "origin", "HEAD:refs/heads/"+p.branch()); err != nil {
+	if err := clone.Propose(ctx, git.Proposal{Topic: p.topic(), Title: p.title(), Text: p.Text}); err != nil {
 		return "", err
 	}
-	page, err := p.open(ctx, client, pulls, remote)
-	if err == nil {
-		return page, nil
+	commit, err := clone.Git(ctx, "rev-parse", "HEAD")
+	if err != nil {
+		return "", err
 	}
-	// Also when the reason is that ctx has ended.
-	tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-	defer cancel()
-	if _, left := clone.Git(tidy, "push", "--quiet", "origin", ":refs/heads/"+p.branch()); left != nil {
-		err = fmt.Errorf("%w; the branch %s is still there: delete it", err, p.branch())
+	found, err := find(ctx, client, pulls, remote, commit)
+	if err != nil || !p.Merge {
+		return found.Page, err
 	}
-	return "", err
+	return found.Page, found.mergeWhenPassed(ctx, client, pulls, remote)
 }
 
 // pullsOf is where Gitea's API takes pull requests for a repository, which is
@@ -91,39 +85,111 @@ func pullsOf(repository string) (string, error) {
 	return u.Scheme + "://" + u.Host + strings.Join(before, "/") + "/api/v1/repos/" + strings.Join(at, "/") + "/pulls", nil
 }
 
-// open opens the pull request and returns the URL of its page.
-func (p Proposal) open(ctx context.Context, client *http.Client, pulls string, by git.Remote) (string, error) {
-	body, err := json.Marshal(map[string]string{"title": p.title(), "head": p.branch(), "base": "main", "body": p.Text})
-	if err != nil {
-		return "", fmt.Errorf("open a pull request: %w", err)
+// perPage is how many pull requests the forge is asked for at once.
+const perPage = 50
+
+// find looks for the pull request of a commit among those that are open, newest first.
+func find(ctx context.Context, client *http.Client, pulls string, by git.Remote, commit string) (pull, error) {
+	for page := 1; ; page++ {
+		list, err := openPulls(ctx, client, fmt.Sprintf("%s?state=open&limit=%d&page=%d", pulls, perPage, page), by)
+		if err != nil {
+			return pull{}, fmt.Errorf("find the pull request: %w", err)
+		}
+		for _, each := range list {
+			if each.Head.Commit != commit {
+				continue
+			}
+			if u, err := url.Parse(each.Page); err != nil || u.Host == "" {
+				return pull{}, errors.New("find the pull request: the forge has it, but says no URL of it")
+			}
+			return each, nil
+		}
+		if len(list) < perPage {
+			return pull{}, errors.New("find the pull request: the forge took what was pushed for review and has no pull request of it")
+		}
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, pulls, bytes.NewReader(body))
-	if err != nil {
-		return "", fmt.Errorf("open a pull request: %w", err)
+}
+
+// pull is what the forge says of a pull request.
+type pull struct {
+	Number int64  `json:"number"`
+	Page   string `json:"html_url"`
+	Head   struct {
+		Commit string `json:"sha"`
+	} `json:"head"`
+}
+
+// patience is how long the forge may take to find out whether there are conflicts.
+const patience = 30 * time.Second
+
+// mergeWhenPassed has the forge merge the pull request when it may be. The error says
+// that it is open and why it is not merged.
+func (p pull) mergeWhenPassed(ctx context.Context, client *http.Client, pulls string, by git.Remote) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		code, said, err := request(ctx, client, http.MethodPost, fmt.Sprintf("%s/%d/merge", pulls, p.Number), by,
+			`{"Do":"merge","merge_when_checks_succeed":true}`)
+		switch {
+		case err == nil && (code == http.StatusOK || code == http.StatusCreated || code == http.StatusConflict):
+			return nil // merged, to be merged, to be merged already
+		case err == nil && code == http.StatusMethodNotAllowed && said == tryAgain:
+			select {
+			case <-time.After(time.Second / 2):
+				continue
+			case <-ctx.Done():
+			}
+		}
+		if err == nil {
+			err = fmt.Errorf("the forge answers %d to %s: %s", code, by.Username, oneLine(said))
+		}
+		return fmt.Errorf("the pull request %s is open, but will not be merged by itself: %w", p.Page, err)
 	}
-	request.SetBasicAuth(by.Username, by.Password)
-	request.Header.Set("Content-Type", "application/json")
-	response, err := client.Do(request)
+}
+
+// tryAgain is what Gitea says as long as it looks for conflicts.
+const tryAgain = "Please try again later"
+
+func openPulls(ctx context.Context, client *http.Client, at string, by git.Remote) ([]pull, error) {
+	code, text, err := request(ctx, client, http.MethodGet, at, by, "")
 	if err != nil {
-		return "", fmt.Errorf("open a pull request: %w", err)
+		return nil, err
+	}
+	if code != http.StatusOK {
+		return nil, fmt.Errorf("the forge answers %d %s to %s: %s", code, http.StatusText(code), by.Username, oneLine(text))
+	}
+	var list []pull
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		return nil, errors.New("the forge's answer is no list of pull requests")
+	}
+	return list, nil
+}
+
+// request is one of the forge's API, and what it says: of a refusal its message.
+func request(ctx context.Context, client *http.Client, method, at string, by git.Remote, body string) (code int, said string, err error) {
+	r, err := http.NewRequestWithContext(ctx, method, at, strings.NewReader(body))
+	if err != nil {
+		return 0, "", err
+	}
+	r.SetBasicAuth(by.Username, by.Password)
+	r.Header.Set("Content-Type", "application/json")
+	response, err := client.Do(r)
+	if err != nil {
+		return 0, "", err
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return "", fmt.Errorf("open a pull request: read the forge's answer: %w", err)
+		return 0, "", fmt.Errorf("read the forge's answer: %w", err)
 	}
-	var answer struct {
-		Page    string `json:"html_url"`
-		Message string `json:"message"`
+	if response.StatusCode >= 300 {
+		var refusal struct {
+			Message string `json:"message"`
+		}
+		_ = json.Unmarshal(text, &refusal)
+		return response.StatusCode, refusal.Message, nil
 	}
-	wrong := json.Unmarshal(text, &answer)
-	if response.StatusCode != http.StatusCreated {
-		return "", fmt.Errorf("open a pull request: the forge answers %s to %s: %s", response.Status, by.Username, oneLine(answer.Message))
-	}
-	if u, err := url.Parse(answer.Page); wrong != nil || err != nil || u.Host == "" {
-		return "", errors.New("open a pull request: the forge opened one, but its answer has no URL of it")
-	}
-	return answer.Page, nil
+	return response.StatusCode, string(text), nil
 }
 
 func oneLine(text string) string {

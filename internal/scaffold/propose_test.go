@@ -2,13 +2,13 @@ package scaffold
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -22,10 +22,14 @@ type forge struct {
 	remote git.Remote
 	// bare is the repository on disk.
 	bare string
-	// answer is what the API says to a pull request that is to be opened.
-	answer func(w http.ResponseWriter)
-	// asked are the pull requests that it got.
-	asked []map[string]string
+	// answer is what the API says to who asks for the open pull requests, of which one
+	// is of the commit.
+	answer func(w http.ResponseWriter, commit string)
+	// asked are the pages that were asked for.
+	asked []string
+	// merge is what it says to who has it merge, merges what it was told.
+	merge  func(w http.ResponseWriter)
+	merges []string
 }
 
 func newForge(t *testing.T) *forge {
@@ -40,6 +44,9 @@ func newForge(t *testing.T) *forge {
 	require.NoError(t, os.Mkdir(filepath.Dir(f.bare), 0o755))
 	run(root, "init", "--quiet", "--bare", "--initial-branch=main", f.bare)
 	run(f.bare, "config", "http.receivepack", "true")
+	run(f.bare, "config", "receive.advertisePushOptions", "true")
+	options := "#!/bin/sh\nfor i in 0 1 2 3; do eval echo \\\"\\$GIT_PUSH_OPTION_$i\\\"; done >options\n"
+	require.NoError(t, os.WriteFile(filepath.Join(f.bare, "hooks", "pre-receive"), []byte(options), 0o755))
 	seed := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(seed, "apps", "there"), 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(seed, "apps", "there", "a.yaml"), []byte("a: b\n"), 0o644))
@@ -60,20 +67,26 @@ func newForge(t *testing.T) *forge {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		if r.Method != http.MethodPost || r.URL.Path != "/api/v1/repos/neuroscale/endpoints/pulls" {
+		if r.URL.Path == "/api/v1/repos/neuroscale/endpoints/pulls/1/merge" {
+			body, _ := io.ReadAll(r.Body)
+			f.merges = append(f.merges, string(body))
+			f.merge(w)
+			return
+		}
+		if r.Method != http.MethodGet || r.URL.Path != "/api/v1/repos/neuroscale/endpoints/pulls" {
 			backend.ServeHTTP(w, r)
 			return
 		}
-		var request map[string]string
-		assert.NoError(t, json.NewDecoder(r.Body).Decode(&request))
-		f.asked = append(f.asked, request)
-		f.answer(w)
+		f.asked = append(f.asked, r.URL.RawQuery)
+		commit, err := git.Run(context.Background(), f.bare, "rev-parse", pushed)
+		assert.NoError(t, err)
+		f.answer(w, commit)
 	}))
 	t.Cleanup(server.Close)
 	f.remote = git.Remote{URL: server.URL + "/neuroscale/endpoints.git", Username: "anna", Password: "hunter2"}
-	f.answer = func(w http.ResponseWriter) {
-		w.WriteHeader(http.StatusCreated)
-		_, _ = io.WriteString(w, `{"html_url":"`+server.URL+`/neuroscale/endpoints/pulls/1"}`)
+	f.answer = func(w http.ResponseWriter, commit string) {
+		_, _ = io.WriteString(w, `[{"html_url":"`+server.URL+`/neuroscale/endpoints/pulls/2","head":{"sha":"0123"}},
+			{"html_url":"`+server.URL+`/neuroscale/endpoints/pulls/1","number":1,"head":{"sha":"`+commit+`"}}]`)
 	}
 	return f
 }
@@ -86,22 +99,61 @@ func (f *forge) git(t *testing.T, args ...string) string {
 	return out
 }
 
+// pushed is where everything is pushed to.
+const pushed = "refs/for/main"
+
 func proposal(name string) Proposal {
-	return Proposal{Name: name, Files: Files{"inference-service.yaml": "kind: InferenceService\n"}, Text: "costs little"}
+	return Proposal{Name: name, Files: Files{"inference-service.yaml": "kind: InferenceService\n"}, Text: "costs\nlittle"}
 }
 
-func TestAProposalIsABranchAndAPullRequest(t *testing.T) {
+func TestAProposalIsPushedForReview(t *testing.T) {
 	f := newForge(t)
-	page, err := Propose(t.Context(), http.DefaultClient, f.remote, proposal("my-iris"))
-	require.NoError(t, err)
-	assert.Regexp(t, `^http://.*/neuroscale/endpoints/pulls/1$`, page)
-	assert.Equal(t, []map[string]string{{"title": "Add my-iris", "head": "endpoint/my-iris", "base": "main", "body": "costs little"}}, f.asked)
-	assert.Equal(t, "anna Add my-iris", f.git(t, "log", "-1", "--format=%an %s", "endpoint/my-iris"))
-	assert.Equal(t, "A\tapps/my-iris/inference-service.yaml", f.git(t, "diff", "--name-status", "main", "endpoint/my-iris"))
+	for range 2 { // again, while it is open
+		page, err := Propose(t.Context(), http.DefaultClient, f.remote, proposal("my-iris"))
+		require.NoError(t, err)
+		assert.Regexp(t, `^http://.*/neuroscale/endpoints/pulls/1$`, page, "another's of the same name")
+		assert.Equal(t, "anna Add my-iris", f.git(t, "log", "-1", "--format=%an %s", pushed))
+		assert.Equal(t, "A\tapps/my-iris/inference-service.yaml", f.git(t, "diff", "--name-status", "main", pushed))
+		options, err := os.ReadFile(filepath.Join(f.bare, "options"))
+		require.NoError(t, err)
+		assert.Equal(t, "topic=endpoint/my-iris\ntitle=Add my-iris\ndescription={base64}Y29zdHMKbGl0dGxl\nforce-push=true\n", string(options))
+		f.git(t, "update-ref", "-d", pushed) // Gitea keeps it as the pull request's
+	}
+	assert.Equal(t, "main", f.git(t, "branch", "--format=%(refname:short)"), "a branch takes the right to write")
+	assert.Equal(t, []string{"state=open&limit=50&page=1", "state=open&limit=50&page=1"}, f.asked)
+}
 
-	_, err = Propose(t.Context(), http.DefaultClient, f.remote, proposal("my-iris"))
-	require.ErrorContains(t, err, "has a branch endpoint/my-iris already: merge or close its pull request and delete the branch, or write another NAME")
-	assert.Len(t, f.asked, 1)
+func TestAProposalIsMergedByItselfIfThatIsAskedFor(t *testing.T) {
+	for name, test := range map[string]struct {
+		answers []int
+		message string
+		want    string
+	}{
+		"to be merged":         {[]int{201}, "", ""},
+		"passed already":       {[]int{200}, "", ""},
+		"asked for before":     {[]int{409}, "", ""},
+		"conflicts looked for": {[]int{405, 405, 201}, tryAgain, ""},
+		"no merger":            {[]int{405}, "User not allowed to merge PR", "/pulls/1 is open, but will not be merged by itself: the forge answers 405 to anna: User not allowed to merge PR"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newForge(t)
+			f.merge = func(w http.ResponseWriter) {
+				w.WriteHeader(test.answers[len(f.merges)-1])
+				_, _ = io.WriteString(w, `{"message":"`+test.message+`"}`)
+			}
+			p := proposal("my-iris")
+			p.Merge = true
+			page, err := Propose(t.Context(), http.DefaultClient, f.remote, p)
+			assert.Contains(t, page, "/pulls/1", "it is open")
+			if test.want == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, test.want)
+			}
+			assert.Len(t, f.merges, len(test.answers))
+			assert.JSONEq(t, `{"Do":"merge","merge_when_checks_succeed":true}`, f.merges[0])
+		})
+	}
 }
 
 func TestAFolderOfTheRepositoryIsLeftAlone(t *testing.T) {
@@ -112,35 +164,30 @@ func TestAFolderOfTheRepositoryIsLeftAlone(t *testing.T) {
 	assert.Equal(t, "main", f.git(t, "branch", "--format=%(refname:short)"))
 }
 
-func TestWithoutAPullRequestNoBranchStays(t *testing.T) {
+func TestWithoutAPullRequestTheReasonIsSaid(t *testing.T) {
 	for name, test := range map[string]struct {
 		code       int
 		body, want string
 	}{
 		"the forge refuses it":             {http.StatusForbidden, `{"message":"not\nyours"}`, "the forge answers 403 Forbidden to anna: not yours"},
 		"the forge is broken":              {http.StatusBadGateway, "<html>", "the forge answers 502 Bad Gateway to anna: it does not say why"},
-		"the answer is of another program": {http.StatusCreated, "", "its answer has no URL of it"},
+		"the answer is of another program": {http.StatusOK, "", "no list of pull requests"},
+		"there is none":                    {http.StatusOK, "[]", "has no pull request of it"},
+		"it has no page":                   {http.StatusOK, `[{"head":{"sha":"COMMIT"}}]`, "says no URL of it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newForge(t)
-			f.answer = func(w http.ResponseWriter) { w.WriteHeader(test.code); _, _ = io.WriteString(w, test.body) }
+			f.answer = func(w http.ResponseWriter, commit string) {
+				w.WriteHeader(test.code)
+				_, _ = io.WriteString(w, strings.ReplaceAll(test.body, "COMMIT", commit))
+			}
 			_, err := Propose(t.Context(), http.DefaultClient, f.remote, proposal("my-iris"))
-			require.ErrorContains(t, err, "open a pull request: ")
+			require.ErrorContains(t, err, "find the pull request: ")
 			require.ErrorContains(t, err, test.want)
 			assert.NotContains(t, err.Error(), "hunter2")
 			assert.NotContains(t, err.Error(), "\n")
-			assert.Equal(t, "main", f.git(t, "branch", "--format=%(refname:short)"))
 		})
 	}
-}
-
-func TestWhoEndsAProposalLeavesNoBranch(t *testing.T) {
-	f := newForge(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	f.answer = func(w http.ResponseWriter) { cancel(); w.WriteHeader(http.StatusGatewayTimeout) }
-	_, err := Propose(ctx, http.DefaultClient, f.remote, proposal("my-iris"))
-	require.Error(t, err)
-	assert.Equal(t, "main", f.git(t, "branch", "--format=%(refname:short)"))
 }
 
 func TestTheAPIIsThatOfTheRepositorysForge(t *testing.T) {

@@ -1,4 +1,4 @@
-package forgeproxy
+package keypair
 
 import (
 	"crypto/tls"
@@ -13,8 +13,9 @@ import (
 // lookAgain is how old what was read of the files may be.
 const lookAgain = 5 * time.Second
 
-// Certificate is one in files that are replaced when it is renewed.
-type Certificate struct {
+// Served is a certificate that a server shows, in files that are replaced when it is
+// renewed.
+type Served struct {
 	dir string
 	log *slog.Logger
 
@@ -24,14 +25,14 @@ type Certificate struct {
 	looked  time.Time
 }
 
-// LoadCertificate reads tls.crt and tls.key in a folder.
-func LoadCertificate(dir string, log *slog.Logger) (*Certificate, error) {
-	c := &Certificate{dir: dir, log: log}
+// LoadServed reads tls.crt and tls.key in a folder.
+func LoadServed(dir string, log *slog.Logger) (*Served, error) {
+	c := &Served{dir: dir, log: log}
 	return c, c.read(time.Now())
 }
 
 // Get is for a tls.Config. While new files are no certificate, it is the one before.
-func (c *Certificate) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+func (c *Served) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if now := time.Now(); now.Sub(c.looked) >= lookAgain {
@@ -42,7 +43,7 @@ func (c *Certificate) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.current, nil
 }
 
-func (c *Certificate) read(now time.Time) error {
+func (c *Served) read(now time.Time) error {
 	c.looked = now
 	cert, err := os.ReadFile(filepath.Join(c.dir, "tls.crt"))
 	if err != nil {

@@ -1,0 +1,114 @@
+// Package reviews checks pull requests on the forge before they are merged.
+package reviews
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/neuroscale-platform/neuroscale/components/certificates"
+	"github.com/neuroscale-platform/neuroscale/components/forge"
+	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/components/manifest"
+)
+
+// Token is the component's type.
+const Token = "neuroscale:platform:Reviews"
+
+var (
+	// HookURL is where the forge's events go.
+	HookURL = fmt.Sprintf("https://%s:%d/hook", Host, port)
+	// PassedURL says whether a tree was passed.
+	PassedURL = fmt.Sprintf("https://%s:%d/passed", Host, port)
+)
+
+// secretName is of what it signs in with and what events are signed with, in the
+// fields that the guard reads.
+const secretName = "guard"
+
+// Names of what the guard shows, and whom it believes.
+const (
+	certificateName = "guard-certificate"
+	authorityName   = "guard-authority"
+)
+
+// Args of the reviews.
+type Args struct {
+	// Layers as the function of that name makes them.
+	Layers layer.List
+	// Delivery takes them to Git.
+	Delivery *layer.Delivery
+	// Account of the forge that sets the status, Secret what events are signed with.
+	Account forge.Account
+	Secret  pulumi.StringOutput
+	// Certificate it shows for Host, and Authority that signed it and the forge's.
+	Certificate certificates.Certificate
+	Authority   pulumi.StringOutput
+}
+
+func (a *Args) validate() error {
+	if a == nil {
+		return errors.New("reviews: no Args")
+	}
+	var errs []error
+	if len(a.Layers) == 0 {
+		errs = append(errs, errors.New("reviews: Args.Layers is empty"))
+	}
+	if a.Delivery == nil {
+		errs = append(errs, errors.New("reviews: Args.Delivery is missing"))
+	}
+	if a.Account.Username == "" || a.Account.Password.OutputState == nil {
+		errs = append(errs, errors.New("reviews: Args.Account is missing"))
+	}
+	if a.Secret.OutputState == nil {
+		errs = append(errs, errors.New("reviews: Args.Secret is missing"))
+	}
+	if a.Authority.OutputState == nil || !a.Certificate.There() {
+		errs = append(errs, errors.New("reviews: Args.Certificate or Args.Authority is missing"))
+	}
+	return errors.Join(errs...)
+}
+
+// Reviews say of every pull request whether it may be merged.
+type Reviews struct{ pulumi.ResourceState }
+
+// New delivers the layers, with the secrets they need.
+func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Reviews, error) {
+	if err := args.validate(); err != nil {
+		return nil, err
+	}
+	r := &Reviews{}
+	if err := ctx.RegisterComponentResource(Token, name, r, opts...); err != nil {
+		return nil, err
+	}
+	parent := pulumi.Parent(r)
+	set := manifest.NewSet(ctx, parent)
+	object := manifest.Namespace(Namespace)
+	object["metadata"].(manifest.Object)["labels"] = manifest.Object{"pod-security.kubernetes.io/enforce": "restricted"}
+	ns := set.Add(name+"-namespace", object)
+	var before []pulumi.Resource
+	for _, each := range []struct {
+		name   string
+		object manifest.Object
+	}{
+		{"-secrets", manifest.Secret(Namespace, secretName, nil, map[string]pulumi.StringInput{
+			"password": args.Account.Password, "hook": args.Secret,
+		})},
+		{"-certificate", args.Certificate.Secret(Namespace, certificateName)},
+		{"-authority", certificates.AuthorityConfigMap(Namespace, authorityName, args.Authority)},
+	} {
+		before = append(before, set.Add(name+each.name, each.object, pulumi.DeletedWith(ns), pulumi.DependsOn([]pulumi.Resource{ns})))
+	}
+	if err := set.Err(); err != nil {
+		return nil, fmt.Errorf("reviews: %w", err)
+	}
+	for _, definition := range args.Layers {
+		if _, err := layer.New(ctx, &layer.Args{
+			Definition: definition, Delivery: args.Delivery, DependsOn: before,
+		}, parent); err != nil {
+			return nil, err
+		}
+	}
+	return r, ctx.RegisterResourceOutputs(r, pulumi.Map{})
+}
