@@ -41,7 +41,7 @@ func (s *suite) tenantsStayInside(t *testing.T) {
 
 func (s *suite) mergedProgramsDoNotRun(ctx context.Context, t *testing.T) {
 	const folder = "program"
-	clone := s.clone(ctx, t, s.outputs.Repository, s.member(t, scientist))
+	clone := s.clone(ctx, t, s.outputs.Repository, s.administrator())
 	dir := filepath.Join(clone.Dir, endpoints.Folder, folder)
 	require.NoError(t, os.MkdirAll(dir, 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "a.jsonnet"), []byte(`{apiVersion: "v1", kind: "ConfigMap",
@@ -99,7 +99,7 @@ func (s *suite) layerTagsStay(ctx context.Context, t *testing.T) {
 }
 
 func (s *suite) pushesAreBounded(ctx context.Context, t *testing.T) {
-	clone := s.clone(ctx, t, s.outputs.Repository, s.member(t, scientist))
+	clone := s.clone(ctx, t, s.outputs.Repository, s.administrator())
 	before, err := clone.Git(ctx, "ls-remote", "origin", "refs/heads/main")
 	require.NoError(t, err)
 	most := config.Default().Tenants[0].Quota.Applications
@@ -121,7 +121,7 @@ func (s *suite) pushesAreBounded(ctx context.Context, t *testing.T) {
 			}
 		}, fmt.Sprintf("folders in %s/, of at most %d", endpoints.Folder, most)},
 	} {
-		clone := s.clone(ctx, t, s.outputs.Repository, s.member(t, scientist))
+		clone := s.clone(ctx, t, s.outputs.Repository, s.administrator())
 		test.write(clone.Dir)
 		require.NoError(t, clone.Commit(ctx, what))
 		err := clone.Push(ctx)

@@ -199,8 +199,8 @@ func (s *suite) awaitAnswer(ctx context.Context, t *testing.T, model, host strin
 }
 
 func (s *suite) pushedEndpoint(t *testing.T) {
-	ctx := within(t, 7*time.Minute)
-	clone := s.clone(ctx, t, s.outputs.Repository, s.member(t, scientist))
+	ctx := within(t, 5*time.Minute)
+	clone := s.clone(ctx, t, s.outputs.Repository, s.administrator())
 	writeEndpoint(t, filepath.Join(clone.Dir, "apps"), example, pushed)
 	publish(ctx, t, clone, "Add "+pushed)
 	start := time.Now()

@@ -65,9 +65,7 @@ func (s *suite) firstTenMinutes(t *testing.T) {
 	}
 	assert.Equal(t, 5, typed, "predict, add, two refusals, heal")
 
-	succeed(ctx, t, script(`git -C ../endpoints reset --quiet --hard && git -C ../endpoints rm -r --quiet apps/my-iris
-git -C ../endpoints -c user.name=me -c user.email=me@example.org commit --quiet -m 'Remove my-iris'
-git -C ../endpoints push --quiet origin main`))
+	unmerge(ctx, t, s.clone(ctx, t, s.outputs.Repository, s.administrator()), "my-iris")
 	require.NoError(t, rig.Poll(ctx, time.Minute, often, func(ctx context.Context) (string, error) {
 		service, err := s.cluster.Get(ctx, rig.InferenceServices, tenants, "my-iris")
 		if err != nil || service != nil {

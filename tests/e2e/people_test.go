@@ -74,11 +74,19 @@ type attempt struct {
 var attempts = []attempt{
 	{"read it", http.MethodGet, "", "", true},
 	{"read its files", http.MethodGet, "/contents/", "", true},
-	{"set a commit status", http.MethodPost, "/statuses/%s", `{"context":"tried","state":"success"}`, true},
-	{"open a pull request", http.MethodPost, "/pulls", `{"title":"tried","head":"tried","base":"main"}`, true},
+	{"see its pull requests", http.MethodGet, "/pulls", "", true},
+	{"set a commit status", http.MethodPost, "/statuses/%s", `{"context":"tried","state":"success"}`, true}, // as a merger
+	{"make a branch", http.MethodPost, "/branches", `{"new_branch_name":"tried"}`, false},
+	{"make a tag", http.MethodPost, "/tags", `{"tag_name":"tried"}`, false},
+	{"make a release", http.MethodPost, "/releases", `{"tag_name":"tried"}`, false},
+	{"write a file", http.MethodPost, "/contents/tried", `{"content":"dHJpZWQ=","message":"tried","branch":"main"}`, false},
+	{"write a file in a branch", http.MethodPost, "/contents/tried", `{"content":"dHJpZWQ=","message":"tried","branch":"main","new_branch":"tried"}`, false},
 	{"open an issue", http.MethodPost, "/issues", `{"title":"tried"}`, true},
 	{"see its hooks", http.MethodGet, "/hooks", "", false},
 	{"make a hook", http.MethodPost, "/hooks", `{"type":"gitea","active":true,"events":["push"],"config":{"url":"http://10.0.0.1/","content_type":"json"}}`, false},
+	{"see what protects main", http.MethodGet, "/branch_protections/main", "", false},
+	{"lift what protects main", http.MethodDelete, "/branch_protections/main", "", false},
+	{"change what protects main", http.MethodPatch, "/branch_protections/main", `{"enable_status_check":false}`, false},
 	{"protect a branch", http.MethodPost, "/branch_protections", `{"rule_name":"tried"}`, false},
 	{"protect a tag", http.MethodPost, "/tag_protections", `{"name_pattern":"tried"}`, false},
 	{"lift a tag's protection", http.MethodDelete, "/tag_protections/1", "", false},
@@ -92,8 +100,14 @@ var attempts = []attempt{
 	{"delete it", http.MethodDelete, "", "", false},
 }
 
+// forReview is what a member may push to, of pushes.
+const forReview = "refs/for/main/tried"
+
 // pushes are what somebody tries to push to a repository: a commit to a reference.
-var pushes = []string{"refs/heads/main", "refs/heads/tried", "refs/tags/tried", "refs/tags/layer/x", "refs/for/main/tried"}
+var pushes = []string{
+	"refs/heads/main", "refs/heads/tried", "refs/tags/tried", "refs/tags/main", "refs/tags/layer/x",
+	"refs/pull/1/head", "refs/notes/tried", forReview,
+}
 
 // elsewhere is what no member may do to the forge. What is in %s is the other
 // tenant's team.
@@ -134,7 +148,7 @@ func (s *suite) peopleAreApart(ctx context.Context, t *testing.T) {
 				s.tryPushes(ctx, t, clone, repository, own)
 				s.tryAll(ctx, t, by, repository, own)
 				if own {
-					s.tidy(ctx, t, clone)
+					s.closePulls(ctx, t, by, repository)
 				}
 			})
 		}
@@ -148,7 +162,7 @@ func (s *suite) tryPushes(ctx context.Context, t *testing.T, clone *git.Checkout
 	assert.Equal(t, own, err == nil, "clone: %v", err)
 	for _, reference := range pushes {
 		_, err := clone.Git(ctx, "push", "--quiet", remote, "HEAD:"+reference)
-		assert.Equal(t, own, err == nil, "push to %s: %v", reference, err)
+		assert.Equal(t, own && reference == forReview, err == nil, "push to %s: %v", reference, err)
 	}
 }
 
@@ -186,6 +200,10 @@ func (s *suite) requireJudged(t *testing.T, what string, allowed bool, got answe
 	}
 	if got.code == http.StatusConflict {
 		assert.Contains(t, got.body, "maximum limit of repositories", "may %s", what)
+		return
+	}
+	if got.code == http.StatusUnprocessableEntity {
+		assert.Contains(t, got.body, "not allowed", "may %s", what)
 		return
 	}
 	assert.Contains(t, []int{http.StatusForbidden, http.StatusNotFound}, got.code, "may %s: %s", what, got.body)
@@ -235,15 +253,4 @@ func (s *suite) passwordsRotate(ctx context.Context, t *testing.T) {
 	assert.Equal(t, http.StatusUnauthorized, s.askForge(ctx, t, before, http.MethodGet, "/user", "").code, "the old password still opens")
 	assert.Equal(t, http.StatusOK, s.askForge(ctx, t, now, http.MethodGet, "/user", "").code, "the new password does not open")
 	assert.False(t, s.up(ctx, t).Changed, "an up without changes changed something")
-}
-
-// tidy takes away what was pushed but for the commit.
-func (s *suite) tidy(ctx context.Context, t *testing.T, clone *git.Checkout) {
-	t.Helper()
-	for _, reference := range pushes {
-		if kind, _, _ := strings.Cut(strings.TrimPrefix(reference, "refs/"), "/"); kind != "for" && reference != "refs/heads/main" {
-			_, err := clone.Git(ctx, "push", "--quiet", "origin", ":"+reference)
-			assert.NoError(t, err)
-		}
-	}
 }

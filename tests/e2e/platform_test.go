@@ -46,6 +46,8 @@ func TestPlatform(t *testing.T) {
 		{"what others did to the program's own objects is seen and put back", (*suite).whatOthersDidIsPutBack, false},
 		{"a pushed folder becomes an endpoint and what people merged stays", (*suite).pushedEndpoint, false},
 		{"a proposed endpoint predicts when it is merged", (*suite).proposedEndpoint, false},
+		{"nobody walks around the guard", (*suite).nobodyWalksAround, false},
+		{"ten pull requests at once are judged, whoever ends meanwhile", (*suite).manyAtOnce, false},
 		{"a tenant stays in its namespace", (*suite).tenantsStayInside, false},
 		{"a changed value moves one layer and the value back its old tag", (*suite).layerChangeAndRollback, false},
 		{"guard, Kyverno and the API server judge every manifest alike", (*suite).guardrailsAgree, false},

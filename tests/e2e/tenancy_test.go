@@ -65,7 +65,7 @@ func (s *suite) tenantsAreApart(t *testing.T) {
 	require.NoError(t, s.awaitSynced(ctx, tenancy.Layer, ""))
 	assert.False(t, s.up(ctx, t).Changed, "an up without changes changed something")
 
-	clone := s.clone(ctx, t, s.urlOf(t, otherRepository), s.member(t, otherMember))
+	clone := s.clone(ctx, t, s.urlOf(t, otherRepository), s.administrator())
 	if t.Run("the second tenant's endpoint serves", func(t *testing.T) { s.otherServes(ctx, t, clone) }) {
 		t.Run("its costs are its own", func(t *testing.T) { s.otherPays(ctx, t) })
 		t.Run("neither tenant's pods reach what is not theirs", func(t *testing.T) { s.networksAreApart(ctx, t) })
@@ -74,7 +74,7 @@ func (s *suite) tenantsAreApart(t *testing.T) {
 	}
 	t.Run("neither tenant's people write what is not theirs", func(t *testing.T) { s.peopleAreApart(ctx, t) })
 	t.Run("what it merges stays within its bounds", func(t *testing.T) {
-		s.mergesAreBounded(ctx, t, s.clone(ctx, t, s.urlOf(t, otherRepository), s.member(t, otherMember)))
+		s.mergesAreBounded(ctx, t, s.clone(ctx, t, s.urlOf(t, otherRepository), s.administrator()))
 	})
 	t.Run("no folder takes another's Application", func(t *testing.T) { s.namesAreReserved(ctx, t) })
 	t.Run("nobody exceeds a quota", func(t *testing.T) { s.quotasHold(ctx, t) })
@@ -322,7 +322,7 @@ func (s *suite) mergesAreBounded(ctx context.Context, t *testing.T, clone *git.C
 // namesAreReserved has the first tenant merge folders whose names are those of
 // Applications that are somebody else's.
 func (s *suite) namesAreReserved(ctx context.Context, t *testing.T) {
-	clone := s.clone(ctx, t, s.outputs.Repository, s.member(t, scientist))
+	clone := s.clone(ctx, t, s.outputs.Repository, s.administrator())
 	taken := []string{tenancy.Layer, other + "-" + otherFolder}
 	before := map[string]map[string]any{}
 	spec := func(name string) map[string]any {
