@@ -219,7 +219,7 @@ func (f *fakeGitea) run(t *testing.T, url, dir string, repositories ...string) (
 		"REPOSITORIES=" + strings.Join(repositories, " "), "MEMBERS=" + filepath.Join(dir, "members"),
 		"TEAM_PREFIX=" + teamPrefix, "TEAMS=" + teams(&Args{Organization: "acme", Teams: f.described}),
 		"MERGERS=" + mergersSuffix, "WEBHOOK_URL=http://argocd/webhook",
-		"GUARD=" + guard, "GUARD_URL=http://guard/hook", "GUARD_CONTEXT=the/check",
+		"GUARD=" + Guard, "GUARD_URL=http://guard/hook", "GUARD_CONTEXT=the/check",
 	}
 	output, err := command.CombinedOutput()
 	return string(output), err
@@ -230,7 +230,7 @@ func workshop(t *testing.T) string {
 	dir := t.TempDir()
 	for name, content := range map[string]string{
 		"bootstrap.sh": bootstrapScript, Admin: "admin-password", Reader: "reader-password", writer: "writer-password",
-		webhookSecret: "hook-secret", guard: "guard-password", guardHook: "guard-secret",
+		webhookSecret: "hook-secret", Guard: "guard-password", guardHook: "guard-secret",
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
 	}

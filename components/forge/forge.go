@@ -22,11 +22,11 @@ const (
 	// Admin is the account of the platform's administrators.
 	Admin = "ops"
 
-	// Reader is Argo CD's account, writer the program's, guard that of what checks
+	// Reader is Argo CD's account, writer the program's, Guard that of what checks
 	// pull requests. Accounts and organizations share one space of names.
 	Reader = "argocd"
 	writer = "platform-writer"
-	guard  = "guard"
+	Guard  = "guard"
 
 	// Service serves pages and Git at Port. Host is its name in the cluster.
 	Service = "gitea"
@@ -36,7 +36,7 @@ const (
 )
 
 // ownAccounts are nobody's but the platform's.
-var ownAccounts = []string{Admin, Reader, writer, guard}
+var ownAccounts = []string{Admin, Reader, writer, Guard}
 
 // Platform is the repository that only the program writes.
 const Platform = "platform"
@@ -239,7 +239,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		f.Members = append(f.Members, Account{member, secrets.members[member]})
 	}
 	f.WebhookSecret, f.GuardSecret = secrets.webhook, secrets.guardHook
-	f.Guard = Account{guard, secrets.guard}
+	f.Guard = Account{Guard, secrets.guard}
 	f.Platform = Repository{
 		URL:    repositoryURL(args.internalURL(), args.Organization, Platform),
 		Reader: Account{Reader, secrets.reader}, Writer: Account{writer, secrets.writer}, Authority: args.Authority,

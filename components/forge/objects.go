@@ -98,7 +98,7 @@ func appIniSecret(args *Args, s *secrets) manifest.Object {
 func accountsSecret(s *secrets) manifest.Object {
 	return manifest.Secret(Namespace, accountsName, nil, map[string]pulumi.StringInput{
 		Admin: s.admin, Reader: s.reader, writer: s.writer, webhookSecret: s.webhook,
-		guard: s.guard, guardHook: s.guardHook,
+		Guard: s.guard, guardHook: s.guardHook,
 	})
 }
 
@@ -273,7 +273,7 @@ func bootstrapJob(args *Args, checksum pulumi.StringInput) manifest.Object {
 		{"TEAMS", teams(args)},
 		{"MERGERS", mergersSuffix},
 		{"WEBHOOK_URL", args.WebhookURL},
-		{"GUARD", guard},
+		{"GUARD", Guard},
 		{"GUARD_URL", args.GuardURL},
 		{"GUARD_CONTEXT", args.GuardContext},
 	} {

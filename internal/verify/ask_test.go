@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -24,7 +25,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic/fake"
 
+	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/components/reviews"
 	"github.com/neuroscale-platform/neuroscale/internal/check"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
@@ -397,14 +400,109 @@ func TestAmountsAreComparedByWhatTheyAmountTo(t *testing.T) {
 
 func TestMainIsForTheMembersOfItsTenant(t *testing.T) {
 	tenants := []config.Tenant{
-		{Namespace: "a", Members: []string{"anna", "both"}, Repositories: []string{"models"}},
+		{Namespace: "a", Members: []string{"anna", "both"}, Mergers: []string{"both"}, Repositories: []string{"models"}},
 		{Namespace: "b", Members: []string{"bob", "both"}, Repositories: []string{"others"}},
 	}
 	for _, test := range []struct {
 		member, repository string
-		may                bool
-	}{{"anna", "models", true}, {"anna", "others", false}, {"bob", "models", false}, {"both", "others", true}, {"both", "platform", false}, {"nobody", "models", false}} {
-		assert.Equal(t, test.may, mayPush(tenants, test.member, test.repository), "%s, %s", test.member, test.repository)
+		sees, merges       bool
+	}{
+		{"anna", "models", true, false}, {"anna", "others", false, false}, {"bob", "models", false, false}, {"bob", "others", true, true},
+		{"both", "models", true, true}, {"both", "platform", false, false}, {"nobody", "models", false, false},
+	} {
+		seen, merges := sees(tenants, test.member, test.repository)
+		assert.Equal(t, test.sees, seen, "%s, %s", test.member, test.repository)
+		assert.Equal(t, test.merges, merges, "%s, %s", test.member, test.repository)
+	}
+}
+
+// gitea answers paths of its API, after /repos/neuroscale/, with JSON.
+func (p *Platform) gitea(t *testing.T, answers map[string]string) {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, _, _ := r.BasicAuth()
+		key := strings.TrimPrefix(r.URL.Path, "/api/v1/repos/neuroscale/")
+		if sudo := r.FormValue("sudo"); sudo != "" {
+			user = sudo
+		}
+		body, there := answers[user+" "+key]
+		if !there {
+			body, there = answers[key]
+		}
+		if !there {
+			w.WriteHeader(http.StatusNotFound)
+		}
+		fmt.Fprint(w, body)
+	}))
+	t.Cleanup(s.Close)
+	p.Outputs.ForgeURL, p.Outputs.ForgeUser, p.Outputs.Members = s.URL, forge.Admin, map[string]string{"data-scientist": "p"}
+}
+
+func TestAWayAroundTheGuardIsSeen(t *testing.T) {
+	const main, protection = "endpoints/branches/main", "endpoints/branch_protections/main"
+	const closed = `{"enable_status_check":true,"status_check_contexts":["neuroscale/guard"],"block_admin_merge_override":true}`
+	for name, test := range map[string]struct {
+		answers map[string]string
+		wrong   string
+	}{
+		"as configured":                    {nil, ""},
+		"a member may push":                {map[string]string{"data-scientist " + main: `{"user_can_push":true,"user_can_merge":true}`}, "data-scientist may push to main of repository endpoints, past the guard"},
+		"a merger may not merge":           {map[string]string{"data-scientist " + main: `{}`}, "may data-scientist merge into main of repository endpoints: false"},
+		"a member sees the platform's own": {map[string]string{"platform": `{}`}, "data-scientist sees repository platform"},
+		"Argo CD may push":                 {map[string]string{"argocd " + main: `{"user_can_push":true}`}, "account argocd may push"},
+		"the guard may merge":              {map[string]string{"guard " + main: `{"user_can_merge":true}`}, "account guard may push to or merge into"},
+		"nothing protects main":            {map[string]string{protection: `{}`}, "does not demand the status neuroscale/guard of everybody"},
+		"another status is demanded":       {map[string]string{protection: strings.ReplaceAll(closed, "guard", "other")}, "does not demand the status"},
+		"administrators are excepted":      {map[string]string{protection: strings.ReplaceAll(closed, `override":true`, `override":false`)}, "does not demand the status"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := platform(t)
+			answers := map[string]string{"data-scientist " + main: `{"user_can_merge":true}`, main: `{}`, protection: closed}
+			maps.Copy(answers, test.answers)
+			p.gitea(t, answers)
+			_, err := p.mainIsProtected(t.Context())
+			if test.wrong == "" {
+				assert.NoError(t, err)
+				return
+			}
+			assert.ErrorContains(t, err, test.wrong)
+		})
+	}
+}
+
+func TestAPullRequestThatNobodyJudgesIsSeen(t *testing.T) {
+	const hooks, pulls, verdict = "endpoints/hooks", "endpoints/pulls", "endpoints/commits/c1/status"
+	told := `[{"active":true,"config":{"url":"` + reviews.HookURL + `"}}]`
+	pull := func(age time.Duration) string {
+		return `[{"number":7,"base":{"ref":"main"},"head":{"sha":"c1"},"updated_at":"` + time.Now().Add(-age).Format(time.RFC3339) + `"}]`
+	}
+	judged := func(state string) string {
+		return `{"statuses":[{"context":"neuroscale/guard","status":"` + state + `"}]}`
+	}
+	for name, test := range map[string]struct {
+		answers map[string]string
+		wrong   string
+	}{
+		"nothing is open":         {nil, ""},
+		"all is judged":           {map[string]string{pulls: pull(time.Hour), verdict: judged("failure")}, ""},
+		"one is new":              {map[string]string{pulls: pull(time.Minute), verdict: judged("pending")}, ""},
+		"one waits":               {map[string]string{pulls: pull(time.Hour), verdict: judged("pending")}, "the guard says pending of pull request 7 of repository endpoints"},
+		"one is not looked at":    {map[string]string{pulls: pull(time.Hour), verdict: `{}`}, "the guard says nothing of pull request 7"},
+		"events go elsewhere":     {map[string]string{hooks: strings.ReplaceAll(told, "guard", "other")}, "does not tell the guard of its events"},
+		"events are switched off": {map[string]string{hooks: strings.ReplaceAll(told, "true", "false")}, "does not tell the guard of its events"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := platform(t)
+			answers := map[string]string{hooks: told, pulls: `[]`}
+			maps.Copy(answers, test.answers)
+			p.gitea(t, answers)
+			_, err := p.guardJudges(t.Context())
+			if test.wrong == "" {
+				assert.NoError(t, err)
+				return
+			}
+			assert.ErrorContains(t, err, test.wrong)
+		})
 	}
 }
 

@@ -9,28 +9,36 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/neuroscale-platform/neuroscale/components/argocd"
 	"github.com/neuroscale-platform/neuroscale/components/endpoints"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
+	"github.com/neuroscale-platform/neuroscale/components/reviews"
 	"github.com/neuroscale-platform/neuroscale/internal/check"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
+	"github.com/neuroscale-platform/neuroscale/internal/reviewer"
 )
 
-// goldenPath is from a merged folder to an endpoint. C1, C2, C3 and C5 are kept for
-// the portal, its templates, a dry run of one, and the service that judges pull
-// requests.
+// goldenPath is from a pull request to an endpoint. C1, C2 and C3 are kept for the
+// portal, its templates, and a dry run of one.
 func (p *Platform) goldenPath() []check.Check {
 	return []check.Check{
 		{
 			ID: "C4", Title: "main can be pushed to by whom the configuration lets and nobody else", Follows: []string{"C7"},
-			Asks: "Asks the forge, as each member of each tenant and as Argo CD's account, whether it may push to main of each tenant's repositories, " +
-				"and whether it sees the platform's own.",
+			Asks: "Asks the forge, as each member of each tenant and as Argo CD's and the guard's accounts, whether it may push to main of each tenant's repositories, " +
+				"or merge there, and whether it sees the platform's own; and whether main demands the guard's status of everybody.",
 			Remedy: "`neuroscale up` makes the forge's teams as `neuroscale:tenants` says; see who changed them in the forge",
 			Run:    p.mainIsProtected,
+		},
+		{
+			ID: "C5", Title: "the guard runs",
+			Asks:   "Every Deployment in its namespace has all its pods, ready.",
+			Remedy: "see `kubectl logs -n guard deployment/guard`; until it runs nothing is merged, and `ops` may push to main",
+			Run:    p.run("reviews"),
 		},
 		{
 			ID: "C6", Title: "every folder in Git is an Application, and an endpoint is made of one", Follows: []string{"C7", "F1"},
@@ -44,6 +52,13 @@ func (p *Platform) goldenPath() []check.Check {
 			Asks:   "Its Deployment has its pod, and every repository is there when its API is asked.",
 			Remedy: "see `kubectl logs -n forge deployment/gitea`",
 			Run:    p.forgeAnswers,
+		},
+		{
+			ID: "C8", Title: "open pull requests are judged", Follows: []string{"C5", "C7"},
+			Asks: "Every repository of a tenant tells the guard of its events, and no open pull request for main is without a verdict " +
+				"for more than " + judgeWithin.String() + ".",
+			Remedy: "see `kubectl logs -n guard deployment/guard`: `tries again` says why; `neuroscale up` makes the forge's hooks",
+			Run:    p.guardJudges,
 		},
 	}
 }
@@ -97,11 +112,21 @@ func (p *Platform) forgeAnswers(ctx context.Context) (string, error) {
 	return "it has " + strings.Join(all, ", "), errors.Join(wrong...)
 }
 
-// mayPush is whether the configuration lets a member push to main of a repository.
-func mayPush(tenants []config.Tenant, member, repository string) bool {
-	return slices.ContainsFunc(tenants, func(t config.Tenant) bool {
-		return slices.Contains(t.Members, member) && slices.Contains(t.Repositories, repository)
-	})
+// sees is whether the configuration lets a member see a repository and propose to it,
+// and merges whether the member may merge there.
+func sees(tenants []config.Tenant, member, repository string) (sees, merges bool) {
+	for _, t := range tenants {
+		if slices.Contains(t.Repositories, repository) && slices.Contains(t.Members, member) {
+			sees, merges = true, merges || slices.Contains(t.MayMerge(), member)
+		}
+	}
+	return sees, merges
+}
+
+// branch is what the forge says of one to somebody.
+type branch struct {
+	Push  bool `json:"user_can_push"`
+	Merge bool `json:"user_can_merge"`
 }
 
 func (p *Platform) mainIsProtected(ctx context.Context) (string, error) {
@@ -110,7 +135,6 @@ func (p *Platform) mainIsProtected(ctx context.Context) (string, error) {
 		repository string
 	}
 	var all []question
-	pushers := 0
 	for _, member := range p.Config.Members() {
 		password, there := p.Outputs.Members[member]
 		if !there {
@@ -120,11 +144,9 @@ func (p *Platform) mainIsProtected(ctx context.Context) (string, error) {
 			all = append(all, question{account{member, password}, repository})
 		}
 	}
-	err := every(all, func(q question) error {
-		may := mayPush(p.Config.Tenants, q.by.name, q.repository)
-		var main struct {
-			Push bool `json:"user_can_push"`
-		}
+	people := every(all, func(q question) error {
+		may, merges := sees(p.Config.Tenants, q.by.name, q.repository)
+		var main branch
 		at := p.repositoryPath(q.repository)
 		if q.repository != forge.Platform {
 			at += "/branches/main"
@@ -135,28 +157,118 @@ func (p *Platform) mainIsProtected(ctx context.Context) (string, error) {
 			return err
 		case !may && code != http.StatusNotFound:
 			return fmt.Errorf("%s sees repository %s, which is not its tenant's (the forge answers %d)", q.by.name, q.repository, code)
-		case may && (code != http.StatusOK || !main.Push):
-			return fmt.Errorf("%s may not push to main of repository %s (the forge answers %d)", q.by.name, q.repository, code)
+		case may && code != http.StatusOK:
+			return fmt.Errorf("%s does not see repository %s (the forge answers %d)", q.by.name, q.repository, code)
+		case main.Push:
+			return fmt.Errorf("%s may push to main of repository %s, past the guard", q.by.name, q.repository)
+		case may && main.Merge != merges:
+			return fmt.Errorf("may %s merge into main of repository %s: %t", q.by.name, q.repository, main.Merge)
 		}
 		return nil
 	})
-	for _, q := range all {
-		if mayPush(p.Config.Tenants, q.by.name, q.repository) {
-			pushers++
+	own := every(p.Config.Repositories(), func(repository string) error { return p.mainDemandsTheGuard(ctx, repository) })
+	return fmt.Sprintf("%s asked about %d repositories: nobody may push to main, mergers may merge what has the status %s, as configured, others do not even see the repository; neither Argo CD's account nor the guard's may push",
+		count(len(p.Config.Members()), "member"), len(p.Config.Repositories())+1, reviewer.Context), errors.Join(people, own)
+}
+
+// mainDemandsTheGuard asks about the platform's own accounts, and what protects main.
+func (p *Platform) mainDemandsTheGuard(ctx context.Context, repository string) error {
+	var errs []error
+	for _, who := range []string{forge.Reader, forge.Guard} {
+		var main branch
+		code, err := p.askForge(ctx, p.administrator(), p.repositoryPath(repository)+"/branches/main?sudo="+who, &main)
+		if err == nil && (code != http.StatusOK || main.Push || main.Merge) {
+			err = fmt.Errorf("account %s may push to or merge into main of repository %s, or does not see it (the forge answers %d)", who, repository, code)
+		}
+		errs = append(errs, err)
+	}
+	var protection struct {
+		Checked  bool     `json:"enable_status_check"`
+		Contexts []string `json:"status_check_contexts"`
+		Forced   bool     `json:"enable_force_push"`
+		NoExcept bool     `json:"block_admin_merge_override"`
+	}
+	code, err := p.askForge(ctx, p.administrator(), p.repositoryPath(repository)+"/branch_protections/main", &protection)
+	if err == nil && (code != http.StatusOK || !protection.Checked || !slices.Contains(protection.Contexts, reviewer.Context) || protection.Forced || !protection.NoExcept) {
+		err = fmt.Errorf("main of repository %s does not demand the status %s of everybody (the forge answers %d)", repository, reviewer.Context, code)
+	}
+	return errors.Join(append(errs, err)...)
+}
+
+// judgeWithin is how long a pull request may be without a verdict.
+const judgeWithin = 3 * time.Minute
+
+func (p *Platform) guardJudges(ctx context.Context) (string, error) {
+	open := make([]int, len(p.Config.Repositories()))
+	err := every(p.Config.Repositories(), func(repository string) error {
+		n, err := p.pullsAreJudged(ctx, repository)
+		open[slices.Index(p.Config.Repositories(), repository)] = n
+		return errors.Join(err, p.guardIsTold(ctx, repository))
+	})
+	total := 0
+	for _, n := range open {
+		total += n
+	}
+	return fmt.Sprintf("the guard is told of events in %s, and %s judged", strings.Join(p.Config.Repositories(), ", "), count(total, "open pull request")), err
+}
+
+// guardIsTold is whether a repository's events go to the guard.
+func (p *Platform) guardIsTold(ctx context.Context, repository string) error {
+	var hooks []struct {
+		Active bool
+		Config struct{ URL string }
+	}
+	code, err := p.askForge(ctx, p.administrator(), p.repositoryPath(repository)+"/hooks?limit=50", &hooks)
+	if err != nil {
+		return err
+	}
+	for _, hook := range hooks {
+		if hook.Active && hook.Config.URL == reviews.HookURL {
+			return nil
 		}
 	}
-	reader := every(p.Config.Repositories(), func(repository string) error {
-		var main struct {
-			Push bool `json:"user_can_push"`
+	return fmt.Errorf("repository %s does not tell the guard of its events (the forge answers %d)", repository, code)
+}
+
+// pullsAreJudged looks at the open pull requests for main, the newest ones if there
+// are many.
+func (p *Platform) pullsAreJudged(ctx context.Context, repository string) (int, error) {
+	var pulls []struct {
+		Number int
+		Base   struct{ Ref string }
+		Head   struct{ SHA string }
+		At     time.Time `json:"updated_at"`
+	}
+	if _, err := p.askForge(ctx, p.administrator(), p.repositoryPath(repository)+"/pulls?state=open&limit=50", &pulls); err != nil {
+		return 0, err
+	}
+	var errs []error
+	n := 0
+	for _, pull := range pulls {
+		if pull.Base.Ref != "main" {
+			continue
 		}
-		code, err := p.askForge(ctx, p.administrator(), p.repositoryPath(repository)+"/branches/main?sudo="+forge.Reader, &main)
-		if err == nil && (code != http.StatusOK || main.Push) {
-			err = fmt.Errorf("account %s, which may only read, may push to main of repository %s, or does not see it (the forge answers %d)", forge.Reader, repository, code)
+		n++
+		var status struct {
+			Statuses []struct {
+				Context string
+				State   string `json:"status"`
+			}
 		}
-		return err
-	})
-	return fmt.Sprintf("%s asked about %d repositories: %d may push to main, as configured, the others do not even see the repository; Argo CD's account may only read",
-		count(len(p.Config.Members()), "member"), len(p.Config.Repositories())+1, pushers), errors.Join(err, reader)
+		if _, err := p.askForge(ctx, p.administrator(), p.repositoryPath(repository)+"/commits/"+pull.Head.SHA+"/status", &status); err != nil {
+			return n, err
+		}
+		said := "nothing"
+		for _, each := range status.Statuses {
+			if each.Context == reviewer.Context {
+				said = each.State
+			}
+		}
+		if said != "success" && said != "failure" && time.Since(pull.At) > judgeWithin {
+			errs = append(errs, fmt.Errorf("the guard says %s of pull request %d of repository %s, since %s", said, pull.Number, repository, pull.At.Format(time.RFC3339)))
+		}
+	}
+	return n, errors.Join(errs...)
 }
 
 func (p *Platform) foldersAreApplications(ctx context.Context) (string, error) {

@@ -18,6 +18,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/endpoints"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/internal/guard"
+	"github.com/neuroscale-platform/neuroscale/internal/predict"
 	"github.com/neuroscale-platform/neuroscale/internal/reviewer"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
@@ -232,7 +233,7 @@ func (s *suite) awaitForge(ctx context.Context, t *testing.T, by person) {
 			return "", err
 		}
 		request.SetBasicAuth(by.name, by.password)
-		response, err := http.DefaultTransport.RoundTrip(request)
+		response, err := predict.NewClient(5*time.Second, s.outputs.Authority).Do(request)
 		if err != nil {
 			return err.Error(), nil
 		}

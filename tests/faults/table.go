@@ -4,12 +4,15 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/neuroscale-platform/neuroscale/components/reviews"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
@@ -52,6 +55,14 @@ var All = []Fault{
 	{"the program's own object is changed", map[string]string{"A8": "AppProject argocd/platform differs in spec.description"}, nil, 2, func(ctx context.Context, p *Platform) (Mend, error) {
 		return p.change(ctx, projects, argocd, "platform", `{"spec":{"description":"changed"}}`)
 	}},
+	{"a member is let push to main", map[string]string{"C4": "data-scientist may push to main of repository endpoints"}, nil, 2, func(ctx context.Context, p *Platform) (Mend, error) {
+		at := "/repos/" + config.Default().Forge.Organization + "/" + config.Default().Tenants[0].Repositories[0] + "/branch_protections/main"
+		mend := func(ctx context.Context) error {
+			return p.forge(ctx, http.MethodPatch, at, object{"push_whitelist_usernames": []any{p.Outputs.ForgeUser}})
+		}
+		return mend, p.forge(ctx, http.MethodPatch, at, object{"push_whitelist_usernames": []any{p.Outputs.ForgeUser, member}})
+	}},
+	{"nobody tells the guard of pull requests", map[string]string{"C8": "repository endpoints does not tell the guard of its events"}, nil, 2, deafGuard},
 	{"endpoints' folders no longer heal", map[string]string{"A6": "did not come back", "A8": "ApplicationSet argocd/neuroscale-model-endpoints differs"}, nil, 2, func(ctx context.Context, p *Platform) (Mend, error) {
 		mend, err := p.change(ctx, applicationSets, argocd, "neuroscale-model-endpoints", `{"spec":{"template":{"spec":{"syncPolicy":{"automated":{"selfHeal":false}}}}}}`)
 		if err != nil {
@@ -135,6 +146,9 @@ var All = []Fault{
 		return both(unmerge, awake), err
 	}},
 
+	{"the guard has no pod", map[string]string{"C5": "Deployment guard/guard"}, nil, 5, func(ctx context.Context, p *Platform) (Mend, error) {
+		return p.starve(ctx, "guard", "guard-")
+	}},
 	{"what scales endpoints has no pod", map[string]string{"B1": "Deployment knative-serving/autoscaler"}, nil, 5, func(ctx context.Context, p *Platform) (Mend, error) {
 		return p.starve(ctx, "knative-serving", "autoscaler-")
 	}},
@@ -185,6 +199,33 @@ func badEndpoint(ctx context.Context, p *Platform) (Mend, error) {
 			},
 		}}},
 	})
+}
+
+// deafGuard switches off what tells the guard of events.
+func deafGuard(ctx context.Context, p *Platform) (Mend, error) {
+	at := "/repos/" + config.Default().Forge.Organization + "/" + config.Default().Tenants[0].Repositories[0] + "/hooks"
+	said, err := p.askForge(ctx, http.MethodGet, at, nil)
+	if err != nil {
+		return nil, err
+	}
+	type hook struct {
+		ID     int
+		Config struct{ URL string }
+	}
+	var hooks []hook
+	if err := json.Unmarshal(said, &hooks); err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(hooks, func(h hook) bool { return h.Config.URL == reviews.HookURL })
+	if i < 0 {
+		return nil, errors.New("there is no hook to the guard")
+	}
+	set := func(active bool) Mend {
+		return func(ctx context.Context) error {
+			return p.forge(ctx, http.MethodPatch, fmt.Sprintf("%s/%d", at, hooks[i].ID), object{"active": active})
+		}
+	}
+	return set(true), set(false)(ctx)
 }
 
 // leak pushes what a Secret has.
