@@ -1,5 +1,5 @@
-// Command neuroscale-forge-proxy speaks TLS for Gitea and slows down who guesses
-// passwords. It runs in Gitea's pod.
+// Command neuroscale-forge-proxy speaks TLS for Gitea, slows down who guesses
+// passwords, and lets nobody but the guard set statuses. It runs in Gitea's pod.
 package main
 
 import (
@@ -35,6 +35,7 @@ func run(ctx context.Context, log *slog.Logger, args []string) error {
 	dir := flags.String("certificate", "", "folder with tls.crt and tls.key (default: plain HTTP)")
 	failures := flags.Int("failures", 10, "wrong passwords for an account from an address within the window")
 	window := flags.Duration("window", time.Minute, "what they are counted in")
+	checker := flags.String("checker", "guard", "the account that sets statuses, and nobody else")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -55,5 +56,5 @@ func run(ctx context.Context, log *slog.Logger, args []string) error {
 	if err != nil {
 		return err
 	}
-	return forgeproxy.New(at, forgeproxy.NewThrottle(*failures, *window), log).Serve(ctx, l, certificate)
+	return forgeproxy.New(at, forgeproxy.NewThrottle(*failures, *window), *checker, log).Serve(ctx, l, certificate)
 }

@@ -53,7 +53,7 @@ func TestNothingIsAnsweredInClearText(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- New(&url.URL{Scheme: "http", Host: "127.0.0.1:1"}, NewThrottle(failures, window), log).Serve(ctx, l, c)
+		ended <- New(&url.URL{Scheme: "http", Host: "127.0.0.1:1"}, NewThrottle(failures, window), "guard", log).Serve(ctx, l, c)
 	}()
 	plain, err := http.Get("http://" + l.Addr().String())
 	require.NoError(t, err)
@@ -79,7 +79,7 @@ func TestGitIsNeverOfferedHTTP2(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- New(&url.URL{Scheme: "http", Host: "127.0.0.1:1"}, NewThrottle(failures, window), log).Serve(ctx, l, c)
+		ended <- New(&url.URL{Scheme: "http", Host: "127.0.0.1:1"}, NewThrottle(failures, window), "guard", log).Serve(ctx, l, c)
 	}()
 	for want, offered := range map[string][]string{"http/1.1": {"h2", "http/1.1"}, "": {"h2"}} {
 		conn, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{InsecureSkipVerify: true, NextProtos: offered}) // looked at, not trusted

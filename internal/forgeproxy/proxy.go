@@ -1,5 +1,6 @@
-// Package forgeproxy stands before Gitea: it speaks TLS, and slows down who guesses
-// passwords, which Gitea has no setting for.
+// Package forgeproxy stands before Gitea: it speaks TLS, slows down who guesses
+// passwords, and keeps statuses for who checks commits, which Gitea has no settings
+// for.
 package forgeproxy
 
 import (
@@ -37,14 +38,17 @@ type Proxy struct {
 	client   *http.Client
 	// whoami is where Gitea says whose credential it was shown.
 	whoami string
+	// checker is the only account that sets statuses.
+	checker string
 }
 
-// New makes one before the Gitea at the URL upstream.
-func New(upstream *url.URL, throttle *Throttle, log *slog.Logger) *Proxy {
+// New makes one before the Gitea at the URL upstream, where only the account checker
+// sets statuses of commits.
+func New(upstream *url.URL, throttle *Throttle, checker string, log *slog.Logger) *Proxy {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy, transport.DisableCompression, transport.MaxIdleConnsPerHost = nil, true, 32
 	p := &Proxy{
-		throttle: throttle, log: log,
+		throttle: throttle, log: log, checker: checker,
 		client: &http.Client{Transport: transport, Timeout: patience},
 		whoami: upstream.JoinPath("/api/v1/user").String(),
 	}
@@ -87,6 +91,11 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if !p.mayPass(w, r, c) {
 			return
 		}
+	}
+	if setsStatus(r) && !p.isChecker(r) {
+		p.log.Warn("somebody else's status", "address", source(r.RemoteAddr).String(), "path", shortened(r.URL.Path))
+		http.Error(w, `{"message":"statuses are set by the guard and nobody else"}`, http.StatusForbidden)
+		return
 	}
 	p.forward.ServeHTTP(w, r)
 }

@@ -36,6 +36,7 @@ type gitea struct {
 	tried, asked int
 	down         atomic.Bool
 	seen         *http.Request
+	tokens       map[string]string // and whose they are
 }
 
 func (g *gitea) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -57,6 +58,7 @@ func (g *gitea) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return strings.EqualFold(name, account) && shown == password
 	}
 	switch {
+	case r.URL.Path == "/api/v1/user" && g.whoami(w, r):
 	case strings.HasPrefix(r.URL.Path, "/api/v1/"), strings.HasPrefix(r.URL.Path, "/neuroscale/"):
 		if !hasBasic || !try(name, shown) {
 			w.Header().Set("WWW-Authenticate", `Basic realm="Gitea"`)
@@ -94,7 +96,7 @@ func newFront(t *testing.T) *front {
 	t.Cleanup(behind.Close)
 	at, err := url.Parse(behind.URL)
 	require.NoError(t, err)
-	f.Server = httptest.NewServer(New(at, f.throttle, slog.New(slog.DiscardHandler)))
+	f.Server = httptest.NewServer(New(at, f.throttle, "guard", slog.New(slog.DiscardHandler)))
 	t.Cleanup(f.Close)
 	f.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return f
@@ -350,7 +352,7 @@ func TestAnEventIsReadAsItComes(t *testing.T) {
 	defer close(goOn)
 	at, err := url.Parse(behind.URL)
 	require.NoError(t, err)
-	front := httptest.NewServer(New(at, NewThrottle(failures, window), slog.New(slog.DiscardHandler)))
+	front := httptest.NewServer(New(at, NewThrottle(failures, window), "guard", slog.New(slog.DiscardHandler)))
 	defer front.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()

@@ -86,7 +86,7 @@ func (f *Forge) signIn(ctx context.Context) (string, error) {
 		return "", err
 	}
 	t, _, err := c.CreateAccessToken(gitea.CreateAccessTokenOption{
-		Name: tokenName, Scopes: []gitea.AccessTokenScope{"write:repository", "write:issue"},
+		Name: tokenName, Scopes: []gitea.AccessTokenScope{"write:repository", "write:issue", "read:user"},
 	})
 	if err != nil {
 		return "", err

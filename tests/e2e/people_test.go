@@ -75,7 +75,7 @@ var attempts = []attempt{
 	{"read it", http.MethodGet, "", "", true},
 	{"read its files", http.MethodGet, "/contents/", "", true},
 	{"see its pull requests", http.MethodGet, "/pulls", "", true},
-	{"set a commit status", http.MethodPost, "/statuses/%s", `{"context":"tried","state":"success"}`, true}, // as a merger
+	{"set a commit status", http.MethodPost, "/statuses/%s", `{"context":"tried","state":"success"}`, false},
 	{"make a branch", http.MethodPost, "/branches", `{"new_branch_name":"tried"}`, false},
 	{"make a tag", http.MethodPost, "/tags", `{"tag_name":"tried"}`, false},
 	{"make a release", http.MethodPost, "/releases", `{"tag_name":"tried"}`, false},

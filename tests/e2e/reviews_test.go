@@ -102,13 +102,18 @@ func (s *suite) nobodyWalksAround(t *testing.T) {
 // refusals are how the forge refuses to merge: nobody may, not yet, the hook did.
 var refusals = []int{http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusConflict}
 
-// forgedStatusMergesNothing sets the guard's status, which Gitea lets everybody do who
-// may merge.
+// forgedStatusMergesNothing tries to set the guard's status, which Gitea lets everybody
+// do who may merge, and what stands before it does not. Behind that it is set, and
+// merges nothing.
 func (s *suite) forgedStatusMergesNothing(ctx context.Context, t *testing.T, by person, repository string, red pullRequest) {
 	at := repositoryAt(repository)
 	for _, name := range []string{reviewer.Context, strings.ToUpper(reviewer.Context), reviewer.Context + " "} {
-		got := s.askForge(ctx, t, by, http.MethodPost, at+"/statuses/"+red.Head.SHA, `{"context":"`+name+`","state":"success"}`)
-		require.Equal(t, http.StatusCreated, got.code, "Gitea refuses it by now: say so in docs/adr: %s", got.body)
+		status := `{"context":"` + name + `","state":"success"}`
+		for who, each := range map[string]person{"a merger": by, "an administrator": s.administrator()} {
+			got := s.askForge(ctx, t, each, http.MethodPost, at+"/statuses/"+red.Head.SHA, status)
+			assert.Equal(t, http.StatusForbidden, got.code, "%s: %s", who, got.body)
+		}
+		require.Equal(t, "201", s.askBehindTheProxy(ctx, t, by, at+"/statuses/"+red.Head.SHA, status), "Gitea refuses it by now: say so in docs/adr")
 		for _, body := range []string{`{"Do":"merge"}`, `{"Do":"squash"}`, `{"Do":"rebase"}`} {
 			got := s.askForge(ctx, t, by, http.MethodPost, fmt.Sprintf("%s/pulls/%d/merge", at, red.Number), body)
 			assert.Contains(t, refusals, got.code, "%s with %q: %s", body, name, got.body)
@@ -122,6 +127,17 @@ func (s *suite) forgedStatusMergesNothing(ctx context.Context, t *testing.T, by 
 		}
 		return "", nil
 	}), "the forged status stays")
+}
+
+// askBehindTheProxy posts to Gitea from its own container, and returns the status.
+func (s *suite) askBehindTheProxy(ctx context.Context, t *testing.T, by person, at, body string) string {
+	t.Helper()
+	r := succeed(ctx, t, rig.Command{Path: s.tool("kubectl"), Env: s.env, Args: []string{
+		"exec", "-n", forge.Namespace, "deployment/" + forge.Service, "-c", forge.Service, "--",
+		"curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--user", by.name + ":" + by.password,
+		"--header", "Content-Type: application/json", "--data", body, "http://127.0.0.1:3001/api/v1" + at,
+	}})
+	return strings.TrimSpace(r.Stdout)
 }
 
 // newCommitIsJudgedAnew has a merge asked for at the moment a passed pull request
