@@ -23,6 +23,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/neuroscale-platform/neuroscale/internal/forgeapi"
 	"github.com/neuroscale-platform/neuroscale/internal/guard"
 	"github.com/neuroscale-platform/neuroscale/internal/keypair"
 	"github.com/neuroscale-platform/neuroscale/internal/reviewer"
@@ -115,7 +116,7 @@ func serve(ctx context.Context, log *slog.Logger, s settings, unpacked string) e
 	if err != nil {
 		return err
 	}
-	r := reviewer.New(log, reviewer.NewForge(s.forge, s.organization, s.account, password, trusted), rules.Repositories(), name,
+	r := reviewer.New(log, forgeapi.New(s.forge, s.organization, s.account, "guard", password, trusted), rules.Repositories(), name,
 		reviewer.Process(self, "check", "-scratch", s.scratch, "-kyverno", s.kyverno))
 	h := &http.Server{Handler: r.Handler(hook), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, MaxHeaderBytes: 64 << 10,
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate.Get},

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/neuroscale-platform/neuroscale/internal/forgeapi"
 )
 
 const hookSecret = "s3cret"
@@ -43,7 +45,7 @@ func TestOnlyTheForgesEventsAreHeard(t *testing.T) {
 		"another organization":      {"pull_request", elsewhere, sign(elsewhere), 202, nil},
 		"another repository":        {"pull_request", strings.ReplaceAll(pull, "endpoints", "platform"), sign(strings.ReplaceAll(pull, "endpoints", "platform")), 202, nil},
 		"no JSON":                   {"pull_request", "x", sign("x"), 400, nil},
-		"more than an event has":    {"pull_request", strings.Repeat(" ", maxEvent+1), "", 413, nil},
+		"more than an event has":    {"pull_request", strings.Repeat(" ", forgeapi.MaxEvent+1), "", 413, nil},
 		"an event nobody waits for": {"issues", pull, sign(pull), 202, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

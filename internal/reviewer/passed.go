@@ -85,12 +85,12 @@ func (r *Reviewer) servePassed(w http.ResponseWriter, q *http.Request) {
 }
 
 func (r *Reviewer) passed(ctx context.Context, repository, digest string) (bool, error) {
-	c, err := r.forge.client(ctx)
+	c, err := r.forge.Client(ctx)
 	if err != nil {
 		return false, err
 	}
 	for page := 1; ; page++ {
-		open, _, err := c.ListRepoPullRequests(r.forge.organization, repository, gitea.ListPullRequestsOptions{
+		open, _, err := c.ListRepoPullRequests(r.forge.Organization, repository, gitea.ListPullRequestsOptions{
 			ListOptions: gitea.ListOptions{Page: page, PageSize: 50}, State: gitea.StateOpen,
 		})
 		if err != nil {
@@ -137,18 +137,18 @@ func (r *Reviewer) passedTree(ctx context.Context, c *gitea.Client, s subject) (
 // have said since.
 func (r *Reviewer) verdict(c *gitea.Client, s subject, now situation) (gitea.StatusState, error) {
 	for page := 1; ; page++ {
-		statuses, _, err := c.ListStatuses(r.forge.organization, s.repository, now.head, gitea.ListStatusesOption{
+		statuses, _, err := c.ListStatuses(r.forge.Organization, s.repository, now.head, gitea.ListStatusesOption{
 			ListOptions: gitea.ListOptions{Page: page, PageSize: 50},
 		})
 		if err != nil {
 			return "", fmt.Errorf("read the statuses of %s: %w", short(now.head), err)
 		}
 		own := slices.DeleteFunc(statuses, func(each *gitea.Status) bool {
-			return each.Creator == nil || each.Creator.UserName != r.forge.account
+			return each.Creator == nil || each.Creator.UserName != r.forge.Account
 		})
 		// Newest first.
 		if len(own) > 0 {
-			return now.find(own, r.forge.account).state, nil
+			return now.find(own, r.forge.Account).state, nil
 		}
 		if len(statuses) == 0 {
 			return "", nil

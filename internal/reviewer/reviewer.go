@@ -19,6 +19,7 @@ import (
 	"code.gitea.io/sdk/gitea"
 	"k8s.io/client-go/util/workqueue"
 
+	"github.com/neuroscale-platform/neuroscale/internal/forgeapi"
 	"github.com/neuroscale-platform/neuroscale/internal/guard"
 )
 
@@ -45,7 +46,7 @@ type subject struct {
 // Reviewer looks after the pull requests of some repositories.
 type Reviewer struct {
 	log          *slog.Logger
-	forge        *Forge
+	forge        *forgeapi.Forge
 	repositories []string
 	rules        string
 	check        Checker
@@ -56,7 +57,7 @@ type Reviewer struct {
 
 // New makes one. The rules are a name of what check goes by: with another name
 // everything is judged again.
-func New(log *slog.Logger, forge *Forge, repositories []string, rules string, check Checker) *Reviewer {
+func New(log *slog.Logger, forge *forgeapi.Forge, repositories []string, rules string, check Checker) *Reviewer {
 	return &Reviewer{
 		log: log, forge: forge, repositories: repositories, rules: rules, check: check,
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[subject](time.Second, sweep)),
@@ -114,7 +115,7 @@ func (r *Reviewer) next(ctx context.Context) bool {
 func (r *Reviewer) attend(ctx context.Context, s subject) (again time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*checkPatience)
 	defer cancel()
-	c, err := r.forge.client(ctx)
+	c, err := r.forge.Client(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -127,7 +128,7 @@ func (r *Reviewer) attend(ctx context.Context, s subject) (again time.Duration, 
 // list puts every open pull request of a repository into the queue.
 func (r *Reviewer) list(c *gitea.Client, repository string) error {
 	for page := 1; ; page++ {
-		open, _, err := c.ListRepoPullRequests(r.forge.organization, repository, gitea.ListPullRequestsOptions{
+		open, _, err := c.ListRepoPullRequests(r.forge.Organization, repository, gitea.ListPullRequestsOptions{
 			ListOptions: gitea.ListOptions{Page: page, PageSize: 50}, State: gitea.StateOpen,
 		})
 		if err != nil {
@@ -151,11 +152,11 @@ func (r *Reviewer) review(ctx context.Context, c *gitea.Client, s subject) (agai
 	if now.base == "" {
 		return soon, nil
 	}
-	statuses, _, err := c.GetCombinedStatus(r.forge.organization, s.repository, now.head)
+	statuses, _, err := c.GetCombinedStatus(r.forge.Organization, s.repository, now.head)
 	if err != nil {
 		return 0, fmt.Errorf("read the status of %s: %w", short(now.head), err)
 	}
-	before := now.find(statuses.Statuses, r.forge.account)
+	before := now.find(statuses.Statuses, r.forge.Account)
 	if before.done() {
 		return 0, nil
 	}
@@ -178,7 +179,7 @@ func (r *Reviewer) review(ctx context.Context, c *gitea.Client, s subject) (agai
 		log.Info("has changed meanwhile")
 		return soon, err
 	}
-	if err := r.comment(c, s, guard.Marker, verdict.Comment+now.footer()); err != nil {
+	if err := r.forge.Comment(c, s.repository, s.number, guard.Marker, verdict.Comment+now.footer()); err != nil {
 		return 0, err
 	}
 	state := gitea.StatusFailure
@@ -195,16 +196,16 @@ func (r *Reviewer) review(ctx context.Context, c *gitea.Client, s subject) (agai
 // situation is how a pull request stands. Its base is empty as long as the forge has
 // not found out. Closed ones, and those for another branch, are nobody's concern.
 func (r *Reviewer) situation(c *gitea.Client, s subject) (now situation, open bool, err error) {
-	p, response, err := c.GetPullRequest(r.forge.organization, s.repository, s.number)
+	p, response, err := c.GetPullRequest(r.forge.Organization, s.repository, s.number)
 	switch {
-	case isGone(response):
+	case forgeapi.IsGone(response):
 		return now, false, nil
 	case err != nil:
 		return now, false, fmt.Errorf("read the pull request: %w", err)
 	case p.State != gitea.StateOpen || p.Base == nil || p.Base.Ref != branch || p.Head == nil || p.Head.Sha == "":
 		return now, false, nil
 	}
-	main, _, err := c.GetRepoBranch(r.forge.organization, s.repository, branch)
+	main, _, err := c.GetRepoBranch(r.forge.Organization, s.repository, branch)
 	if err != nil || main.Commit == nil {
 		return now, false, errors.Join(fmt.Errorf("read the branch %s", branch), err)
 	}
@@ -225,9 +226,9 @@ func (r *Reviewer) below(c *gitea.Client, repository, commit, of string) (bool, 
 	if commit == "" || commit == of {
 		return commit == of, nil
 	}
-	more, response, err := c.CompareCommits(r.forge.organization, repository, of, commit)
+	more, response, err := c.CompareCommits(r.forge.Organization, repository, of, commit)
 	switch {
-	case isGone(response):
+	case forgeapi.IsGone(response):
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("compare %s with %s: %w", short(of), short(commit), err)
@@ -274,7 +275,7 @@ func (r *Reviewer) trees(c *gitea.Client, s subject, now situation) (after, befo
 		if trees[commit] != nil {
 			continue
 		}
-		if trees[commit], err = treeOf(c, r.forge.organization, s.repository, commit); err != nil {
+		if trees[commit], err = treeOf(c, r.forge.Organization, s.repository, commit); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -293,10 +294,10 @@ func (r *Reviewer) job(ctx context.Context, c *gitea.Client, s subject, now situ
 	r.digests.put(now.id(), after.digest())
 	j := &Job{Repository: s.repository}
 	known := map[string][]byte{}
-	if j.After, err = snapshot(ctx, c, r.forge.organization, s.repository, "pull request "+fmt.Sprint(s.number), after, known); err != nil {
+	if j.After, err = snapshot(ctx, c, r.forge.Organization, s.repository, "pull request "+fmt.Sprint(s.number), after, known); err != nil {
 		return nil, err
 	}
-	if j.Before, err = snapshot(ctx, c, r.forge.organization, s.repository, branch+" at "+short(now.main), before, known); err != nil {
+	if j.Before, err = snapshot(ctx, c, r.forge.Organization, s.repository, branch+" at "+short(now.main), before, known); err != nil {
 		return nil, err
 	}
 	return j, nil
@@ -315,37 +316,11 @@ func (s situation) footer() string {
 }
 
 func (r *Reviewer) post(c *gitea.Client, s subject, now situation, state gitea.StatusState, text string) error {
-	_, _, err := c.CreateStatus(r.forge.organization, s.repository, now.head, gitea.CreateStatusOption{
+	_, _, err := c.CreateStatus(r.forge.Organization, s.repository, now.head, gitea.CreateStatusOption{
 		State: state, Context: Context, Description: now.describe(text),
 	})
 	if err != nil {
 		return fmt.Errorf("post the status %s of %s: %w", state, short(now.head), err)
-	}
-	return nil
-}
-
-// comment writes the account's comment that begins with a marker, in place of the one
-// before.
-func (r *Reviewer) comment(c *gitea.Client, s subject, marker, body string) error {
-	// The forge sends all of them, whatever page is asked for.
-	list, _, err := c.ListIssueComments(r.forge.organization, s.repository, s.number, gitea.ListIssueCommentOptions{})
-	if err != nil {
-		return fmt.Errorf("read the comments: %w", err)
-	}
-	for _, each := range list {
-		if each.Poster == nil || each.Poster.UserName != r.forge.account || !strings.HasPrefix(each.Body, marker) {
-			continue
-		}
-		if each.Body == body {
-			return nil
-		}
-		if _, _, err := c.EditIssueComment(r.forge.organization, s.repository, each.ID, gitea.EditIssueCommentOption{Body: body}); err != nil {
-			return fmt.Errorf("change the comment: %w", err)
-		}
-		return nil
-	}
-	if _, _, err := c.CreateIssueComment(r.forge.organization, s.repository, s.number, gitea.CreateIssueCommentOption{Body: body}); err != nil {
-		return fmt.Errorf("comment: %w", err)
 	}
 	return nil
 }

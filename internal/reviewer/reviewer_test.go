@@ -251,19 +251,19 @@ func TestATokenThatIsGoneIsMadeAnew(t *testing.T) {
 	assert.Equal(t, 2, f.made)
 }
 
-// All that were open before it began, and what it is never told of.
 func TestAForgeWhoseAuthorityIsNotKnownIsNotSignedInTo(t *testing.T) {
 	f, forge := newForge(t)
 	known := f.trusted
 	f.trusted = x509.NewCertPool()
-	_, err := forge.client(t.Context())
+	_, err := forge.Client(t.Context())
 	require.ErrorContains(t, err, "certificate signed by unknown authority")
 	assert.Zero(t, f.made, "the password was sent")
 	f.trusted = known
-	_, err = forge.client(t.Context())
+	_, err = forge.Client(t.Context())
 	require.NoError(t, err, "an authority that was made known later is not believed")
 }
 
+// All that were open before it began, and what it is never told of.
 func TestNoEventIsNeeded(t *testing.T) {
 	f, forge := newForge(t)
 	p := &passes{}

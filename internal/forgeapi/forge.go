@@ -1,4 +1,6 @@
-package reviewer
+// Package forgeapi is the forge's API as the guard uses it: for one account, in one
+// organization, and the events that the forge tells it of.
+package forgeapi
 
 import (
 	"context"
@@ -9,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,20 +26,23 @@ const (
 
 // Forge is Gitea's API for one account and one organization.
 type Forge struct {
-	url, organization, account string
-	password                   func() (string, error)
-	http                       *http.Client
+	// Organization owns the repositories, Account is who asks.
+	Organization, Account string
+
+	url, tokenName string
+	password       func() (string, error)
+	http           *http.Client
 
 	signingIn sync.Mutex
 	token     string
 }
 
-// NewForge is the forge at a URL, as an account sees an organization there. It
-// signs in with the password once and goes on with a token, which is much less work
-// for the forge. It believes a server that one of trusted has signed the certificate
+// New is the forge at a URL, as an account sees an organization there. It signs in
+// with the password once and goes on with a token of that name, which is much less
+// work for the forge. It believes a server that one of trusted has signed the certificate
 // of, which is asked for each time because it may be changed.
-func NewForge(url, organization, account string, password func() (string, error), trusted func() (*x509.CertPool, error)) *Forge {
-	f := &Forge{url: url, organization: organization, account: account, password: password}
+func New(url, organization, account, tokenName string, password func() (string, error), trusted func() (*x509.CertPool, error)) *Forge {
+	f := &Forge{url: url, Organization: organization, Account: account, tokenName: tokenName, password: password}
 	f.http = &http.Client{Timeout: requestPatience, Transport: bounded{forget: f.forget, next: &http.Transport{
 		MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute,
 		DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -51,11 +57,11 @@ func NewForge(url, organization, account string, password func() (string, error)
 	return f
 }
 
-// client makes requests until ctx ends.
-func (f *Forge) client(ctx context.Context) (*gitea.Client, error) {
+// Client makes requests until ctx ends.
+func (f *Forge) Client(ctx context.Context) (*gitea.Client, error) {
 	token, err := f.signIn(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("sign in to the forge as %s: %w", f.account, err)
+		return nil, fmt.Errorf("sign in to the forge as %s: %w", f.Account, err)
 	}
 	return f.as(ctx, gitea.SetToken(token))
 }
@@ -64,9 +70,6 @@ func (f *Forge) as(ctx context.Context, who gitea.ClientOption) (*gitea.Client, 
 	// No version: it is pinned, so nobody has to ask.
 	return gitea.NewClient(f.url, gitea.SetGiteaVersion(""), gitea.SetContext(ctx), gitea.SetHTTPClient(f.http), who)
 }
-
-// tokenName is the one token that the account has.
-const tokenName = "guard"
 
 func (f *Forge) signIn(ctx context.Context) (string, error) {
 	f.signingIn.Lock()
@@ -78,15 +81,15 @@ func (f *Forge) signIn(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	c, err := f.as(ctx, gitea.SetBasicAuth(f.account, password))
+	c, err := f.as(ctx, gitea.SetBasicAuth(f.Account, password))
 	if err != nil {
 		return "", err
 	}
-	if r, err := c.DeleteAccessToken(tokenName); err != nil && (r == nil || r.StatusCode != http.StatusNotFound) {
+	if r, err := c.DeleteAccessToken(f.tokenName); err != nil && (r == nil || r.StatusCode != http.StatusNotFound) {
 		return "", err
 	}
 	t, _, err := c.CreateAccessToken(gitea.CreateAccessTokenOption{
-		Name: tokenName, Scopes: []gitea.AccessTokenScope{"write:repository", "write:issue", "read:user"},
+		Name: f.tokenName, Scopes: []gitea.AccessTokenScope{"write:repository", "write:issue", "read:user"},
 	})
 	if err != nil {
 		return "", err
@@ -136,5 +139,31 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// isGone is whether the forge said that something is not there.
-func isGone(r *gitea.Response) bool { return r != nil && r.StatusCode == http.StatusNotFound }
+// IsGone is whether the forge said that something is not there.
+func IsGone(r *gitea.Response) bool { return r != nil && r.StatusCode == http.StatusNotFound }
+
+// Comment writes the account's comment on a pull request that begins with a marker, in
+// place of the one before.
+func (f *Forge) Comment(c *gitea.Client, repository string, number int64, marker, body string) error {
+	// The forge sends all of them, whatever page is asked for.
+	list, _, err := c.ListIssueComments(f.Organization, repository, number, gitea.ListIssueCommentOptions{})
+	if err != nil {
+		return fmt.Errorf("read the comments: %w", err)
+	}
+	for _, each := range list {
+		if each.Poster == nil || each.Poster.UserName != f.Account || !strings.HasPrefix(each.Body, marker) {
+			continue
+		}
+		if each.Body == body {
+			return nil
+		}
+		if _, _, err := c.EditIssueComment(f.Organization, repository, each.ID, gitea.EditIssueCommentOption{Body: body}); err != nil {
+			return fmt.Errorf("change the comment: %w", err)
+		}
+		return nil
+	}
+	if _, _, err := c.CreateIssueComment(f.Organization, repository, number, gitea.CreateIssueCommentOption{Body: body}); err != nil {
+		return fmt.Errorf("comment: %w", err)
+	}
+	return nil
+}
