@@ -52,7 +52,7 @@ var platform = []part{
 			Folder: endpoints.Folder, Folders: folders(s.cfg.Tenants),
 			Organization: s.cfg.Forge.Organization, Repositories: s.cfg.Repositories(), Teams: teams(s.cfg.Tenants),
 			Address: s.cluster.Address, NodePort: s.cfg.Forge.NodePort, WebhookURL: argocd.WebhookURL(s.cfg.TLS.Plain(config.ServerArgoCD)),
-			GuardURL: reviews.HookURL, PassedURL: reviews.PassedURL, GuardContext: reviewer.Context,
+			GuardURL: reviews.HookURL, FollowerURL: reviews.FollowerURL, PassedURL: reviews.PassedURL, GuardContext: reviewer.Context,
 		}, s.onCluster())
 		return err
 	}},
@@ -87,7 +87,8 @@ var platform = []part{
 	{"reviews", reviewsLayers, func(s *site, layers layer.List) error {
 		_, err := reviews.New(s.ctx, "reviews", &reviews.Args{
 			Layers: layers, Delivery: s.delivery, Account: s.forge.Guard, Secret: s.forge.GuardSecret,
-			Certificate: s.certificates.Of(guardServer), Authority: s.certificates.Authority,
+			Certificate: s.certificates.Of(guardServer), FollowerCertificate: s.certificates.Of(followerServer), Authority: s.certificates.Authority,
+			ApplicationSets: endpoints.ApplicationSets(s.cfg.Tenants), GatewayURL: s.serving.GatewayURL,
 		}, s.onCluster())
 		return err
 	}},

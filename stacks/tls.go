@@ -13,8 +13,11 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/keypair"
 )
 
-// guardServer is asked by the forge only.
-const guardServer = "guard"
+// guardServer and followerServer are asked by the forge only.
+const (
+	guardServer    = "guard"
+	followerServer = "follower"
+)
 
 // webhookServer are KServe's admission webhooks, which nobody asks but the API
 // server.
@@ -30,6 +33,7 @@ func (s *site) certificateArgs() *certificates.Args {
 			{Name: config.ServerForge, Hosts: append(forge.Hosts(s.cluster.Address), t.Names...)},
 			{Name: config.ServerGateway, Hosts: append(serving.Hosts(s.cluster.Address, s.cfg.Serving.Domain, s.cfg.Namespaces()...), t.Names...)},
 			{Name: guardServer, Hosts: []string{reviews.Host}},
+			{Name: followerServer, Hosts: []string{reviews.FollowerHost}},
 			{Name: webhookServer, Hosts: []string{serving.WebhookHost}},
 		},
 	}

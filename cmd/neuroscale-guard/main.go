@@ -1,5 +1,6 @@
 // Command neuroscale-guard checks pull requests on the forge. It runs in a pod, as
-// serve; each check is a process of its own, as check.
+// serve; each check is a process of its own, as check. In another pod it says what
+// became of those that were merged, as follow.
 package main
 
 import (
@@ -31,7 +32,7 @@ import (
 
 // settings are the command line's.
 type settings struct {
-	forge, organization, account, secrets, certificate, authority, rules, scratch, kyverno, listen string
+	forge, organization, account, secrets, certificate, authority, rules, scratch, kyverno, listen, follow, gateway string
 }
 
 func main() {
@@ -46,21 +47,27 @@ func main() {
 
 func run(ctx context.Context, log *slog.Logger, args []string) error {
 	if len(args) == 0 {
-		return errors.New("say serve or check")
+		return errors.New("say serve, check or follow")
 	}
 	var s settings
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	flags.StringVar(&s.scratch, "scratch", os.TempDir(), "folder for the rules, unpacked")
 	flags.StringVar(&s.kyverno, "kyverno", "/kubectl-kyverno", "Kyverno's command line")
-	if args[0] == "serve" {
+	if args[0] != "check" {
 		flags.StringVar(&s.forge, "forge", "", "URL of the forge")
 		flags.StringVar(&s.organization, "organization", "", "organization that owns the repositories")
 		flags.StringVar(&s.account, "account", "guard", "account to sign in with")
 		flags.StringVar(&s.secrets, "secrets", "/etc/guard/secrets", "folder with the files password and hook")
 		flags.StringVar(&s.certificate, "certificate", "/etc/guard/certificate", "folder with tls.crt and tls.key, which it shows")
 		flags.StringVar(&s.authority, "authority", "/etc/guard/authority/ca.crt", "certificates that the forge's is signed by one of")
-		flags.StringVar(&s.rules, "rules", "/etc/guard/rules/rules.zip", "archive of the rules")
 		flags.StringVar(&s.listen, "listen", ":8443", "address to serve the forge's events at")
+	}
+	switch args[0] {
+	case "serve":
+		flags.StringVar(&s.rules, "rules", "/etc/guard/rules/rules.zip", "archive of the rules")
+	case "follow":
+		flags.StringVar(&s.follow, "settings", "/etc/guard/follower/settings.json", "file with what to follow")
+		flags.StringVar(&s.gateway, "gateway", "/etc/guard/gateway/url", "file with the URL that people ask endpoints at")
 	}
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
@@ -75,23 +82,17 @@ func run(ctx context.Context, log *slog.Logger, args []string) error {
 			return err
 		}
 		return reviewer.RunJob(ctx, rules, s.kyverno, os.Stdin, os.Stdout)
+	case "follow":
+		return follow(ctx, log, s)
 	case "serve":
 		return serve(ctx, log, s, unpacked)
 	}
-	return fmt.Errorf("%q is neither serve nor check", args[0])
+	return fmt.Errorf("%q is neither serve, check nor follow", args[0])
 }
 
 func serve(ctx context.Context, log *slog.Logger, s settings, unpacked string) error {
 	if s.forge == "" || s.organization == "" {
 		return errors.New("serve needs -forge and -organization")
-	}
-	// Read each time: they may be changed.
-	password := func() (string, error) { return secret(s.secrets, "password") }
-	hook := func() (string, error) { return secret(s.secrets, "hook") }
-	trusted := func() (*x509.CertPool, error) { return authorities(s.authority) }
-	certificate, err := keypair.LoadServed(s.certificate, log)
-	if err != nil {
-		return err
 	}
 	archive, err := os.ReadFile(s.rules)
 	if err != nil {
@@ -112,24 +113,34 @@ func serve(ctx context.Context, log *slog.Logger, s settings, unpacked string) e
 	if err != nil {
 		return err
 	}
+	r := reviewer.New(log, forgeapi.New(s.forge, s.organization, s.account, "guard", s.password, s.trusted), rules.Repositories(), name,
+		reviewer.Process(self, "check", "-scratch", s.scratch, "-kyverno", s.kyverno))
+	log.Info("reviewing", "repositories", rules.Repositories(), "rules", name)
+	// What unpacking took is not needed again.
+	archive = nil
+	debug.FreeOSMemory()
+	return s.answer(ctx, log, r.Handler(s.hook), r.Run)
+}
+
+// answer serves the forge's events while work goes on, until ctx ends.
+func (s settings) answer(ctx context.Context, log *slog.Logger, handler http.Handler, work func(context.Context)) error {
+	certificate, err := keypair.LoadServed(s.certificate, log)
+	if err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", s.listen)
 	if err != nil {
 		return err
 	}
-	r := reviewer.New(log, forgeapi.New(s.forge, s.organization, s.account, "guard", password, trusted), rules.Repositories(), name,
-		reviewer.Process(self, "check", "-scratch", s.scratch, "-kyverno", s.kyverno))
-	h := &http.Server{Handler: r.Handler(hook), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, MaxHeaderBytes: 64 << 10,
+	h := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, MaxHeaderBytes: 64 << 10,
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate.Get},
 		ErrorLog:  slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	served := make(chan error, 1)
 	go func() { served <- h.ServeTLS(listener, "", "") }()
 	ended := make(chan struct{})
-	go func() { r.Run(ctx); close(ended) }()
-	log.Info("reviewing", "repositories", rules.Repositories(), "rules", name)
-	// What unpacking took is not needed again.
-	archive = nil
-	debug.FreeOSMemory()
+	go func() { work(ctx); close(ended) }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve: %w", err)
@@ -137,6 +148,11 @@ func serve(ctx context.Context, log *slog.Logger, s settings, unpacked string) e
 		return h.Close()
 	}
 }
+
+// Read each time: they may be changed.
+func (s settings) password() (string, error)        { return secret(s.secrets, "password") }
+func (s settings) hook() (string, error)            { return secret(s.secrets, "hook") }
+func (s settings) trusted() (*x509.CertPool, error) { return authorities(s.authority) }
 
 // nameOf tells apart what checks go by: this program and the rules.
 func nameOf(self string, archive []byte) (string, error) {

@@ -78,6 +78,15 @@ func Sources(tenants []config.Tenant, reserved []string) []Source {
 	return out
 }
 
+// ApplicationSets are the names of those that follow the repositories of all tenants.
+func ApplicationSets(tenants []config.Tenant) []string {
+	var names []string
+	for _, s := range Sources(tenants, nil) {
+		names = append(names, s.ApplicationSet)
+	}
+	return names
+}
+
 // Excluded are the folders of a tenant's first repository, as glob patterns, that
 // are not made Applications: their names are reserved or another tenant's.
 func Excluded(tenants []config.Tenant, namespace string, reserved []string) []string {

@@ -199,6 +199,7 @@ described "only $WRITER makes tags layer/* of $PLATFORM" "/repos/$ORGANIZATION/$
 
 for repository in "${endpoints[@]}"; do
   hook "$repository" "$WEBHOOK_URL" '"push"' "$ACCOUNTS/webhook"
+  hook "$repository" "$FOLLOWER_URL" '"push","pull_request_only"' "$ACCOUNTS/guard-hook"
   hook "$repository" "$GUARD_URL" '"push","pull_request_only","pull_request_sync","status"' "$ACCOUNTS/guard-hook"
   # Nobody else may write: it is what sets the status that main demands.
   must "$GUARD writes $repository" 204 -- PUT "/repos/$ORGANIZATION/$repository/collaborators/$GUARD" \

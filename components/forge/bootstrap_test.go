@@ -219,7 +219,7 @@ func (f *fakeGitea) run(t *testing.T, url, dir string, repositories ...string) (
 		"REPOSITORIES=" + strings.Join(repositories, " "), "MEMBERS=" + filepath.Join(dir, "members"),
 		"TEAM_PREFIX=" + teamPrefix, "TEAMS=" + teams(&Args{Organization: "acme", Teams: f.described}),
 		"MERGERS=" + mergersSuffix, "WEBHOOK_URL=http://argocd/webhook",
-		"GUARD=" + Guard, "GUARD_URL=http://guard/hook", "GUARD_CONTEXT=the/check",
+		"GUARD=" + Guard, "GUARD_URL=http://guard/hook", "FOLLOWER_URL=http://follower/hook", "GUARD_CONTEXT=the/check",
 	}
 	output, err := command.CombinedOutput()
 	return string(output), err
@@ -270,9 +270,10 @@ func TestBootstrapMakesEverythingOnceAndThenOnlyConfirms(t *testing.T) {
 	assert.JSONEq(t, `{"permission":"read"}`, f.bodies["PUT /repos/acme/endpoints/collaborators/argocd"])
 	assert.NotContains(t, f.requests, "PUT /repos/acme/endpoints/collaborators/platform-writer", "the program may not write what people merge")
 	assert.Equal(t, []tagProtection{{3, "layer/*", []string{writer}}}, f.tags, "whoever moves a layer's tag has all rights")
-	require.Len(t, f.hooks["endpoints"], 2)
+	require.Len(t, f.hooks["endpoints"], 3)
 	assert.Equal(t, map[string]any{"url": "http://argocd/webhook", "content_type": "json", "secret": "hook-secret"}, f.hooks["endpoints"][0].Config)
-	assert.Equal(t, map[string]any{"url": "http://guard/hook", "content_type": "json", "secret": "guard-secret"}, f.hooks["endpoints"][1].Config)
+	assert.Equal(t, map[string]any{"url": "http://guard/hook", "content_type": "json", "secret": "guard-secret"}, f.hooks["endpoints"][2].Config)
+	assert.Equal(t, map[string]any{"url": "http://follower/hook", "content_type": "json", "secret": "guard-secret"}, f.hooks["endpoints"][1].Config)
 	assert.Contains(t, f.bodies["POST /repos/acme/endpoints/hooks"], `"events":["push","pull_request_only","pull_request_sync","status"]`)
 	assert.JSONEq(t, `{"permission":"write"}`, f.bodies["PUT /repos/acme/endpoints/collaborators/guard"])
 	assert.NotContains(t, f.requests, "PUT /repos/acme/platform/collaborators/guard", "the guard may write what is applied with all rights")
@@ -307,10 +308,10 @@ func TestANewTenantsRepositoryIsMadeBesideTheOthers(t *testing.T) {
 			made = append(made, request)
 		}
 	}
-	assert.Equal(t, []string{"POST /orgs/acme/repos", "POST /repos/acme/models-b/hooks", "POST /repos/acme/models-b/hooks"}, made, "something else was made")
+	assert.Equal(t, []string{"POST /orgs/acme/repos", "POST /repos/acme/models-b/hooks", "POST /repos/acme/models-b/hooks", "POST /repos/acme/models-b/hooks"}, made, "something else was made")
 	assert.True(t, f.things["/repos/acme/models-b"])
 	assert.JSONEq(t, `{"permission":"read"}`, f.bodies["PUT /repos/acme/models-b/collaborators/argocd"])
-	assert.Len(t, f.hooks["endpoints"], 2)
+	assert.Len(t, f.hooks["endpoints"], 3)
 	assert.Equal(t, "hook-secret", f.hooks["models-b"][0].Config.(map[string]any)["secret"])
 
 	output, err = f.run(t, server.URL, dir, "endpoints")

@@ -90,6 +90,8 @@ type Args struct {
 	// GuardURL is told about pushes and pull requests, and answers with the status
 	// GuardContext, without which nothing is merged.
 	GuardURL, GuardContext string
+	// FollowerURL is told about pushes, and pull requests that are merged.
+	FollowerURL string
 	// PassedURL is asked before something is merged whether the guard has passed what
 	// main would be.
 	PassedURL string
@@ -109,7 +111,7 @@ func (a *Args) validate() error {
 	for _, field := range []struct{ name, value string }{
 		{"Image", a.Image}, {"ProxyImage", a.ProxyImage}, {"Address", a.Address}, {"Storage", a.Storage},
 		{"Organization", a.Organization}, {"Folder", a.Folder}, {"WebhookURL", a.WebhookURL},
-		{"GuardURL", a.GuardURL}, {"GuardContext", a.GuardContext}, {"PassedURL", a.PassedURL},
+		{"GuardURL", a.GuardURL}, {"FollowerURL", a.FollowerURL}, {"GuardContext", a.GuardContext}, {"PassedURL", a.PassedURL},
 	} {
 		if field.value == "" {
 			errs = append(errs, fmt.Errorf("forge: Args.%s is empty", field.name))

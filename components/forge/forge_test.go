@@ -22,7 +22,7 @@ func args() *Args {
 		NodePort:  30082, Address: "10.0.0.7", Storage: "2Gi",
 		MaxPush: 20 << 20, MaxRepository: 128 << 20, Folder: "apps",
 		Folders:      []FolderLimit{{Repositories: []string{"endpoints"}, Most: 50}, {Repositories: []string{"models-b"}, Most: 7}},
-		Organization: "acme", Repositories: []string{"endpoints", "models-b"}, WebhookURL: "http://argocd/webhook", GuardURL: "http://guard/hook", GuardContext: "guard", PassedURL: "http://guard/passed",
+		Organization: "acme", Repositories: []string{"endpoints", "models-b"}, WebhookURL: "http://argocd/webhook", GuardURL: "http://guard/hook", FollowerURL: "http://follower/hook", GuardContext: "guard", PassedURL: "http://guard/passed",
 		Teams: []Team{
 			{"default", []string{"bob", "anna"}, []string{"bob", "anna"}, 1, []string{"endpoints"}},
 			{"b", []string{"bob"}, []string{"bob"}, 0, []string{"models-b"}},

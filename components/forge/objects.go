@@ -257,7 +257,7 @@ func deployment(args *Args, checksum pulumi.StringInput) manifest.Object {
 // bootstrapJob is named by all that it does, so a change runs it again.
 func bootstrapJob(args *Args, checksum pulumi.StringInput) manifest.Object {
 	repositories := strings.Join(args.Repositories, " ")
-	name := "gitea-bootstrap-" + manifest.Hash(bootstrapScript, args.Image, args.Organization, args.WebhookURL, args.GuardURL, args.GuardContext,
+	name := "gitea-bootstrap-" + manifest.Hash(bootstrapScript, args.Image, args.Organization, args.WebhookURL, args.GuardURL, args.FollowerURL, args.GuardContext,
 		args.internalURL(), repositories, teams(args))
 	env := scriptEnvironment()
 	for _, pair := range [][2]string{
@@ -275,6 +275,7 @@ func bootstrapJob(args *Args, checksum pulumi.StringInput) manifest.Object {
 		{"WEBHOOK_URL", args.WebhookURL},
 		{"GUARD", Guard},
 		{"GUARD_URL", args.GuardURL},
+		{"FOLLOWER_URL", args.FollowerURL},
 		{"GUARD_CONTEXT", args.GuardContext},
 	} {
 		env = append(env, manifest.Object{"name": pair[0], "value": pair[1]})

@@ -3,7 +3,9 @@ package reviews
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/neuroscale-platform/neuroscale/components/argocd"
 	"github.com/neuroscale-platform/neuroscale/components/endpoints"
@@ -12,6 +14,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
 	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/follower"
 	"github.com/neuroscale-platform/neuroscale/internal/guard"
 	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
@@ -20,10 +23,14 @@ const (
 	// Layer is the only one. Its Service has that name, too.
 	Layer = "guard"
 	// Namespace is its own.
-	Namespace = "guard"
+	Namespace = follower.Namespace
 
-	// Host is its name in the cluster.
-	Host = Layer + "." + Namespace + ".svc"
+	// Host is the guard's name in the cluster, FollowerHost that of what says what
+	// became of a merge.
+	Host         = Layer + "." + Namespace + ".svc"
+	FollowerHost = followerName + "." + Namespace + ".svc"
+
+	followerName = follower.ServiceAccount
 
 	port = 8443
 )
@@ -47,19 +54,42 @@ func tree(ctx context.Context, s layer.Source, cfg *config.Config) (*render.Tree
 	if err != nil {
 		return nil, fmt.Errorf("layer %s: %w", Layer, err)
 	}
+	follows, err := json.Marshal(follower.Settings{
+		Sources: sources(cfg, s.Reserved), Namespace: argocd.Namespace, Folder: endpoints.Folder, Keys: cfg.Serving.Auth == config.AuthKeys,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("layer %s: %w", Layer, err)
+	}
+	at := []any{"-forge=" + forge.InternalURL(cfg.TLS.Plain(config.ServerForge)), "-organization=" + cfg.Forge.Organization}
 	return s.Renderer.Layer(ctx, Layer,
+		render.Patch{Kind: "ConfigMap", Namespace: Namespace, Name: followerName, Merge: map[string]any{
+			"data": map[string]any{"settings.json": string(follows)},
+		}},
+		render.Patch{Kind: "Deployment", Namespace: Namespace, Name: followerName, Merge: map[string]any{
+			"spec": map[string]any{"template": map[string]any{
+				"metadata": map[string]any{"annotations": map[string]any{"neuroscale.dev/settings": manifest.Hash(string(follows))}},
+				"spec":     map[string]any{"containers": []any{map[string]any{"name": followerName, "args": slices.Concat([]any{"follow"}, at)}}},
+			}},
+		}},
 		render.Patch{Kind: "ConfigMap", Namespace: Namespace, Name: "rules", Merge: map[string]any{
 			"binaryData": map[string]any{"rules.zip": base64.StdEncoding.EncodeToString(archive)},
 		}},
 		render.Patch{Kind: "Deployment", Namespace: Namespace, Name: Layer, Merge: map[string]any{
 			"spec": map[string]any{"template": map[string]any{
 				"metadata": map[string]any{"annotations": map[string]any{"neuroscale.dev/rules": manifest.Hash(string(archive))}},
-				"spec": map[string]any{"containers": []any{map[string]any{"name": Layer, "args": []any{
-					"serve", "-forge=" + forge.InternalURL(cfg.TLS.Plain(config.ServerForge)), "-organization=" + cfg.Forge.Organization,
-				}}}},
+				"spec":     map[string]any{"containers": []any{map[string]any{"name": Layer, "args": slices.Concat([]any{"serve"}, at)}}},
 			}},
 		}},
 	)
+}
+
+// sources are all repositories, as the follower needs them.
+func sources(cfg *config.Config, reserved []string) []follower.Source {
+	var all []follower.Source
+	for _, s := range endpoints.Sources(cfg.Tenants, reserved) {
+		all = append(all, follower.Source{Repository: s.Repository, Tenant: s.Tenant, ApplicationSet: s.ApplicationSet, Prefix: s.Prefix})
+	}
+	return all
 }
 
 // Rules are what endpoints are checked by. No endpoint may have one of the reserved

@@ -19,6 +19,8 @@ const Token = "neuroscale:platform:Reviews"
 var (
 	// HookURL is where the forge's events go.
 	HookURL = fmt.Sprintf("https://%s:%d/hook", Host, port)
+	// FollowerURL is where events go that are about what was merged.
+	FollowerURL = fmt.Sprintf("https://%s:%d/hook", FollowerHost, port)
 	// PassedURL says whether a tree was passed.
 	PassedURL = fmt.Sprintf("https://%s:%d/passed", Host, port)
 )
@@ -29,8 +31,10 @@ const secretName = "guard"
 
 // Names of what the guard shows, and whom it believes.
 const (
-	certificateName = "guard-certificate"
-	authorityName   = "guard-authority"
+	certificateName         = "guard-certificate"
+	followerCertificateName = "follower-certificate"
+	authorityName           = "guard-authority"
+	gatewayName             = "follower-gateway"
 )
 
 // Args of the reviews.
@@ -42,9 +46,14 @@ type Args struct {
 	// Account of the forge that sets the status, Secret what events are signed with.
 	Account forge.Account
 	Secret  pulumi.StringOutput
-	// Certificate it shows for Host, and Authority that signed it and the forge's.
-	Certificate certificates.Certificate
-	Authority   pulumi.StringOutput
+	// Certificate it shows for Host, FollowerCertificate for FollowerHost, and Authority
+	// that signed them and the forge's.
+	Certificate, FollowerCertificate certificates.Certificate
+	Authority                        pulumi.StringOutput
+	// ApplicationSets make Applications of what is merged.
+	ApplicationSets []string
+	// GatewayURL is where people ask endpoints.
+	GatewayURL string
 }
 
 func (a *Args) validate() error {
@@ -64,8 +73,14 @@ func (a *Args) validate() error {
 	if a.Secret.OutputState == nil {
 		errs = append(errs, errors.New("reviews: Args.Secret is missing"))
 	}
-	if a.Authority.OutputState == nil || !a.Certificate.There() {
+	if a.Authority.OutputState == nil || !a.Certificate.There() || !a.FollowerCertificate.There() {
 		errs = append(errs, errors.New("reviews: Args.Certificate or Args.Authority is missing"))
+	}
+	if len(a.ApplicationSets) == 0 {
+		errs = append(errs, errors.New("reviews: Args.ApplicationSets is empty"))
+	}
+	if a.GatewayURL == "" {
+		errs = append(errs, errors.New("reviews: Args.GatewayURL is empty"))
 	}
 	return errors.Join(errs...)
 }
@@ -96,10 +111,22 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 			"password": args.Account.Password, "hook": args.Secret,
 		})},
 		{"-certificate", args.Certificate.Secret(Namespace, certificateName)},
+		{"-follower-certificate", args.FollowerCertificate.Secret(Namespace, followerCertificateName)},
+		{"-gateway", manifest.ConfigMap(Namespace, gatewayName, map[string]string{"url": args.GatewayURL})},
 		{"-authority", certificates.AuthorityConfigMap(Namespace, authorityName, args.Authority)},
 	} {
 		before = append(before, set.Add(name+each.name, each.object, pulumi.DeletedWith(ns), pulumi.DependsOn([]pulumi.Resource{ns})))
 	}
+	var names []any
+	for _, applicationSet := range args.ApplicationSets {
+		names = append(names, applicationSet)
+	}
+	policy, rights := bound(), access(names)
+	bounded := []pulumi.Resource{set.Add(name+"-bound", policy[0])}
+	bounded = append(bounded, set.Add(name+"-bound-binding", policy[1], pulumi.DependsOn(bounded)))
+	// Nobody has the rights before they are bounded.
+	role := set.Add(name+"-role", rights[0], pulumi.DependsOn(bounded))
+	before = append(before, set.Add(name+"-role-binding", rights[1], pulumi.DependsOn([]pulumi.Resource{role})))
 	if err := set.Err(); err != nil {
 		return nil, fmt.Errorf("reviews: %w", err)
 	}

@@ -3,6 +3,7 @@ package tenancy
 import (
 	"github.com/neuroscale-platform/neuroscale/components/serving"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/follower"
 )
 
 // access is the name of a tenant's Role and of its binding.
@@ -101,6 +102,31 @@ func doorkeeperBinding(t config.Tenant) map[string]any {
 		"subjects": []any{map[string]any{
 			"kind": "ServiceAccount", "name": serving.DoorkeeperAccount, "namespace": serving.DoorkeeperNamespace,
 		}},
+	}
+}
+
+// followerRoleName is the name of a Role in a tenant's namespace, and of its binding.
+const followerRoleName = "neuroscale-follower"
+
+// followerRole lets what tells people what became of a merge read that: endpoints,
+// and of their pods and of warnings why they do not answer.
+func followerRole(t config.Tenant) map[string]any {
+	return map[string]any{
+		"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+		"metadata": map[string]any{"name": followerRoleName, "namespace": t.Namespace},
+		"rules": []any{
+			map[string]any{"apiGroups": []any{""}, "resources": []any{"pods", "events"}, "verbs": []any{"list"}},
+			map[string]any{"apiGroups": []any{"serving.kserve.io"}, "resources": []any{"inferenceservices"}, "verbs": []any{"list"}},
+		},
+	}
+}
+
+func followerBinding(t config.Tenant) map[string]any {
+	return map[string]any{
+		"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+		"metadata": map[string]any{"name": followerRoleName, "namespace": t.Namespace},
+		"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": followerRoleName},
+		"subjects": []any{map[string]any{"kind": "ServiceAccount", "name": follower.ServiceAccount, "namespace": follower.Namespace}},
 	}
 }
 

@@ -156,7 +156,8 @@ func Layers(tenants []config.Tenant, s config.Serving) (layer.List, error) {
 		if err != nil {
 			return nil, err
 		}
-		objects = append(objects, quota, systemPriority(tenant), limits, networkPolicy(tenant, s.ModelStores), serviceAccount(tenant), role(tenant), roleBinding(tenant))
+		objects = append(objects, quota, systemPriority(tenant), limits, networkPolicy(tenant, s.ModelStores), serviceAccount(tenant), role(tenant), roleBinding(tenant),
+			followerRole(tenant), followerBinding(tenant))
 		if s.Auth == config.AuthKeys {
 			objects = append(objects, doorkeeperRole(tenant), doorkeeperBinding(tenant))
 		}

@@ -186,7 +186,19 @@ func TestTheDefaultTenantHasTheOriginalsFigures(t *testing.T) {
 		"max":            map[string]any{"cpu": "2", "memory": "4Gi", "ephemeral-storage": "16Gi"},
 		"min":            map[string]any{"cpu": "10m", "memory": "32Mi", "ephemeral-storage": "1Mi"},
 	}}, recorder.At(objects["LimitRange/default/default-namespace-limits"], "spec.limits"))
-	assert.Len(t, objects, 9)
+	assert.Len(t, objects, 11)
+}
+
+func TestWhatSaysWhatBecameOfAMergeReadsThatAndNothingElse(t *testing.T) {
+	objects := rendered(t, tenants())
+	for _, namespace := range []string{"default", "team"} {
+		assert.Equal(t, []any{
+			map[string]any{"apiGroups": []any{""}, "resources": []any{"pods", "events"}, "verbs": []any{"list"}},
+			map[string]any{"apiGroups": []any{"serving.kserve.io"}, "resources": []any{"inferenceservices"}, "verbs": []any{"list"}},
+		}, recorder.At(objects["Role/"+namespace+"/neuroscale-follower"], "rules"))
+		assert.Equal(t, []any{map[string]any{"kind": "ServiceAccount", "name": "follower", "namespace": "guard"}},
+			recorder.At(objects["RoleBinding/"+namespace+"/neuroscale-follower"], "subjects"))
+	}
 }
 
 func TestWhatJudgesKeysSeesATenantsPodsAndNothingElse(t *testing.T) {

@@ -119,6 +119,15 @@ apiVersion: apps/v1
 kind: Deployment
 metadata: {name: guard, namespace: guard}
 spec: {template: {spec: {containers: [{name: guard, image: example.com/guard:v1}]}}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: follower, namespace: guard}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: follower, namespace: guard}
+spec: {template: {spec: {containers: [{name: follower, image: example.com/guard:v1}]}}}
 `,
 		"platform/doorkeeper/layer.yaml": "version: []\n",
 		"platform/doorkeeper/objects.yaml": `
