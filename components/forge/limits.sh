@@ -24,13 +24,17 @@ refuse() {
 pushed=()
 before=
 after=
+odd=
 while read -r old new ref; do
+  # Branches and tags are the forge's to protect, what is for review becomes none.
+  [[ $ref == refs/heads/* || $ref == refs/tags/* || $ref == refs/for/* ]] || odd=$ref
   [[ $new =~ $none ]] && continue
   pushed+=("$new")
   if [[ $ref == refs/heads/main ]]; then
     before=$old after=$new
   fi
 done
+[[ -z $odd || ${GITEA_PUSHER_NAME:-nobody} == "$administrator" ]] || refuse "nobody pushes to $odd"
 ((${#pushed[@]} > 0)) || exit 0
 
 # folders COMMIT [GIT...]: prints how many folders of endpoints there are in a commit.

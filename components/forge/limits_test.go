@@ -350,6 +350,15 @@ func TestNothingIsMergedThatTheGuardHasNotPassed(t *testing.T) {
 	require.NoError(t, push("refs/heads/other"), "only main is merged into")
 	assert.Len(t, asked, 1)
 
+	for _, reference := range []string{"refs/notes/a", "refs/pull/1/head", "refs/a"} {
+		assert.Error(t, push(reference), "a member writes %s", reference)
+	}
+	require.NoError(t, push("refs/for/main/a"), "nobody can propose")
+	s.pusher = ""
+	require.NoError(t, push("refs/notes/a"))
+	s.pusher = "anna"
+	_, err = s.try(dir, "push", "--quiet", "origin", ":refs/notes/a")
+	require.Error(t, err, "a member deletes what an administrator wrote")
 	for answer, want := range map[int]string{http.StatusForbidden: "the guard has not passed what main of endpoints would be", http.StatusBadGateway: "the guard does not answer (502)"} {
 		s.commit(dir, map[string][]byte{"apps/b/a.yaml": []byte(want)})
 		code = answer

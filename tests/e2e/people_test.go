@@ -171,7 +171,23 @@ func (s *suite) tryAll(ctx context.Context, t *testing.T, by person, repository 
 	commit := s.commitOf(ctx, t, repository)
 	for _, try := range attempts {
 		where := at + strings.ReplaceAll(try.path, "%s", commit)
-		s.requireJudged(t, try.what, own && try.own, s.askForge(ctx, t, by, try.method, where, try.body))
+		got := s.askForge(ctx, t, by, try.method, where, try.body)
+		// What its hook refuses of its own making, Gitea has no words for.
+		if own && !try.own && got.code == http.StatusInternalServerError && try.method == http.MethodPost {
+			continue
+		}
+		s.requireJudged(t, try.what, own && try.own, got)
+	}
+	if !own {
+		return
+	}
+	listed, err := s.clone(ctx, t, s.outputs.Repository, s.administrator()).Git(ctx, "ls-remote", "--refs", s.urlOf(t, repository))
+	require.NoError(t, err)
+	for line := range strings.Lines(listed) {
+		_, reference, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		if !strings.HasPrefix(reference, "refs/pull/") {
+			assert.Equal(t, "refs/heads/main", reference, "somebody made it")
+		}
 	}
 }
 
