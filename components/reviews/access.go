@@ -41,7 +41,7 @@ func bound() []manifest.Object {
 					"name": "the-follower", "expression": fmt.Sprintf("request.userInfo.username == 'system:serviceaccount:%s:%s'", follower.Namespace, follower.ServiceAccount),
 				}},
 				"validations": []any{
-					manifest.Object{"expression": "request.operation == 'UPDATE' && request.subResource == ''", "message": "the follower makes and deletes no ApplicationSet"},
+					manifest.Object{"expression": "request.operation == 'UPDATE' && (!has(request.subResource) || request.subResource == '')", "message": "the follower makes and deletes no ApplicationSet"},
 					same("spec"), same("metadata.labels"), same("metadata.finalizers"), same("metadata.ownerReferences"),
 					manifest.Object{"expression": annotations, "message": "the follower changes nothing of an ApplicationSet but that it is looked at"},
 				},

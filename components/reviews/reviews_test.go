@@ -160,7 +160,7 @@ func admitted(t *testing.T, old, now map[string]any) bool {
 		program, err := env.Program(ast)
 		require.NoError(t, err)
 		out, _, err := program.Eval(map[string]any{
-			"object": now, "oldObject": old, "request": map[string]any{"operation": "UPDATE", "subResource": ""},
+			"object": now, "oldObject": old, "request": map[string]any{"operation": "UPDATE"},
 		})
 		require.NoError(t, err)
 		if out.Value() != true {
