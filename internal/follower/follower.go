@@ -128,6 +128,8 @@ func (f *Follower) Run(ctx context.Context) {
 type merged struct {
 	subject
 	author string
+	// commit is what main became.
+	commit string
 	at     time.Time
 }
 
@@ -182,6 +184,9 @@ func (f *Follower) list(ctx context.Context) []merged {
 				continue
 			}
 			m.at = *p.Merged
+			if p.MergedCommitID != nil {
+				m.commit = *p.MergedCommitID
+			}
 			if p.Poster != nil {
 				m.author = p.Poster.UserName
 			}
@@ -218,7 +223,7 @@ func (f *Follower) attend(ctx context.Context, m merged) {
 		there, err := f.there(c, source, main.Commit.ID, folder)
 		var o outcome
 		if err == nil {
-			o, err = f.outcome(ctx, source, folder, main.Commit.ID, there, m.at)
+			o, err = f.outcome(ctx, source, folder, f.reached(c, source, m.commit), there, m.at)
 		}
 		if err != nil {
 			log.Warn("cannot say what became of it", "folder", folder, "error", err)
@@ -246,6 +251,24 @@ func (f *Follower) attend(ctx context.Context, m merged) {
 	if settled || time.Since(m.at) > recent {
 		f.settled[m.subject] = true
 		delete(f.said, m.subject)
+	}
+}
+
+// reached is whether a commit has a merge in it. Argo CD compares no Application anew
+// because another folder was merged.
+func (f *Follower) reached(c *gitea.Client, s Source, merge string) func(string) (bool, error) {
+	return func(commit string) (bool, error) {
+		if commit == "" || commit == merge {
+			return commit != "", nil
+		}
+		more, response, err := c.CompareCommits(f.forge.Organization, s.Repository, commit, merge)
+		switch {
+		case forgeapi.IsGone(response):
+			return false, nil
+		case err != nil:
+			return false, fmt.Errorf("compare %s with %s: %w", commit, merge, err)
+		}
+		return more.TotalCommits == 0, nil
 	}
 }
 

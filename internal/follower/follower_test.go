@@ -53,7 +53,7 @@ func (f *forge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusCreated)
 		answer(object{"sha1": "token"})
 	case rest == "/pulls":
-		answer([]any{object{"number": 7, "state": "closed", "merged": true, "merged_at": f.merged.Format(time.RFC3339), "base": object{"ref": "main"}, "user": object{"login": "anna"}}})
+		answer([]any{object{"number": 7, "state": "closed", "merged": true, "merge_commit_sha": "m1", "merged_at": f.merged.Format(time.RFC3339), "base": object{"ref": "main"}, "user": object{"login": "anna"}}})
 	case rest == "/pulls/7/files":
 		list := []any{}
 		for _, name := range f.files {
@@ -62,6 +62,8 @@ func (f *forge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(list)
 	case rest == "/branches/main":
 		answer(object{"name": "main", "commit": object{"id": f.main}})
+	case strings.HasPrefix(rest, "/compare/"): // m2 comes after m1, m0 before
+		answer(object{"total_commits": map[bool]int{true: 0, false: 1}[strings.HasPrefix(rest, "/compare/m2...")]})
 	case strings.HasPrefix(rest, "/contents/"):
 		for _, folder := range f.there {
 			if rest == "/contents/apps/"+folder {
@@ -205,16 +207,17 @@ func TestTheAuthorReadsWhatBecameOfIt(t *testing.T) {
 		"it answers": {[]*unstructured.Unstructured{application("m1", "Synced", "Healthy", synced), service("True", "")}, false, []string{
 			"it answers", "https://iris-predictor.team.example", "-H 'Host: iris-predictor.team.example' -d @request.json https://gateway:30080/v1/models/iris:predict", "Bearer $KEY", "@anna",
 		}, true},
-		"nobody has seen it":   {nil, false, []string{"Argo CD has not seen it yet"}, false},
-		"main before":          {[]*unstructured.Unstructured{application("m0", "Synced", "Healthy", synced), service("True", "")}, false, []string{"about to apply it"}, false},
-		"just applied":         {[]*unstructured.Unstructured{application("m1", "Synced", "Healthy", object{"phase": "Succeeded", "finishedAt": time.Now().Format(time.RFC3339)}), service("True", "")}, false, []string{"it is applied"}, false},
-		"it is refused":        {[]*unstructured.Unstructured{application("m1", "OutOfSync", "", refused)}, false, []string{"does not take it: InferenceService iris: exceeded quota: pods"}, false},
-		"the condition says":   {[]*unstructured.Unstructured{application("m1", "Synced", "Degraded", synced), service("False", "Revision failed: no such class")}, false, []string{"iris does not answer: Revision failed: no such class"}, false},
-		"there is no image":    {[]*unstructured.Unstructured{application("m1", "Synced", "Degraded", synced), service("False", "not ready"), pod(object{"containerStatuses": []any{object{"name": "kserve-container", "state": object{"waiting": object{"reason": "ImagePullBackOff", "message": "no such image"}}}}})}, false, []string{"ImagePullBackOff", "no such image"}, false},
-		"there is no model":    {[]*unstructured.Unstructured{application("m1", "Synced", "Degraded", synced), service("False", "not ready"), pod(object{"initContainerStatuses": []any{object{"name": "storage-initializer", "state": object{"terminated": object{"exitCode": int64(1), "reason": "Error"}}}}})}, false, []string{"container storage-initializer ended with exit code 1"}, false},
-		"the quota is used up": {[]*unstructured.Unstructured{application("m1", "Synced", "Degraded", synced), service("False", "not ready"), quota}, false, []string{"exceeded quota: q, used: pods=20"}, false},
-		"it is being removed":  {[]*unstructured.Unstructured{application("m1", "Synced", "Healthy", synced)}, true, []string{"being removed"}, false},
-		"it is removed":        {nil, true, []string{"it is removed"}, true},
+		"nobody has seen it":              {nil, false, []string{"Argo CD has not seen it yet"}, false},
+		"main before":                     {[]*unstructured.Unstructured{application("m0", "Synced", "Healthy", synced), service("True", "")}, false, []string{"about to apply it"}, false},
+		"another folder was merged since": {[]*unstructured.Unstructured{application("m2", "Synced", "Healthy", synced), service("True", "")}, false, []string{"it answers"}, true},
+		"just applied":                    {[]*unstructured.Unstructured{application("m1", "Synced", "Healthy", object{"phase": "Succeeded", "finishedAt": time.Now().Format(time.RFC3339)}), service("True", "")}, false, []string{"it is applied"}, false},
+		"it is refused":                   {[]*unstructured.Unstructured{application("m1", "OutOfSync", "", refused)}, false, []string{"does not take it: InferenceService iris: exceeded quota: pods"}, false},
+		"the condition says":              {[]*unstructured.Unstructured{application("m1", "Synced", "Degraded", synced), service("False", "Revision failed: no such class")}, false, []string{"iris does not answer: Revision failed: no such class"}, false},
+		"there is no image":               {[]*unstructured.Unstructured{application("m1", "Synced", "Degraded", synced), service("False", "not ready"), pod(object{"containerStatuses": []any{object{"name": "kserve-container", "state": object{"waiting": object{"reason": "ImagePullBackOff", "message": "no such image"}}}}})}, false, []string{"ImagePullBackOff", "no such image"}, false},
+		"there is no model":               {[]*unstructured.Unstructured{application("m1", "Synced", "Degraded", synced), service("False", "not ready"), pod(object{"initContainerStatuses": []any{object{"name": "storage-initializer", "state": object{"terminated": object{"exitCode": int64(1), "reason": "Error"}}}}})}, false, []string{"container storage-initializer ended with exit code 1"}, false},
+		"the quota is used up":            {[]*unstructured.Unstructured{application("m1", "Synced", "Degraded", synced), service("False", "not ready"), quota}, false, []string{"exceeded quota: q, used: pods=20"}, false},
+		"it is being removed":             {[]*unstructured.Unstructured{application("m1", "Synced", "Healthy", synced)}, true, []string{"being removed"}, false},
+		"it is removed":                   {nil, true, []string{"it is removed"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := &forge{main: "m1", merged: time.Now().Add(-2 * time.Minute), files: []string{"apps/iris/a.yaml", "README.md", "apps/beside.yaml"}, there: []string{"iris"}}

@@ -45,9 +45,9 @@ func folderOf(below, file string) string {
 	return name
 }
 
-// outcome looks at what Argo CD made of a folder of a source that was changed, where
-// main is at a commit, or has the folder no more.
-func (f *Follower) outcome(ctx context.Context, s Source, folder, main string, there bool, merged time.Time) (outcome, error) {
+// outcome looks at what Argo CD made of a folder of a source that was changed, which
+// main has or has no more. reached is whether a commit is as far as that.
+func (f *Follower) outcome(ctx context.Context, s Source, folder string, reached func(string) (bool, error), there bool, merged time.Time) (outcome, error) {
 	o := outcome{folder: folder}
 	app, err := f.cluster.Resource(kube.Applications).Namespace(f.settings.Namespace).Get(ctx, s.Prefix+folder, metav1.GetOptions{})
 	gone := apierrors.IsNotFound(err)
@@ -67,34 +67,36 @@ func (f *Follower) outcome(ctx context.Context, s Source, folder, main string, t
 		o.state = "its name is another's: no Application is made of it."
 		return o, nil
 	}
-	if why := notApplied(app, main); why != "" {
+	why, err := notApplied(app, reached)
+	if err != nil || why != "" {
 		o.state = why
-		return o, nil
+		return o, err
 	}
 	return o, f.served(ctx, app, merged, &o)
 }
 
-// notApplied is why an Application is not what main has; "" if it is.
-func notApplied(app *unstructured.Unstructured, main string) string {
+// notApplied is why an Application is not what was merged; "" if it is.
+func notApplied(app *unstructured.Unstructured, reached func(string) (bool, error)) (string, error) {
 	const waits = "Argo CD is about to apply it."
 	for _, c := range kube.Conditions(app) {
 		if c.Type == "ComparisonError" || c.Type == "InvalidSpecError" {
-			return "Argo CD cannot read it: " + c.Message
+			return "Argo CD cannot read it: " + c.Message, nil
 		}
 	}
-	if kube.Text(app.Object, "status", "sync", "revision") != main {
-		return waits
+	revision := kube.Text(app.Object, "status", "sync", "revision")
+	if there, err := reached(revision); err != nil || !there {
+		return waits, err
 	}
 	phase := kube.Text(app.Object, "status", "operationState", "phase")
 	tried := kube.Text(app.Object, "status", "operationState", "operation", "sync", "revision")
 	message := kube.Text(app.Object, "status", "operationState", "message")
-	if tried == main && message != "" && (phase == "Failed" || phase == "Error" || phase == "Running" && refused(app)) {
-		return "the cluster does not take it: " + reasonOf(app, message)
+	if tried == revision && message != "" && (phase == "Failed" || phase == "Error" || phase == "Running" && refused(app)) {
+		return "the cluster does not take it: " + reasonOf(app, message), nil
 	}
 	if kube.Text(app.Object, "status", "sync", "status") != "Synced" {
-		return waits
+		return waits, nil
 	}
-	return ""
+	return "", nil
 }
 
 // refused is whether an object was, in a sync that may still be tried again.
