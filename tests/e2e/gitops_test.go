@@ -262,12 +262,11 @@ func (s *suite) upKeepsWhatPeopleMerged(ctx context.Context, t *testing.T, clone
 	assert.Equal(t, before, s.resources(ctx, t), "an up without changes changed the state")
 }
 
-// awaitFolder waits for the Application of a folder and returns its name. After one
-// look at a forge that did not answer, Argo CD looks again three minutes later.
+// awaitFolder waits for the Application of a folder and returns its name.
 func (s *suite) awaitFolder(ctx context.Context, t *testing.T, folder string) string {
 	t.Helper()
 	name := ""
-	require.NoError(t, rig.Poll(ctx, 200*time.Second, often, func(ctx context.Context) (string, error) {
+	require.NoError(t, rig.Poll(ctx, time.Minute, often, func(ctx context.Context) (string, error) {
 		apps, err := s.cluster.List(ctx, rig.Applications, argocd)
 		for i := range apps {
 			if rig.Text(&apps[i], "spec", "source", "path") == folder {
