@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/yaml"
 
 	"github.com/neuroscale-platform/neuroscale/components/endpoints"
 	"github.com/neuroscale-platform/neuroscale/gitops"
@@ -163,19 +162,7 @@ func estimate(cfg *config.Config, tenant config.Tenant, name string, files scaff
 	if err != nil {
 		return "", err
 	}
-	var documents []cost.Document
-	for file, text := range files {
-		var object map[string]any
-		if err := yaml.Unmarshal([]byte(text), &object); err != nil {
-			return "", fmt.Errorf("%s: %w", file, err)
-		}
-		// Otherwise it would be counted as the first tenant's.
-		if metadata, ok := object["metadata"].(map[string]any); ok {
-			metadata["namespace"] = tenant.Namespace
-		}
-		documents = append(documents, cost.Document{Endpoint: name, Object: object})
-	}
-	d, err := cost.Compare(nil, documents, cost.Options{Platform: platform, Tenants: cfg.Tenants})
+	d, err := files.Cost(platform, cfg.Tenants, tenant.Namespace, name)
 	if err != nil {
 		return "", err
 	}

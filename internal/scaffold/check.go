@@ -3,7 +3,6 @@ package scaffold
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net/url"
 	"path"
 	"regexp"
@@ -152,20 +151,15 @@ func checkPort(u *url.URL, site Site, refuse func(what, write string) error) err
 			return refuse("has no port behind the :", "a number, or no :")
 		}
 	}
-	open := map[int]bool{}
-	for _, to := range slices.Concat(site.Stores, site.Tenant.Egress) {
-		for _, each := range to.Ports {
-			open[each] = true
-		}
-	}
-	if open[port] {
+	open := openPorts(site)
+	if slices.Contains(open, port) {
 		return nil
 	}
 	if len(open) == 0 {
 		return refuse("cannot be reached, pods of this tenant reach no store", "nothing yet, but have one added to neuroscale:serving.modelStores")
 	}
 	var ports []string
-	for _, each := range slices.Sorted(maps.Keys(open)) {
+	for _, each := range open {
 		ports = append(ports, strconv.Itoa(each))
 	}
 	return refuse(fmt.Sprintf("is at port %d, where the network lets no pod of tenant %s", port, site.Tenant.Namespace),

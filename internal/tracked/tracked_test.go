@@ -22,7 +22,7 @@ import (
 const maxBytes = 300_000
 
 // locks are generated, and as long as there are dependencies.
-var locks = map[string]bool{"go.sum": true}
+var locks = map[string]bool{"go.sum": true, "yarn.lock": true}
 
 // executables are the first bytes of what linkers write.
 var executables = map[string][]string{

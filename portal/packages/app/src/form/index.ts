@@ -1,0 +1,35 @@
+import { createFrontendModule } from '@backstage/frontend-plugin-api';
+import {
+  createFormField,
+  createScaffolderFormDecorator,
+  FormDecoratorBlueprint,
+  FormFieldBlueprint,
+} from '@backstage/plugin-scaffolder-react/alpha';
+import { forgeAuthApiRef } from '../forge';
+
+/** Gives the template the token that it opens a pull request with: that of whoever submits. */
+const token = FormDecoratorBlueprint.make({
+  name: 'forge-token',
+  params: {
+    decorator: createScaffolderFormDecorator({
+      id: 'forge-token',
+      deps: { forge: forgeAuthApiRef },
+      async decorator({ setSecrets }, { forge }) {
+        const FORGE_TOKEN = await forge.getAccessToken();
+        setSecrets(secrets => ({ ...secrets, FORGE_TOKEN }));
+      },
+    }),
+  },
+});
+
+const tenant = FormFieldBlueprint.make({
+  name: 'tenant',
+  params: {
+    field: async () => {
+      const { TenantField } = await import('./TenantField');
+      return createFormField({ name: 'Tenant', component: TenantField });
+    },
+  },
+});
+
+export const formModule = createFrontendModule({ pluginId: 'scaffolder', extensions: [token, tenant] });

@@ -1,0 +1,70 @@
+import { Config } from '@backstage/config';
+
+/** A range of numbers, both ends included. */
+export type Range = { min: number; max: number };
+
+/** What the server of a model asks for and may use at most, as Kubernetes quantities. */
+export type Size = {
+  requests: { cpu: string; memory: string };
+  limits: { cpu: string; memory: string };
+};
+
+/** A tenant, and what of its configuration bounds an endpoint. */
+export type Tenant = {
+  namespace: string;
+  owner: string;
+  costCenter: string;
+  repository: string;
+  members: string[];
+  /** Names, as glob patterns with * alone, that are not the tenant's to take. */
+  excluded: string[];
+  /** Sizes of an endpoint that the tenant's limits admit. */
+  sizes: string[];
+  /** TCP ports at which pods of the tenant reach a store of models. */
+  ports: number[];
+  /** How many replicas an endpoint may have. */
+  replicas: Range;
+};
+
+/** What the platform's program writes for the portal, under the key neuroscale. */
+export type Platform = {
+  gatewayUrl: string;
+  forge: Forge;
+  rules: Rules;
+  sizes: Record<string, Size>;
+  prices: Prices;
+  tenants: Tenant[];
+  /** Folder with the files of an endpoint, as templates. */
+  skeleton: string;
+};
+
+export type Forge = {
+  /** Where people's browsers reach it. */
+  publicUrl: string;
+  /** Where the portal reaches it. */
+  url: string;
+  organization: string;
+};
+
+/** What an endpoint may be, whoever's it is. Patterns are JavaScript's. */
+export type Rules = {
+  name: { pattern: string; maxLength: number };
+  storageUri: { pattern: string; maxLength: number; schemes: string[] };
+  formats: string[];
+};
+
+/** What one replica of each size costs in a month. */
+export type Prices = { currency: string; monthly: Record<string, number> };
+
+export function readPlatform(config: Config): Platform {
+  const at = config.getConfig('neuroscale');
+  return {
+    gatewayUrl: at.getString('gatewayUrl'),
+    forge: at.get<Forge>('forge'),
+    rules: at.get<Rules>('rules'),
+    sizes: at.get<Record<string, Size>>('sizes'),
+    prices: at.get<Prices>('prices'),
+    tenants: at.get<Tenant[]>('tenants'),
+    skeleton: at.getString('skeleton'),
+  };
+}
