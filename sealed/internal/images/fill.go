@@ -41,6 +41,11 @@ func (b *builder) fetch(ctx context.Context, j *job) error {
 			return err
 		}
 	}
+	if j.Backstage != nil {
+		if err := b.fetchBackstage(ctx, j.Backstage, src); err != nil {
+			return err
+		}
+	}
 	for _, w := range j.WheelFiles {
 		if _, err := b.wheel(ctx, w.Wheel); err != nil {
 			return err
@@ -72,6 +77,11 @@ func (b *builder) fill(ctx context.Context, j *job) error {
 			}
 		}
 		if err := b.compile(ctx, j.Recipe, src, j.root); err != nil {
+			return err
+		}
+	}
+	if j.Backstage != nil {
+		if err := b.buildBackstage(ctx, j.Backstage, filepath.Join(j.work, "src"), j.root); err != nil {
 			return err
 		}
 	}

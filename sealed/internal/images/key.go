@@ -35,7 +35,7 @@ func (t *Table) keys(goVersion string) (map[string]string, error) {
 		if r.Go != nil && r.Go.Like != "" {
 			inputs = append(inputs, keys[r.Go.Like])
 		}
-		if r.Go != nil && r.Go.PNPM != nil {
+		if r.Go != nil && r.Go.PNPM != nil || r.Backstage != nil {
 			inputs = append(inputs, t.Wheels[nodeWheel])
 		}
 		if r.Venv != nil {

@@ -25,15 +25,27 @@ import (
 // needed, because this is asked also when nothing is built.
 func (t *Table) readSources(repo string) error {
 	for _, r := range t.all() {
-		if r.Go == nil || !r.Go.Ours {
-			continue
-		}
 		var err error
-		if r.sources, err = hashSources(os.DirFS(repo), r.Go.Packages); err != nil {
+		switch {
+		case r.Go != nil && r.Go.Ours:
+			r.sources, err = hashSources(os.DirFS(repo), r.Go.Packages)
+		case r.Backstage != nil:
+			r.sources, err = hashApp(os.DirFS(repo), r.Backstage.Folder)
+		}
+		if err != nil {
 			return fmt.Errorf("%s: read its sources: %w", r.Name, err)
 		}
 	}
 	return nil
+}
+
+// hashApp is the hash of all files an app is made from.
+func hashApp(repo fs.FS, folder string) (string, error) {
+	files, err := appFiles(repo, folder)
+	if err != nil {
+		return "", err
+	}
+	return hashFiles(repo, files)
 }
 
 func hashSources(repo fs.FS, mains map[string]string) (string, error) {
@@ -81,6 +93,10 @@ func hashSources(repo fs.FS, mains map[string]string) (string, error) {
 			return "", err
 		}
 	}
+	return hashFiles(repo, files)
+}
+
+func hashFiles(repo fs.FS, files []string) (string, error) {
 	slices.Sort(files)
 	h := sha256.New()
 	for _, file := range slices.Compact(files) {

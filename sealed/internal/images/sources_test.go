@@ -13,6 +13,35 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+func TestAnAppIsMadeAgainForWhatItIsMadeFromOnly(t *testing.T) {
+	repo := func() fstest.MapFS {
+		files := fstest.MapFS{}
+		for _, name := range []string{
+			"portal/package.json", "portal/yarn.lock", "portal/packages/app/src/App.tsx", "portal/packages/backend/src/a.test.ts",
+			"portal/.yarn/plugins/p.cjs", "portal/node_modules/x/index.js", "portal/packages/app/dist/app.js", "portal/.yarn/install-state.gz",
+			"portal/.yarn/cache/x.zip", "README.md",
+		} {
+			files[name] = &fstest.MapFile{Data: []byte(name)}
+		}
+		return files
+	}
+	before, err := hashApp(repo(), "portal")
+	require.NoError(t, err)
+	for name, changes := range map[string]bool{
+		"portal/package.json": true, "portal/yarn.lock": true, "portal/packages/app/src/App.tsx": true, "portal/.yarn/plugins/p.cjs": true,
+		// It is tested whenever it is made.
+		"portal/packages/backend/src/a.test.ts": true,
+		"portal/node_modules/x/index.js":        false, "portal/packages/app/dist/app.js": false, "portal/.yarn/install-state.gz": false,
+		"portal/.yarn/cache/x.zip": false, "README.md": false,
+	} {
+		changed := repo()
+		changed[name].Data = []byte("changed")
+		after, err := hashApp(changed, "portal")
+		require.NoError(t, err)
+		require.Equal(t, changes, before != after, name)
+	}
+}
+
 func TestOurImageIsMadeAgainForWhatGoesIntoItOnly(t *testing.T) {
 	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
 	repo := func() fstest.MapFS {

@@ -62,6 +62,7 @@ type Recipe struct {
 	Certificates bool                 `json:"certificates,omitempty"` // one bundle of the CA certificates
 	Go           *Go                  `json:"go,omitempty"`
 	Venv         *Venv                `json:"venv,omitempty"`
+	Backstage    *Backstage           `json:"backstage,omitempty"`
 	ModuleFiles  map[string]string    `json:"module-files,omitempty"` // path: path in the module
 	RecipeFiles  map[string]string    `json:"recipe-files,omitempty"` // path: path in _recipes
 	ToolFiles    map[string]string    `json:"tool-files,omitempty"`   // path: entry/file
