@@ -197,8 +197,8 @@ type Repository struct {
 // Forge is where Git lives.
 type Forge struct {
 	pulumi.ResourceState
-	// URL at which people reach it.
-	URL string
+	// URL at which people reach it, InternalURL at which pods do.
+	URL, InternalURL string
 	// Admin is the account of the platform's administrators.
 	Admin Account
 	// Members are the accounts of all teams, sorted by name.
@@ -217,6 +217,10 @@ type Forge struct {
 	Guard Account
 	// Ready is done when all repositories answer.
 	Ready []pulumi.Resource
+
+	// What a Client's Job is made of.
+	image     string
+	namespace *manifest.Resource
 }
 
 // New brings up Gitea with an organization, its private repositories and an
@@ -226,7 +230,8 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		return nil, err
 	}
 	f := &Forge{
-		URL:          fmt.Sprintf("%s://%s", args.scheme(), net.JoinHostPort(args.Address, strconv.Itoa(args.NodePort))),
+		URL:         fmt.Sprintf("%s://%s", args.scheme(), net.JoinHostPort(args.Address, strconv.Itoa(args.NodePort))),
+		InternalURL: args.internalURL(), image: args.Image,
 		Repositories: map[string]Repository{}, PublicURLs: map[string]string{},
 	}
 	if err := ctx.RegisterComponentResource(Token, name, f, opts...); err != nil {
@@ -258,6 +263,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err != nil {
 		return nil, err
 	}
+	f.namespace = ns
 	// What lives in the namespace goes with it. Server and volume go before: a claim
 	// that a pod still has keeps a namespace until it is looked at again, 8 s later.
 	set := manifest.NewSet(ctx, pulumi.Parent(f), pulumi.DeletedWith(ns))
