@@ -204,7 +204,7 @@ func TestNoTenantsPodReachesMoreOfAPlatformsNamespaceThanIsForEverybody(t *testi
 	}
 	assert.Equal(t, map[string][]any{
 		"knative-serving": {"8443"}, "kourier-system": {"8080", "8081", "8443", "8444"}, "kserve": {"9443"}, "kyverno": {"9443"}, "doorkeeper": {},
-		"guard": {}, "opencost": {}, "prometheus-system": {},
+		"guard": {}, "opencost": {}, "prometheus-system": {}, "portal": {"7007"},
 	}, open)
 	assert.ElementsMatch(t, layers.FromGit().Namespaces(), slices.Collect(maps.Keys(open)), "a namespace without a policy is open")
 }
@@ -308,7 +308,7 @@ func realStack(t *testing.T) *recorder.Recording {
 
 func TestTheRealLayersMakeAStack(t *testing.T) {
 	r := realStack(t)
-	r.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "reviews", "tenancy", "cost", "endpoints")
+	r.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "reviews", "tenancy", "cost", "portal", "endpoints")
 
 	tree, err := realRenderer(t).Layer(context.Background(), argocd.Layer)
 	require.NoError(t, err)

@@ -27,6 +27,7 @@ const (
 	OutputForgePassword       = "forgePassword"
 	OutputMembers             = "members"
 	OutputRepository          = "repository"
+	OutputPortalURL           = "portalUrl"
 	OutputEndpoints           = "endpoints"
 	OutputForwards            = "forwards"
 	OutputLayers              = "layers"
@@ -57,6 +58,8 @@ type Outputs struct {
 	Members map[string]string `json:"members"`
 	// Repository is where people clone the first tenant's endpoints from.
 	Repository string `json:"repository"`
+	// PortalURL is where people ask for endpoints; empty if there is no portal.
+	PortalURL string `json:"portalUrl"`
 	// Endpoints of the first content: name to URL, whose host is the one to ask
 	// GatewayURL for.
 	Endpoints map[string]string `json:"endpoints"`
@@ -106,6 +109,7 @@ func (s *site) export() {
 	}
 	s.ctx.Export(OutputMembers, pulumi.ToSecret(members))
 	s.ctx.Export(OutputRepository, pulumi.String(s.forge.PublicURLs[s.cfg.Tenants[0].Repositories[0]]))
+	s.ctx.Export(OutputPortalURL, pulumi.String(s.portal.URL))
 	s.ctx.Export(OutputEndpoints, pulumi.ToStringMap(s.endpoints.URLs))
 	s.ctx.Export(OutputForwards, forwarded)
 	s.ctx.Export(OutputLayers, layers)

@@ -13,6 +13,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/guardrails"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/components/portal"
 	"github.com/neuroscale-platform/neuroscale/components/reviews"
 	"github.com/neuroscale-platform/neuroscale/components/serving"
 	"github.com/neuroscale-platform/neuroscale/components/tenancy"
@@ -106,6 +107,14 @@ var platform = []part{
 		}, s.onCluster())
 		return err
 	}},
+	{"portal", portalLayers, func(s *site, layers layer.List) (err error) {
+		s.portal, err = portal.New(s.ctx, "portal", &portal.Args{
+			Settings: s.cfg.Portal, Address: s.cluster.Address, Forge: s.forge, GatewayURL: s.serving.GatewayURL,
+			Certificate: s.certificates.Of(config.ServerPortal), Authority: s.certificates.Authority, HTTP: s.cfg.TLS.Plain(config.ServerPortal),
+			Layers: layers, Delivery: s.delivery,
+		}, s.onCluster())
+		return err
+	}},
 	{"endpoints", nil, func(s *site, _ layer.List) error {
 		apps, err := fs.Sub(gitops.FS, endpoints.Folder)
 		if err != nil {
@@ -133,7 +142,10 @@ func servingLayers(c *config.Config) (layer.List, error) {
 }
 func reviewsLayers(c *config.Config) (layer.List, error) { return reviews.Layers(c), nil }
 func tenancyLayers(c *config.Config) (layer.List, error) {
-	return tenancy.Layers(c.Tenants, c.Serving)
+	return tenancy.Layers(c.Tenants, c.Serving, c.Portal)
+}
+func portalLayers(c *config.Config) (layer.List, error) {
+	return portal.Layers(c, endpoints.Excluded), nil
 }
 
 func costLayers(c *config.Config) (layer.List, error) {

@@ -13,6 +13,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/endpoints"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/components/portal"
 	"github.com/neuroscale-platform/neuroscale/components/serving"
 	"github.com/neuroscale-platform/neuroscale/components/tenancy"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
@@ -40,6 +41,7 @@ type site struct {
 	delivery     *layer.Delivery
 	serving      *serving.Serving
 	tenancy      *tenancy.Tenancy
+	portal       *portal.Portal
 	endpoints    *endpoints.Endpoints
 }
 

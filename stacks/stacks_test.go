@@ -50,7 +50,7 @@ func programWith(t *testing.T, raw map[string]string, renderer *render.Renderer)
 
 func TestEveryResourceHasItsParentAndTheOneProvider(t *testing.T) {
 	r := recorder.MustRun(t, program(t, nil), recorder.Options{})
-	r.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "reviews", "tenancy", "cost", "endpoints")
+	r.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "reviews", "tenancy", "cost", "portal", "endpoints")
 	assert.Greater(t, len(r.Registrations), 60)
 }
 
@@ -72,6 +72,10 @@ func TestLayersBecomeReadyInTheirOrder(t *testing.T) {
 		{kserve, r.Get(t, "Secret", "kserve-webhook-server-cert")},
 		{runtimes, kserve},
 		{application("doorkeeper"), r.Get(t, "Secret", "platform-keys")},
+		{application("portal"), r.Get(t, "Secret", "portal-site")},
+		{application("portal"), r.Get(t, "Job", "gitea-client-portal-*")},
+		{r.Get(t, "Job", "gitea-client-portal-*"), r.Get(t, "Job", "gitea-bootstrap-*")},
+		{r.Get(t, "Job", "gitea-client-portal-*"), r.Get(t, "Secret", "forge-client")},
 		{r.Get(t, "Job", "probe-kserve-runtimes-*"), runtimes},
 		{application("prometheus"), r.Get(t, "Job", "probe-kserve-runtimes-*")},
 		{application("opencost"), r.Get(t, "Job", "probe-kserve-runtimes-*")},
@@ -105,6 +109,8 @@ func TestNothingWaitsThatNeedNot(t *testing.T) {
 		"costs wait for Prometheus":        {r.Get(t, "Application", "opencost"), r.Get(t, "Application", "prometheus")},
 		"endpoints wait for Kyverno":       {r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "Application", "kyverno")},
 		"the gateway waits for keys":       {r.Get(t, "Application", "knative"), r.Get(t, "Application", "doorkeeper")},
+		"endpoints wait for the portal":    {r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "Application", "portal")},
+		"the forge waits for the portal":   {r.Get(t, "Job", "gitea-bootstrap-*"), r.Get(t, "Namespace", "portal")},
 		"quotas wait for models":           {r.Get(t, "Application", "tenancy"), r.Get(t, "Application", "knative")},
 		"a pod waits for its own Service":  {r.Get(t, "Deployment", "gitea"), r.Get(t, "Service", "gitea")},
 		"Argo CD's pods wait for Services": {r.Get(t, "Deployment", "argocd-server"), r.Get(t, "Service", "argocd-server")},
@@ -121,7 +127,7 @@ var twoTenants = map[string]string{"neuroscale:tenants": `[
 func TestASecondTenantIsBesideTheFirst(t *testing.T) {
 	one := recorder.MustRun(t, program(t, nil), recorder.Options{})
 	two := recorder.MustRun(t, program(t, twoTenants), recorder.Options{})
-	two.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "reviews", "tenancy", "cost", "endpoints")
+	two.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "reviews", "tenancy", "cost", "portal", "endpoints")
 	set := two.Get(t, "ApplicationSet", "neuroscale-model-endpoints-team-b")
 	for _, earlier := range []*recorder.Registration{
 		two.Get(t, "Namespace", "team-b"), two.Get(t, "AppProject", "tenant-team-b"), two.Get(t, "Secret", "repository-models-b"),
@@ -182,7 +188,7 @@ func TestAnArgChangesOnlyItsLayer(t *testing.T) {
 		"interval":          {map[string]string{"neuroscale:cost": `{"interval":"15s"}`}, []string{"prometheus", "opencost", "cost"}},
 		"requeue":           {map[string]string{"neuroscale:endpoints": `{"requeueSeconds":9}`}, nil},
 		"quota": {map[string]string{"neuroscale:tenants": `[{"namespace":"default","owner":"platform-team",
-			"costCenter":"platform","repositories":["endpoints"],"quota":{"pods":19}}]`}, []string{"tenancy", "guard"}},
+			"costCenter":"platform","repositories":["endpoints"],"quota":{"pods":19}}]`}, []string{"tenancy", "guard", "portal"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := contentNames(recorder.MustRun(t, program(t, nil), recorder.Options{}))
@@ -204,7 +210,7 @@ func TestAnArgChangesOnlyItsLayer(t *testing.T) {
 			for _, layer := range test.changed {
 				// ConfigMap, push Job, Application's revision and, where there is
 				// one, the probe Job, which of costs is one for both layers.
-				assert.Equalf(t, map[string]int{"knative": 4, "kserve": 3, "tenancy": 3, "guard": 3, "prometheus": 3, "opencost": 3, "cost": 1}[layer], counts[layer], "of layer %s", layer)
+				assert.Equalf(t, map[string]int{"knative": 4, "kserve": 3, "tenancy": 3, "guard": 3, "portal": 3, "prometheus": 3, "opencost": 3, "cost": 1}[layer], counts[layer], "of layer %s", layer)
 			}
 		})
 	}
@@ -270,7 +276,7 @@ func TestDecodeOutputs(t *testing.T) {
 	m := auto.OutputMap{}
 	for name, value := range map[string]any{
 		OutputKubeconfig: "k", OutputArgoCDURL: "a", OutputArgoCDAdminPassword: "p", OutputGatewayURL: "g", OutputPlatformKey: "y",
-		OutputForgeURL: "f", OutputAuthority: "c", OutputCertificates: map[string]any{"forge": "2030-01-02T03:04:05Z"}, OutputForgeUser: "u", OutputForgePassword: "w", OutputRepository: "r",
+		OutputForgeURL: "f", OutputAuthority: "c", OutputCertificates: map[string]any{"forge": "2030-01-02T03:04:05Z"}, OutputForgeUser: "u", OutputForgePassword: "w", OutputRepository: "r", OutputPortalURL: "o",
 		OutputMembers:   map[string]any{"anna": "s"},
 		OutputEndpoints: map[string]any{"iris": "http://iris"},
 		OutputForwards:  []any{map[string]any{"name": "n", "namespace": "s", "service": "v", "port": 80.0, "localPort": 8080.0, "tls": true}},
@@ -283,7 +289,7 @@ func TestDecodeOutputs(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, &Outputs{
 		Kubeconfig: "k", ArgoCDURL: "a", ArgoCDAdminPassword: "p", GatewayURL: "g", PlatformKey: "y",
-		ForgeURL: "f", Authority: "c", Certificates: map[string]time.Time{"forge": time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}, ForgeUser: "u", ForgePassword: "w", Repository: "r",
+		ForgeURL: "f", Authority: "c", Certificates: map[string]time.Time{"forge": time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}, ForgeUser: "u", ForgePassword: "w", Repository: "r", PortalURL: "o",
 		Members:   map[string]string{"anna": "s"},
 		Endpoints: map[string]string{"iris": "http://iris"},
 		Forwards:  []layer.Forward{{Name: "n", Namespace: "s", Service: "v", Port: 80, LocalPort: 8080, TLS: true}},

@@ -7,6 +7,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/argocd"
 	"github.com/neuroscale-platform/neuroscale/components/certificates"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
+	"github.com/neuroscale-platform/neuroscale/components/portal"
 	"github.com/neuroscale-platform/neuroscale/components/reviews"
 	"github.com/neuroscale-platform/neuroscale/components/serving"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
@@ -26,7 +27,7 @@ const webhookServer = "kserve-webhook"
 // certificateArgs have a certificate made for every server of the platform.
 func (s *site) certificateArgs() *certificates.Args {
 	t := s.cfg.TLS
-	return &certificates.Args{
+	args := &certificates.Args{
 		Authority: s.authority, Validity: time.Duration(t.Validity), RenewBefore: time.Duration(t.RenewBefore),
 		Servers: []certificates.Server{
 			{Name: config.ServerArgoCD, Hosts: append(argocd.Hosts(s.cluster.Address), t.Names...)},
@@ -37,6 +38,10 @@ func (s *site) certificateArgs() *certificates.Args {
 			{Name: webhookServer, Hosts: []string{serving.WebhookHost}},
 		},
 	}
+	if s.cfg.Portal.Enabled {
+		args.Servers = append(args.Servers, certificates.Server{Name: config.ServerPortal, Hosts: append(portal.Hosts(s.cluster.Address), t.Names...)})
+	}
+	return args
 }
 
 // givenAuthority reads the one of the settings; nil if there is none.

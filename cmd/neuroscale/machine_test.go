@@ -202,6 +202,7 @@ func (m *machine) outputs(gateway string) map[string]any {
 		"forgeUrl": "https://10.88.0.2:30082", "forgeUser": "ops", "forgePassword": "secret-b",
 		"members":    map[string]any{"data-scientist": "secret-c"},
 		"repository": "https://10.88.0.2:30082/neuroscale/endpoints.git",
+		"portalUrl":  "https://10.88.0.2:30083",
 		"endpoints":  map[string]any{"demo-iris-2": "http://demo-iris-2-predictor.default.neuroscale.test"},
 		"forwards":   []any{}, "layers": map[string]any{"knative": map[string]any{"version": "v1", "hash": "abc"}},
 		"versions": map[string]any{"kserve": "v0.16.0"},

@@ -308,6 +308,9 @@ func urls(o *stacks.Outputs, cfg *config.Config) []namedURL {
 		{"forge", o.ForgeURL, "administrator " + o.ForgeUser + ", password: output forgePassword"},
 		{"repository", o.Repository, pusher(cfg.Tenants[0])},
 	}
+	if o.PortalURL != "" {
+		list = append(list, namedURL{"portal", o.PortalURL, "sign in with an account of the forge"})
+	}
 	for _, name := range slices.Sorted(maps.Keys(o.Endpoints)) {
 		list = append(list, namedURL{"endpoint " + name, o.Endpoints[name], ""})
 	}

@@ -48,7 +48,7 @@ type Source struct {
 	// Exempt are the namespaces that no policy judges: the cluster's own and the
 	// platform's.
 	Exempt []string
-	// Reserved are the names of all layers.
+	// Reserved are the names of all layers: no folder of a tenant may have one.
 	Reserved []string
 	// Schemas are those of all kinds, as files; see schema.Validator.
 	Schemas func(context.Context) (map[string][]byte, error)

@@ -1,6 +1,7 @@
 package tenancy
 
 import (
+	"github.com/neuroscale-platform/neuroscale/components/portal"
 	"github.com/neuroscale-platform/neuroscale/components/serving"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/follower"
@@ -127,6 +128,29 @@ func followerBinding(t config.Tenant) map[string]any {
 		"metadata": map[string]any{"name": followerRoleName, "namespace": t.Namespace},
 		"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": followerRoleName},
 		"subjects": []any{map[string]any{"kind": "ServiceAccount", "name": follower.ServiceAccount, "namespace": follower.Namespace}},
+	}
+}
+
+// portalReader is the name of a Role in a tenant's namespace, and of its binding.
+const portalReader = "neuroscale-portal"
+
+// portalRole lets the portal show a tenant's endpoints.
+func portalRole(t config.Tenant) map[string]any {
+	return map[string]any{
+		"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+		"metadata": map[string]any{"name": portalReader, "namespace": t.Namespace},
+		"rules": []any{map[string]any{
+			"apiGroups": []any{"serving.kserve.io"}, "resources": []any{"inferenceservices"}, "verbs": anyList(look),
+		}},
+	}
+}
+
+func portalBinding(t config.Tenant) map[string]any {
+	return map[string]any{
+		"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+		"metadata": map[string]any{"name": portalReader, "namespace": t.Namespace},
+		"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": portalReader},
+		"subjects": []any{map[string]any{"kind": "ServiceAccount", "name": portal.Account, "namespace": portal.Namespace}},
 	}
 }
 

@@ -144,8 +144,9 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 
 // Layers of tenants: one, of the quota, limits, rights and network of each. Their
 // pods may fetch models from the stores that serving names, and what judges keys, if
-// there is one, may see which pods are theirs. Its version is their names.
-func Layers(tenants []config.Tenant, s config.Serving) (layer.List, error) {
+// there is one, may see which pods are theirs, as the portal may their endpoints. Its
+// version is their names.
+func Layers(tenants []config.Tenant, s config.Serving, p config.Portal) (layer.List, error) {
 	var objects []map[string]any
 	for _, tenant := range tenants {
 		quota, err := quota(tenant)
@@ -160,6 +161,9 @@ func Layers(tenants []config.Tenant, s config.Serving) (layer.List, error) {
 			followerRole(tenant), followerBinding(tenant))
 		if s.Auth == config.AuthKeys {
 			objects = append(objects, doorkeeperRole(tenant), doorkeeperBinding(tenant))
+		}
+		if p.Enabled {
+			objects = append(objects, portalRole(tenant), portalBinding(tenant))
 		}
 	}
 	tree, err := render.FromObjects(Layer, strings.Join(names(tenants), ", "), objects)

@@ -39,7 +39,7 @@ func tenants() []config.Tenant {
 
 func layers(t *testing.T, list []config.Tenant) layer.List {
 	t.Helper()
-	all, err := Layers(list, config.Default().Serving)
+	all, err := Layers(list, config.Default().Serving, config.Default().Portal)
 	require.NoError(t, err)
 	return all
 }
@@ -201,6 +201,24 @@ func TestWhatSaysWhatBecameOfAMergeReadsThatAndNothingElse(t *testing.T) {
 	}
 }
 
+func TestThePortalSeesATenantsEndpointsAndChangesNothing(t *testing.T) {
+	objects := rendered(t, tenants())
+	for _, namespace := range []string{"default", "team"} {
+		assert.Equal(t, []any{map[string]any{
+			"apiGroups": []any{"serving.kserve.io"}, "resources": []any{"inferenceservices"}, "verbs": []any{"get", "list", "watch"},
+		}}, recorder.At(objects["Role/"+namespace+"/neuroscale-portal"], "rules"))
+		assert.Equal(t, []any{map[string]any{"kind": "ServiceAccount", "name": "portal", "namespace": "portal"}},
+			recorder.At(objects["RoleBinding/"+namespace+"/neuroscale-portal"], "subjects"))
+	}
+	layers, err := Layers(tenants(), config.Default().Serving, config.Portal{})
+	require.NoError(t, err)
+	tree, err := layers[0].Tree(t.Context(), layer.Source{})
+	require.NoError(t, err)
+	for _, o := range tree.Objects() {
+		assert.NotContains(t, recorder.At(o, "metadata.name"), "portal", "there is none to see anything")
+	}
+}
+
 func TestWhatJudgesKeysSeesATenantsPodsAndNothingElse(t *testing.T) {
 	objects := rendered(t, tenants())
 	for _, namespace := range []string{"default", "team"} {
@@ -212,7 +230,7 @@ func TestWhatJudgesKeysSeesATenantsPodsAndNothingElse(t *testing.T) {
 	}
 	open := config.Default().Serving
 	open.Auth = config.AuthNone
-	layers, err := Layers(tenants(), open)
+	layers, err := Layers(tenants(), open, config.Default().Portal)
 	require.NoError(t, err)
 	tree, err := layers[0].Tree(t.Context(), layer.Source{})
 	require.NoError(t, err)
@@ -369,7 +387,7 @@ func TestAnAmountThatIsNoneIsAnErrorThatNamesItsTenant(t *testing.T) {
 	} {
 		list := config.Default().Tenants
 		change(&list[0])
-		_, err := Layers(list, config.Default().Serving)
+		_, err := Layers(list, config.Default().Serving, config.Default().Portal)
 		assert.ErrorContains(t, err, want)
 	}
 }

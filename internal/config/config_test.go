@@ -41,7 +41,7 @@ func TestLoadNamesEveryProblemInOneSentence(t *testing.T) {
 	for name, test := range map[string]struct{ key, value, want string }{
 		"unknown top-level key": {"servng", `{}`, "neuroscale:servng is not a key of the configuration: did you mean serving?"},
 		"unknown top-level key like no other": {"qqqqqq", `{}`,
-			"neuroscale:qqqqqq is not a key of the configuration: known there: cluster, cost, endpoints, forge, gitops, serving, tenants, tls"},
+			"neuroscale:qqqqqq is not a key of the configuration: known there: cluster, cost, endpoints, forge, gitops, portal, serving, tenants, tls"},
 		"unknown key": {"forge", `{"nodeport":30082}`,
 			"neuroscale:forge.nodeport is not a key of neuroscale:forge: did you mean nodePort?"},
 		"unknown key two levels down": {"serving", `{"defaultResources":{"limits":{"cpus":"1"}}}`,
@@ -56,6 +56,12 @@ func TestLoadNamesEveryProblemInOneSentence(t *testing.T) {
 		"empty value": {"forge", `{"storage":null}`, "neuroscale:forge.storage is empty: write a text"},
 		"one text for a list": {"serving", `{"registriesSkippingTagResolving":"docker.io"}`,
 			`neuroscale:serving.registriesSkippingTagResolving is "docker.io": write a list`},
+		"portal at a path": {"portal", `{"url":"https://example.org/portal"}`,
+			`neuroscale:portal.url is "https://example.org/portal": write a URL such as https://portal.example.org, without a path`},
+		"portal at an address without scheme": {"portal", `{"url":"portal.example.org"}`,
+			`neuroscale:portal.url is "portal.example.org": write a URL such as https://portal.example.org, without a path`},
+		"portal on another's port": {"portal", `{"nodePort":30082}`,
+			"neuroscale:portal.nodePort is 30082: write another number, neuroscale:forge.nodePort has this one"},
 		"registry with scheme": {"serving", `{"registriesSkippingTagResolving":["docker.io","https://gcr.io"]}`,
 			`neuroscale:serving.registriesSkippingTagResolving[1] is "https://gcr.io": write the host name of a registry such as docker.io or localhost:5000`},
 		"node port out of range": {"forge", `{"nodePort":3000}`, "neuroscale:forge.nodePort is 3000: write a number from 30000 to 32767"},
@@ -128,6 +134,6 @@ func TestDurationIsWrittenAsPeopleWriteIt(t *testing.T) {
 func TestKeysAreTheSections(t *testing.T) {
 	assert.Equal(t, []string{
 		"neuroscale:cluster", "neuroscale:cost", "neuroscale:endpoints", "neuroscale:forge", "neuroscale:gitops",
-		"neuroscale:serving", "neuroscale:tenants", "neuroscale:tls",
+		"neuroscale:portal", "neuroscale:serving", "neuroscale:tenants", "neuroscale:tls",
 	}, Keys())
 }

@@ -1,6 +1,6 @@
 // Package config is the program's configuration: one structured object for each
-// key neuroscale:cluster, gitops, forge, serving, cost, endpoints and tls, and the list
-// neuroscale:tenants.
+// key neuroscale:cluster, gitops, forge, serving, cost, portal, endpoints and tls,
+// and the list neuroscale:tenants.
 package config
 
 import (
@@ -42,6 +42,7 @@ type Config struct {
 	Forge     Forge     `json:"forge"`
 	Serving   Serving   `json:"serving"`
 	Cost      Cost      `json:"cost"`
+	Portal    Portal    `json:"portal"`
 	Endpoints Endpoints `json:"endpoints"`
 	TLS       TLS       `json:"tls"`
 	// Tenants share the platform. The first one's repository is the one that a
@@ -102,6 +103,7 @@ const (
 	ServerArgoCD  = "argocd"
 	ServerForge   = "forge"
 	ServerGateway = "gateway"
+	ServerPortal  = "portal"
 )
 
 // TLS is how the platform's servers show who they are.
@@ -116,7 +118,7 @@ type TLS struct {
 	// Names are host names and IP addresses the servers are also asked at.
 	Names []string `json:"names"`
 	// HTTP are servers that speak plain HTTP.
-	HTTP []string `json:"http" enum:"argocd forge gateway"`
+	HTTP []string `json:"http" enum:"argocd forge gateway portal"`
 }
 
 // KeyPair are the paths of two files in PEM form.
@@ -259,6 +261,21 @@ type Shares struct {
 	CPU              string `json:"cpu" format:"quantity"`
 	Memory           string `json:"memory" format:"quantity"`
 	EphemeralStorage string `json:"ephemeralStorage" format:"quantity"`
+}
+
+// Portal configures the pages on which people ask for endpoints.
+type Portal struct {
+	// Enabled is whether there is one.
+	Enabled bool `json:"enabled"`
+	// NodePort serves it over HTTP.
+	NodePort int `json:"nodePort" min:"30000" max:"32767"`
+	// URL at which people reach it, without a path; empty means its node port. People
+	// who sign in are sent back there.
+	URL string `json:"url"`
+	// Guests may look around without an account. They propose nothing.
+	Guests bool `json:"guests"`
+	// Storage is the size of the volume with its database, a Kubernetes quantity.
+	Storage string `json:"storage" format:"quantity"`
 }
 
 // Endpoints configures how model endpoints come from Git. They run in the

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/url"
 	"reflect"
 	"regexp"
 	"slices"
@@ -38,12 +39,14 @@ func validate(c *Config, skip map[string]bool, reserved []string) []error {
 		{"gitops.nodePort", c.GitOps.NodePort},
 		{"forge.nodePort", c.Forge.NodePort},
 		{"serving.gateway.nodePort", c.Serving.Gateway.NodePort},
+		{"portal.nodePort", c.Portal.NodePort},
 	})
 	v.label("forge.organization", c.Forge.Organization)
 	v.forgeSizes(c.Forge, len(c.Repositories()))
 	v.serving(c.Serving)
 	v.tls(c.TLS)
 	v.cost(c.Cost)
+	v.portal(c.Portal)
 	v.tenants(c.Tenants, c.Forge.Organization)
 	return v.problems
 }
@@ -191,6 +194,17 @@ func (v *checker) cost(c Cost) {
 	v.duration("cost.interval", c.Interval, 10*time.Second, time.Minute)
 	if storage, ok := v.bytes("cost.storage", c.Storage); ok && storage.Cmp(resource.MustParse(leastMeasurements)) < 0 {
 		v.refuse("cost.storage", c.Storage, "at least "+leastMeasurements)
+	}
+}
+
+func (v *checker) portal(p Portal) {
+	v.quantity("portal.storage", p.Storage)
+	if p.URL == "" {
+		return
+	}
+	u, err := url.Parse(p.URL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Trim(u.Path+u.RawQuery+u.Fragment, "/") != "" {
+		v.refuse("portal.url", p.URL, "a URL such as https://portal.example.org, without a path")
 	}
 }
 

@@ -136,6 +136,33 @@ kind: Deployment
 metadata: {name: doorkeeper, namespace: doorkeeper}
 spec: {template: {spec: {containers: [{name: doorkeeper, image: example.com/doorkeeper:v1}]}}}
 `,
+		"platform/portal/layer.yaml": "version: []\nkustomization: true\n",
+		"platform/portal/objects.yaml": `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: portal, namespace: portal}
+data: {}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: portal-skeleton, namespace: portal}
+data: {}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: portal, namespace: portal}
+spec: {resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: portal, namespace: portal}
+spec: {type: NodePort, ports: [{name: http, port: 7007, targetPort: http}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: portal, namespace: portal}
+spec: {template: {spec: {containers: [{name: portal, image: example.com/portal:v1}]}}}
+`,
 		"platform/kserve/layer.yaml": "version: [kserve]\n",
 		"platform/kserve/objects.yaml": `
 apiVersion: v1

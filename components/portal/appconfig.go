@@ -1,0 +1,127 @@
+package portal
+
+import (
+	"fmt"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/neuroscale-platform/neuroscale/gitops"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/cost"
+	"github.com/neuroscale-platform/neuroscale/internal/scaffold"
+)
+
+// configFolder is where the portal finds its files.
+const configFolder = "/etc/portal/config/"
+
+// certificateFolder is where the container finds its certificate.
+const certificateFolder = "/etc/portal/certificate/"
+
+// appConfig is what the portal knows of the platform's configuration. Its own program
+// reads the same in portal/packages/backend/src/platform.
+type appConfig struct {
+	site     site
+	guests   bool
+	plain    bool
+	skeleton map[string]string
+}
+
+// site is the key neuroscale of the portal's configuration.
+type site struct {
+	Guests bool `json:"guests"`
+	Forge  struct {
+		Organization string `json:"organization"`
+	} `json:"forge"`
+	Rules   scaffold.Rules           `json:"rules"`
+	Sizes   map[string]scaffold.Size `json:"sizes"`
+	Prices  prices                   `json:"prices"`
+	Tenants []tenant                 `json:"tenants"`
+	order   []string                 // of Sizes
+}
+
+// prices are what one replica of each size costs in a month.
+type prices struct {
+	Currency string             `json:"currency"`
+	Monthly  map[string]float64 `json:"monthly"`
+}
+
+type tenant struct {
+	Namespace  string   `json:"namespace"`
+	Owner      string   `json:"owner"`
+	CostCenter string   `json:"costCenter"`
+	Repository string   `json:"repository"`
+	Members    []string `json:"members"`
+	scaffold.Bounds
+}
+
+func newAppConfig(c *config.Config, excluded Excluded, reserved []string) (*appConfig, error) {
+	s, err := scaffold.Load(gitops.FS)
+	if err != nil {
+		return nil, err
+	}
+	a := &appConfig{guests: c.Portal.Guests, plain: c.TLS.Plain(config.ServerPortal), skeleton: s.Templates()}
+	a.site = site{Guests: c.Portal.Guests, Rules: s.Rules(), Sizes: s.Sizes, order: s.SizeNames()}
+	a.site.Forge.Organization = c.Forge.Organization
+	if a.site.Prices, err = pricesOf(s, c); err != nil {
+		return nil, err
+	}
+	for _, t := range c.Tenants {
+		where := scaffold.Site{Tenant: t, Stores: c.Serving.ModelStores, Excluded: excluded(c.Tenants, t.Namespace, reserved)}
+		members := t.Members
+		if members == nil {
+			members = []string{}
+		}
+		a.site.Tenants = append(a.site.Tenants, tenant{
+			Namespace: t.Namespace, Owner: t.Owner, CostCenter: t.CostCenter, Repository: t.Repositories[0],
+			Members: members, Bounds: s.Bounds(where),
+		})
+	}
+	return a, nil
+}
+
+// pricesOf asks for each size what an endpoint of one replica costs.
+func pricesOf(s *scaffold.Scaffold, c *config.Config) (prices, error) {
+	p := prices{Monthly: map[string]float64{}}
+	platform, err := cost.NewPlatform(gitops.FS, c.Serving)
+	if err != nil {
+		return p, err
+	}
+	for _, size := range s.SizeNames() {
+		e := scaffold.Endpoint{Name: "any", Size: size, MinReplicas: 1, MaxReplicas: 1, ModelFormat: s.Formats[0], StorageURI: "gs://any/model"}
+		d, err := s.Estimate(platform, c.Tenants, c.Tenants[0].Namespace, e)
+		if err != nil {
+			return p, fmt.Errorf("what size %s costs: %w", size, err)
+		}
+		p.Currency, p.Monthly[size] = d.Currency, d.Total.After.AtMax.Monthly
+	}
+	return p, nil
+}
+
+// encode are the files of the portal's ConfigMap.
+func (a *appConfig) encode() (map[string]string, error) {
+	document := map[string]any{
+		"neuroscale": a.site,
+		"catalog": map[string]any{"locations": []any{map[string]any{
+			"type": "file", "target": configFolder + "templates.yaml", "rules": []any{map[string]any{"allow": []any{"Template"}}},
+		}}},
+	}
+	if !a.plain {
+		document["backend"] = map[string]any{"https": map[string]any{"certificate": map[string]any{
+			"cert": map[string]any{"$file": certificateFolder + "tls.crt"}, "key": map[string]any{"$file": certificateFolder + "tls.key"},
+		}}}
+	}
+	if a.guests {
+		document["auth"] = map[string]any{"providers": map[string]any{"guest": map[string]any{
+			"dangerouslyAllowOutsideDevelopment": true, "userEntityRef": "user:default/guest",
+		}}}
+	}
+	files := map[string]string{}
+	for name, content := range map[string]any{"app-config.yaml": document, "templates.yaml": createTemplate(a.site)} {
+		text, err := yaml.Marshal(content)
+		if err != nil {
+			return nil, fmt.Errorf("write %s: %w", name, err)
+		}
+		files[name] = string(text)
+	}
+	return files, nil
+}

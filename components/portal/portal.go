@@ -1,0 +1,201 @@
+// Package portal provides the pages on which people ask for endpoints and look at
+// them.
+package portal
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+
+	"github.com/pulumi/pulumi-random/sdk/v4/go/random"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/neuroscale-platform/neuroscale/components/certificates"
+	"github.com/neuroscale-platform/neuroscale/components/forge"
+	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/components/manifest"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
+)
+
+// Token is the component's type.
+const Token = "neuroscale:platform:Portal"
+
+// Names of its Secrets.
+const (
+	siteSecret        = "portal-site"
+	clientSecret      = "forge-client"
+	certificateSecret = "portal-certificate"
+	authority         = "portal-authority"
+)
+
+// secretLength in letters and digits is more than 160 bits.
+const secretLength = 40
+
+// Args of the portal.
+type Args struct {
+	// Settings people may choose.
+	Settings config.Portal
+	// Address is the host name or IP address of the portal's node port.
+	Address string
+	// Forge that people sign in with.
+	Forge *forge.Forge
+	// GatewayURL is where all endpoints answer.
+	GatewayURL string
+	// Certificate it shows for Hosts, and Authority of the forge's. HTTP has it show
+	// none.
+	Certificate certificates.Certificate
+	Authority   pulumi.StringOutput
+	HTTP        bool
+	// Layers as the function of that name makes them.
+	Layers layer.List
+	// Delivery takes them to Git.
+	Delivery *layer.Delivery
+}
+
+// Hosts are the names and addresses at which it is asked at a node's address.
+func Hosts(address string) []string {
+	return []string{Namespace + "." + Namespace + ".svc", address, "localhost", "127.0.0.1", "::1"}
+}
+
+func scheme(plain bool) string {
+	if plain {
+		return "http"
+	}
+	return "https"
+}
+
+func (a *Args) validate() error {
+	if a == nil {
+		return errors.New("portal: no Args")
+	}
+	var errs []error
+	for _, field := range []struct{ name, value string }{{"Address", a.Address}, {"GatewayURL", a.GatewayURL}} {
+		if field.value == "" {
+			errs = append(errs, fmt.Errorf("portal: Args.%s is empty", field.name))
+		}
+	}
+	if a.Settings.NodePort == 0 {
+		errs = append(errs, errors.New("portal: Args.Settings.NodePort is 0"))
+	}
+	if a.Forge == nil {
+		errs = append(errs, errors.New("portal: Args.Forge is missing"))
+	}
+	if len(a.Layers) > 0 != a.Settings.Enabled {
+		errs = append(errs, errors.New("portal: Args.Layers are not those of Args.Settings: there is a portal in one only"))
+	}
+	if a.Settings.Enabled && (a.Authority.OutputState == nil || !a.Certificate.There()) {
+		errs = append(errs, errors.New("portal: Args.Certificate or Args.Authority is missing"))
+	}
+	if a.Delivery == nil {
+		errs = append(errs, errors.New("portal: Args.Delivery is missing"))
+	}
+	return errors.Join(errs...)
+}
+
+// Portal is where people ask for endpoints.
+type Portal struct {
+	pulumi.ResourceState
+	// URL at which people reach it; empty if there is none.
+	URL string
+}
+
+// New brings up the portal, if there is to be one, and makes it known to the forge.
+func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Portal, error) {
+	if err := args.validate(); err != nil {
+		return nil, err
+	}
+	p := &Portal{}
+	if err := ctx.RegisterComponentResource(Token, name, p, opts...); err != nil {
+		return nil, err
+	}
+	if !args.Settings.Enabled {
+		return p, ctx.RegisterResourceOutputs(p, pulumi.Map{"url": pulumi.String("")})
+	}
+	p.URL = args.Settings.URL
+	if p.URL == "" {
+		p.URL = scheme(args.HTTP) + "://" + net.JoinHostPort(args.Address, strconv.Itoa(args.Settings.NodePort))
+	}
+	parent := pulumi.Parent(p)
+	object := manifest.Namespace(Namespace)
+	object["metadata"].(manifest.Object)["labels"] = manifest.Object{"pod-security.kubernetes.io/enforce": "restricted"}
+	ns, err := manifest.New(ctx, name, object, parent)
+	if err != nil {
+		return nil, err
+	}
+	site, hash, err := newSite(ctx, name, p.URL, args, ns, parent)
+	if err != nil {
+		return nil, err
+	}
+	inNamespace := pulumi.DeletedWith(ns)
+	certificate, err := manifest.New(ctx, name+"-certificate", args.Certificate.Secret(Namespace, certificateSecret), parent, inNamespace)
+	if err != nil {
+		return nil, err
+	}
+	trusted, err := manifest.New(ctx, name+"-authority", certificates.AuthorityConfigMap(Namespace, authority, args.Authority), parent, inNamespace)
+	if err != nil {
+		return nil, err
+	}
+	client, err := forge.NewClient(ctx, name, &forge.ClientArgs{
+		Forge: args.Forge, Title: "NeuroScale portal", RedirectURIs: []string{p.URL + "/api/auth/gitea/handler/frame"},
+		Namespace: Namespace, Secret: clientSecret, NamespaceObject: ns,
+	}, parent)
+	if err != nil {
+		return nil, err
+	}
+	for _, definition := range args.Layers {
+		_, err := layer.New(ctx, &layer.Args{
+			Definition: definition, Delivery: args.Delivery,
+			DependsOn: append([]pulumi.Resource{ns, site, certificate, trusted}, client.Ready...),
+			Patches:   func([]map[string]any) []layer.Patch { return []layer.Patch{restartPatch(hash)} },
+		}, parent)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return p, ctx.RegisterResourceOutputs(p, pulumi.Map{"url": pulumi.String(p.URL)})
+}
+
+// newSite makes the Secret of what the portal has in its environment, and a hash of it
+// that tells nothing.
+func newSite(ctx *pulumi.Context, name, url string, args *Args, ns pulumi.Resource, parent pulumi.ResourceOption) (*manifest.Resource, pulumi.StringOutput, error) {
+	var none pulumi.StringOutput
+	values := map[string]pulumi.StringInput{
+		"PORTAL_URL": pulumi.String(url), "GATEWAY_URL": pulumi.String(args.GatewayURL),
+		"FORGE_URL": pulumi.String(args.Forge.URL), "FORGE_INTERNAL_URL": pulumi.String(args.Forge.InternalURL),
+	}
+	// It signs what a browser keeps.
+	session, err := random.NewRandomPassword(ctx, name+"-session", &random.RandomPasswordArgs{
+		Length: pulumi.Int(secretLength), Special: pulumi.Bool(false),
+	}, parent)
+	if err != nil {
+		return nil, none, fmt.Errorf("portal: %w", err)
+	}
+	values["SESSION_SECRET"] = session.Result
+	// It reads the certificates when it starts, as it does these.
+	parts := []any{url, args.GatewayURL, args.Forge.URL, args.Forge.InternalURL, session.Result, args.Certificate.Chain, args.Authority}
+	hash := pulumi.Unsecret(pulumi.All(parts...).ApplyT(func(values []any) string {
+		var texts []string
+		for _, value := range values {
+			texts = append(texts, value.(string))
+		}
+		return manifest.Hash(texts...)
+	})).(pulumi.StringOutput)
+	secret, err := manifest.New(ctx, name+"-site", manifest.Secret(Namespace, siteSecret, nil, values), parent,
+		pulumi.DeletedWith(ns), pulumi.DependsOn([]pulumi.Resource{ns}))
+	return secret, hash, err
+}
+
+// restartPatch starts the portal again when its environment changes.
+func restartPatch(hash pulumi.StringOutput) layer.Patch {
+	return layer.Patch{
+		Group: "apps", Version: "v1", Kind: "Deployment", Name: Layer,
+		Operations: hash.ApplyT(func(hash string) (string, error) {
+			text, err := json.Marshal([]map[string]string{{
+				"op": "add", "path": "/spec/template/metadata/annotations/neuroscale.dev~1site", "value": hash,
+			}})
+			return string(text), err
+		}).(pulumi.StringOutput),
+	}
+}

@@ -1,0 +1,187 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"html"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"path"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// visitor is a browser of somebody who has signed in to the portal.
+type visitor struct {
+	client *http.Client
+	portal string
+	// token is the portal's for this person, forge the forge's.
+	token, forge string
+	groups       []string
+}
+
+var (
+	hiddenFields = regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"]*)"`)
+	// signedIn is what the portal tells the page that opened the sign-in.
+	signedIn = regexp.MustCompile(`decodeURIComponent\('([^']+)'\)`)
+)
+
+// visit signs somebody in to the portal by the forge's pages, as a browser does.
+func (s *suite) visit(ctx context.Context, t *testing.T, by person) *visitor {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	require.NoError(t, err)
+	v := &visitor{portal: s.outputs.PortalURL, client: &http.Client{Jar: jar, Timeout: time.Minute, Transport: &http.Transport{}}}
+	v.read(ctx, t, http.MethodGet, s.outputs.ForgeURL+"/user/login", nil)
+	v.read(ctx, t, http.MethodPost, s.outputs.ForgeURL+"/user/login", url.Values{"user_name": {by.name}, "password": {by.password}})
+	page := v.read(ctx, t, http.MethodGet, v.portal+"/api/auth/gitea/start?env=production&origin="+url.QueryEscape(v.portal), nil)
+	if !signedIn.MatchString(page) {
+		// The forge asks the first time.
+		form := url.Values{"granted": {"true"}}
+		for _, field := range hiddenFields.FindAllStringSubmatch(page, -1) {
+			form.Set(field[1], html.UnescapeString(field[2]))
+		}
+		page = v.read(ctx, t, http.MethodPost, s.outputs.ForgeURL+"/login/oauth/grant", form)
+	}
+	found := signedIn.FindStringSubmatch(page)
+	require.NotNil(t, found, "%s is not signed in", by.name)
+	text, err := url.PathUnescape(found[1])
+	require.NoError(t, err)
+	var message struct {
+		Error    any `json:"error"`
+		Response struct {
+			ProviderInfo struct {
+				AccessToken string `json:"accessToken"`
+			} `json:"providerInfo"`
+			BackstageIdentity struct {
+				Token    string `json:"token"`
+				Identity struct {
+					OwnershipEntityRefs []string `json:"ownershipEntityRefs"`
+				} `json:"identity"`
+			} `json:"backstageIdentity"`
+		} `json:"response"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(text), &message))
+	require.Nil(t, message.Error)
+	v.token, v.forge = message.Response.BackstageIdentity.Token, message.Response.ProviderInfo.AccessToken
+	v.groups = message.Response.BackstageIdentity.Identity.OwnershipEntityRefs
+	require.NotEmpty(t, v.token)
+	return v
+}
+
+// read returns a page, with a form if there is one.
+func (v *visitor) read(ctx context.Context, t *testing.T, method, at string, form url.Values) string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(ctx, method, at, strings.NewReader(form.Encode()))
+	require.NoError(t, err)
+	if form != nil {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	response, err := v.client.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// ask calls the portal's API, and decodes its answer into out unless that is nil.
+func (v *visitor) ask(ctx context.Context, t *testing.T, method, at, body string, out any) int {
+	t.Helper()
+	request, err := http.NewRequestWithContext(ctx, method, v.portal+at, strings.NewReader(body))
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Bearer "+v.token)
+	request.Header.Set("Content-Type", "application/json")
+	response, err := v.client.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	if out != nil && response.StatusCode < http.StatusBadRequest {
+		require.NoError(t, json.Unmarshal(text, out), "%s", text)
+	}
+	return response.StatusCode
+}
+
+// propose submits the form, waits for its end and returns the pull request's URL, or
+// why there is none.
+func (v *visitor) propose(ctx context.Context, t *testing.T, tenant, name string) (page, refused string) {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{
+		"templateRef": "template:default/kserve-model-endpoint",
+		"values": map[string]any{
+			"tenant": tenant, "name": name, "modelFormat": "sklearn", "size": "small", "minReplicas": 1, "maxReplicas": 2,
+			"storageUri": "gs://kfserving-examples/models/sklearn/1.0/model",
+		},
+		"secrets": map[string]string{"FORGE_TOKEN": v.forge},
+	})
+	require.NoError(t, err)
+	var task struct {
+		ID string `json:"id"`
+	}
+	if code := v.ask(ctx, t, http.MethodPost, "/api/scaffolder/v2/tasks", string(body), &task); code != http.StatusCreated {
+		return "", fmt.Sprint(code)
+	}
+	require.Eventually(t, func() bool {
+		var state struct{ Status string }
+		v.ask(ctx, t, http.MethodGet, "/api/scaffolder/v2/tasks/"+task.ID, "", &state)
+		return state.Status == "completed" || state.Status == "failed"
+	}, time.Minute, 200*time.Millisecond)
+	var events []struct {
+		Type string `json:"type"`
+		Body struct {
+			Error  struct{ Message string }
+			Output struct{ Links []struct{ URL string } }
+		} `json:"body"`
+	}
+	v.ask(ctx, t, http.MethodGet, "/api/scaffolder/v2/tasks/"+task.ID+"/events", "", &events)
+	for _, event := range events {
+		if event.Type == "completion" && len(event.Body.Output.Links) > 0 {
+			page = event.Body.Output.Links[0].URL
+		}
+		if event.Type == "completion" {
+			refused = event.Body.Error.Message
+		}
+	}
+	return page, refused
+}
+
+// portalProposes has a member ask for an endpoint in the portal, and merges it.
+func (s *suite) portalProposes(t *testing.T) {
+	ctx := within(t, 5*time.Minute)
+	const name = "portal-iris"
+	by := s.member(t, scientist)
+	v := s.visit(ctx, t, by)
+	assert.Contains(t, v.groups, "group:default/default")
+
+	_, refused := v.propose(ctx, t, "nobodys", name)
+	assert.Equal(t, "400", refused)
+	_, refused = v.propose(ctx, t, "default", "../"+name)
+	assert.Equal(t, "400", refused)
+	_, refused = v.propose(ctx, t, "default", example)
+	assert.Contains(t, refused, "is taken")
+
+	page, refused := v.propose(ctx, t, "default", name)
+	require.NotEmpty(t, page, refused)
+	again, _ := v.propose(ctx, t, "default", name)
+	assert.Equal(t, page, again, "a second pull request for the same")
+	repository := "/repos/" + organization() + "/" + path.Base(strings.TrimSuffix(s.outputs.Repository, ".git"))
+	pull := s.askForge(ctx, t, by, http.MethodGet, repository+"/pulls/"+path.Base(page), "")
+	assert.Contains(t, pull.body, `"login":"`+scientist+`"`, "the history does not say who asked")
+	require.Eventually(t, func() bool {
+		return s.askForge(ctx, t, by, http.MethodPost, repository+"/pulls/"+path.Base(page)+"/merge", `{"Do":"merge"}`).code == http.StatusOK
+	}, 30*time.Second, time.Second, "%s does not merge", page)
+	s.awaitAnswer(ctx, t, name, strings.Replace(s.hostOf(t, example), example, name, 1))
+	require.Eventually(t, func() bool {
+		return v.ask(ctx, t, http.MethodGet, "/api/catalog/entities/by-name/component/default/"+name, "", nil) == http.StatusOK
+	}, 30*time.Second, time.Second, "what was merged is not in the catalog")
+	unmerge(ctx, t, s.clone(ctx, t, s.outputs.Repository, by), name)
+}
