@@ -17,6 +17,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/neuroscale-platform/neuroscale/internal/predict"
 )
 
 // visitor is a browser of somebody who has signed in to the portal.
@@ -39,7 +41,8 @@ func (s *suite) visit(ctx context.Context, t *testing.T, by person) *visitor {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
-	v := &visitor{portal: s.outputs.PortalURL, client: &http.Client{Jar: jar, Timeout: time.Minute, Transport: &http.Transport{}}}
+	v := &visitor{portal: s.outputs.PortalURL, client: predict.NewClient(time.Minute, s.outputs.Authority)}
+	v.client.Jar = jar
 	v.read(ctx, t, http.MethodGet, s.outputs.ForgeURL+"/user/login", nil)
 	v.read(ctx, t, http.MethodPost, s.outputs.ForgeURL+"/user/login", url.Values{"user_name": {by.name}, "password": {by.password}})
 	page := v.read(ctx, t, http.MethodGet, v.portal+"/api/auth/gitea/start?env=production&origin="+url.QueryEscape(v.portal), nil)

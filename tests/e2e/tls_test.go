@@ -22,8 +22,8 @@ import (
 // serversAreClosed looks at all that the platform opens to the network.
 func (s *suite) serversAreClosed(t *testing.T) {
 	ctx := within(t, 3*time.Minute)
-	servers := map[string]string{"gateway": s.outputs.GatewayURL, "argocd": s.outputs.ArgoCDURL, "forge": s.outputs.ForgeURL}
-	t.Run("it is open at three ports only", func(t *testing.T) { s.portsAreThese(ctx, t, servers) })
+	servers := map[string]string{"gateway": s.outputs.GatewayURL, "argocd": s.outputs.ArgoCDURL, "forge": s.outputs.ForgeURL, "portal": s.outputs.PortalURL}
+	t.Run("it is open at these ports only", func(t *testing.T) { s.portsAreThese(ctx, t, servers) })
 	for name, address := range servers {
 		t.Run(name+" shows a certificate and says nothing in clear text", func(t *testing.T) { s.speaksTLSOnly(ctx, t, address) })
 	}
