@@ -129,6 +129,10 @@ func (b *builder) buildBackstage(ctx context.Context, a *Backstage, src, root st
 	if _, err := tar.run(ctx, "tar", "xzf", filepath.Join(dist, "bundle.tar.gz")); err != nil {
 		return err
 	}
+	// The bundle's own folder is one that its maker alone could read.
+	if err := os.Chmod(app, 0o755); err != nil {
+		return err
+	}
 	for _, pattern := range a.Trim {
 		if err := trim(app, pattern); err != nil {
 			return err
