@@ -115,13 +115,17 @@ func (a *appConfig) encode() (map[string]string, error) {
 			"dangerouslyAllowOutsideDevelopment": true, "userEntityRef": "user:default/guest",
 		}}}
 	}
-	files := map[string]string{}
-	for name, content := range map[string]any{"app-config.yaml": document, "templates.yaml": createTemplate(a.site)} {
-		text, err := yaml.Marshal(content)
+	text, err := yaml.Marshal(document)
+	if err != nil {
+		return nil, fmt.Errorf("write the configuration: %w", err)
+	}
+	files := map[string]string{"app-config.yaml": string(text)}
+	for _, template := range templates(a.site) {
+		text, err := yaml.Marshal(template)
 		if err != nil {
-			return nil, fmt.Errorf("write %s: %w", name, err)
+			return nil, fmt.Errorf("write the templates: %w", err)
 		}
-		files[name] = string(text)
+		files["templates.yaml"] += "---\n" + string(text)
 	}
 	return files, nil
 }

@@ -2,6 +2,8 @@ package portal
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -116,7 +118,7 @@ func TestTheFormOffersWhatThereIs(t *testing.T) {
 	text := files(t, c, func(_ []config.Tenant, namespace string, reserved []string) []string {
 		return append(reserved, namespace+"-*")
 	})
-	template := text["templates.yaml"]
+	template := form(t, text, "kserve-model-endpoint")
 	const properties = "spec.parameters.0.properties."
 	assert.Equal(t, []any{"default", "team-b"}, at(t, template, properties+"tenant.enum"))
 	assert.Equal(t, []any{"sklearn"}, at(t, template, properties+"modelFormat.enum"))
@@ -131,6 +133,52 @@ func TestTheFormOffersWhatThereIs(t *testing.T) {
 	assert.Equal(t, "models-b", at(t, site, "neuroscale.tenants.1.repository"))
 	assert.Equal(t, []any{"knative", "team-b-*"}, at(t, site, "neuroscale.tenants.1.excluded"))
 	assert.NotContains(t, site, "guest:", "nobody gets in without an account")
+}
+
+// form is the template of that name.
+func form(t *testing.T, text map[string]string, name string) string {
+	t.Helper()
+	for _, template := range strings.Split(text["templates.yaml"], "---\n")[1:] {
+		if at(t, template, "metadata.name") == name {
+			return template
+		}
+	}
+	require.Fail(t, "no template "+name)
+	return ""
+}
+
+func TestAnEndpointIsChangedInWhatIsFilledInAndRemovedByItsName(t *testing.T) {
+	text := files(t, config.Default(), nothing)
+	for name, want := range map[string]struct {
+		action   string
+		required []any
+		optional []any
+		input    []string
+	}{
+		"kserve-model-endpoint": {
+			"create", []any{"tenant", "name", "modelFormat", "storageUri"}, []any{"size", "minReplicas", "maxReplicas"},
+			[]string{"tenant", "name", "modelFormat", "storageUri", "size", "minReplicas", "maxReplicas"},
+		},
+		"change-endpoint": {"change", []any{"tenant", "name"}, []any{}, []string{"tenant", "name", "modelFormat", "storageUri", "size", "minReplicas", "maxReplicas"}},
+		"remove-endpoint": {"remove", []any{"tenant", "name"}, nil, []string{"tenant", "name"}},
+	} {
+		template := form(t, text, name)
+		assert.Equal(t, want.required, at(t, template, "spec.parameters.0.required"), name)
+		if want.optional != nil {
+			assert.Equal(t, want.optional, at(t, template, "spec.parameters.1.required"), name)
+		}
+		assert.Equal(t, "neuroscale:endpoint:"+want.action, at(t, template, "spec.steps.0.action"))
+		input := at(t, template, "spec.steps.0.input").(map[string]any)
+		assert.ElementsMatch(t, want.input, slices.Collect(maps.Keys(input)), name)
+		for field, value := range input {
+			assert.Equal(t, "${{ parameters."+field+" }}", value)
+		}
+		assert.Equal(t, "forge-token", at(t, template, "spec.EXPERIMENTAL_formDecorators.0.id"), "nobody could propose")
+	}
+	change := form(t, text, "change-endpoint")
+	for field, schema := range at(t, change, "spec.parameters.1.properties").(map[string]any) {
+		assert.NotContains(t, schema, "default", "%s would be changed by who leaves it as it is", field)
+	}
 }
 
 func TestGuestsGetInOnlyIfTheyMay(t *testing.T) {

@@ -32,4 +32,14 @@ const tenant = FormFieldBlueprint.make({
   },
 });
 
-export const formModule = createFrontendModule({ pluginId: 'scaffolder', extensions: [token, tenant] });
+const endpoint = FormFieldBlueprint.make({
+  name: 'endpoint',
+  params: {
+    field: async () => {
+      const { EndpointField } = await import('./EndpointField');
+      return createFormField({ name: 'Endpoint', component: EndpointField });
+    },
+  },
+});
+
+export const formModule = createFrontendModule({ pluginId: 'scaffolder', extensions: [token, tenant, endpoint] });

@@ -1,4 +1,5 @@
 import { ANNOTATION_LOCATION, ANNOTATION_ORIGIN_LOCATION, Entity } from '@backstage/catalog-model';
+import { folderOfEndpoint } from '../platform/application';
 import { KubernetesObject } from '../platform/cluster';
 import { Platform, Tenant } from '../platform/platform';
 
@@ -6,6 +7,9 @@ const location = 'neuroscale:platform';
 
 /** Which endpoint a Component is. */
 export const ANNOTATION_ENDPOINT = 'neuroscale.dev/endpoint';
+
+/** Its folder in the tenant's repository. */
+export const ANNOTATION_FOLDER = 'neuroscale.dev/folder';
 
 function entity(kind: string, name: string, spec: object, more: Partial<Entity['metadata']> = {}): Entity {
   return {
@@ -50,6 +54,7 @@ export function entityOfEndpoint(platform: Platform, service: KubernetesObject):
   const { name, namespace, labels = {} } = service.metadata;
   const tenant = platform.tenants.find(t => t.namespace === namespace)!;
   const url: string | undefined = service.status?.url;
+  const folder = folderOfEndpoint(platform, service);
   return entity(
     'Component',
     // One name may be in several namespaces of the cluster.
@@ -64,10 +69,13 @@ export function entityOfEndpoint(platform: Platform, service: KubernetesObject):
       title: name,
       description: `Serves ${service.spec?.predictor?.model?.storageUri ?? 'a model'}`,
       labels,
-      annotations: { [ANNOTATION_ENDPOINT]: `${namespace}/${name}` },
+      annotations: {
+        [ANNOTATION_ENDPOINT]: `${namespace}/${name}`,
+        ...(folder ? { [ANNOTATION_FOLDER]: folder } : {}),
+      },
       tags: [service.spec?.predictor?.model?.modelFormat?.name].filter(Boolean),
       links: [
-        { url: `${repositoryPage(platform, tenant)}/src/branch/main/apps/${name}`, title: 'Files' },
+        ...(folder ? [{ url: `${repositoryPage(platform, tenant)}/src/branch/main/apps/${folder}`, title: 'Files' }] : []),
         ...(url ? [{ url, title: 'URL' }] : []),
       ],
     },

@@ -24,13 +24,9 @@ export class Gitea {
     return user.login;
   }
 
-  /** Whether a path is there on the main branch of a repository; an error if the person may not read it. */
-  async has(repository: string, path: string): Promise<boolean> {
+  /** An error if the person may not read a repository. */
+  async mayRead(repository: string): Promise<void> {
     await this.ask('GET', this.at(repository));
-    const response = await this.send('GET', `${this.at(repository)}/contents/${encodeURI(path)}?ref=main`);
-    if (response.status === 404) return false;
-    if (!response.ok) throw await this.refusal(response);
-    return true;
   }
 
   /** Open pull requests to a repository, the newest first. */

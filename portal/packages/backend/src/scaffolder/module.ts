@@ -1,7 +1,9 @@
 import { coreServices, createBackendModule } from '@backstage/backend-plugin-api';
 import { scaffolderActionsExtensionPoint } from '@backstage/plugin-scaffolder-node';
 import { readPlatform } from '../platform/platform';
+import { changeEndpointAction } from './changeEndpoint';
 import { createEndpointAction } from './createEndpoint';
+import { removeEndpointAction } from './removeEndpoint';
 
 export default createBackendModule({
   pluginId: 'scaffolder',
@@ -14,7 +16,12 @@ export default createBackendModule({
         userInfo: coreServices.userInfo,
       },
       async init({ scaffolder, config, userInfo }) {
-        scaffolder.addActions(createEndpointAction(readPlatform(config), userInfo));
+        const platform = readPlatform(config);
+        scaffolder.addActions(
+          createEndpointAction(platform, userInfo),
+          changeEndpointAction(platform, userInfo),
+          removeEndpointAction(platform, userInfo),
+        );
       },
     });
   },

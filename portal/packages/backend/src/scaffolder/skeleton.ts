@@ -23,13 +23,38 @@ function dump(value: string | number): string {
   return JSON.stringify(value).replace(/[\u2028\u2029]/g, c => `\\u${c.charCodeAt(0).toString(16)}`);
 }
 
-/** The files of an endpoint, by name. */
-export async function render(folder: string, values: Values): Promise<Map<string, string>> {
-  const files = new Map<string, string>();
+/** The values that fill made a text of a template with; undefined if it did not. */
+export function unfill(template: string, text: string): Values | undefined {
+  const names: string[] = [];
+  const literals = template.split(placeholder).filter((_, i) => i % 2 === 0);
+  for (const [, name] of template.matchAll(placeholder)) names.push(name);
+  const escaped = literals.map(each => each.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  const found = new RegExp(`^${escaped.join('("(?:[^"\\\\\\n]|\\\\.)*"|-?[0-9]+)')}$`).exec(text);
+  if (!found) return undefined;
+  const values: Values = {};
+  try {
+    names.forEach((name, i) => {
+      values[name] = JSON.parse(found[i + 1]);
+    });
+  } catch {
+    return undefined;
+  }
+  // A value that is in the text twice has to be the same.
+  return fill(template, values) === text ? values : undefined;
+}
+
+/** The templates of an endpoint's files, by their name. */
+export async function templatesIn(folder: string): Promise<Map<string, string>> {
+  const templates = new Map<string, string>();
   // A ConfigMap's folder has hidden ones for Kubernetes' own use.
   for (const name of (await readdir(folder)).filter(each => !each.startsWith('.')).sort()) {
-    files.set(name, fill(await readFile(join(folder, name), 'utf8'), values));
+    templates.set(name, await readFile(join(folder, name), 'utf8'));
   }
-  if (files.size === 0) throw new Error(`There are no templates of an endpoint in ${folder}`);
-  return files;
+  if (templates.size === 0) throw new Error(`There are no templates of an endpoint in ${folder}`);
+  return templates;
+}
+
+/** The files of an endpoint, by name. */
+export function render(templates: Map<string, string>, values: Values): Map<string, string> {
+  return new Map([...templates].map(([name, text]) => [name, fill(text, values)]));
 }
