@@ -12,6 +12,7 @@ import (
 	"github.com/pulumi/pulumi-random/sdk/v4/go/random"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"github.com/neuroscale-platform/neuroscale/components/argocd"
 	"github.com/neuroscale-platform/neuroscale/components/certificates"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
@@ -41,8 +42,12 @@ type Args struct {
 	Address string
 	// Forge that people sign in with.
 	Forge *forge.Forge
-	// GatewayURL is where all endpoints answer.
-	GatewayURL string
+	// GatewayURL is where all endpoints answer, and PlatformKey what opens them; empty
+	// if the gateway asks for none.
+	GatewayURL  string
+	PlatformKey pulumi.StringOutput
+	// ProjectsReady is done when Argo CD's namespace is there.
+	ProjectsReady []pulumi.Resource
 	// Certificate it shows for Hosts, and Authority of the forge's. HTTP has it show
 	// none.
 	Certificate certificates.Certificate
@@ -78,6 +83,9 @@ func (a *Args) validate() error {
 	}
 	if a.Settings.NodePort == 0 {
 		errs = append(errs, errors.New("portal: Args.Settings.NodePort is 0"))
+	}
+	if a.PlatformKey.OutputState == nil {
+		errs = append(errs, errors.New("portal: Args.PlatformKey is missing"))
 	}
 	if a.Forge == nil {
 		errs = append(errs, errors.New("portal: Args.Forge is missing"))
@@ -144,6 +152,13 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err != nil {
 		return nil, err
 	}
+	reader := manifest.NewSet(ctx, parent, pulumi.DependsOn(args.ProjectsReady))
+	for _, object := range applicationReader() {
+		reader.Add(name+"-applications", object)
+	}
+	if err := reader.Err(); err != nil {
+		return nil, fmt.Errorf("portal: %w", err)
+	}
 	for _, definition := range args.Layers {
 		_, err := layer.New(ctx, &layer.Args{
 			Definition: definition, Delivery: args.Delivery,
@@ -155,6 +170,26 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		}
 	}
 	return p, ctx.RegisterResourceOutputs(p, pulumi.Map{"url": pulumi.String(p.URL)})
+}
+
+// applicationReader lets the portal say what Argo CD makes of an endpoint's folder.
+func applicationReader() []manifest.Object {
+	meta := func() manifest.Object {
+		return manifest.Object{"name": "neuroscale-portal", "namespace": argocd.Namespace}
+	}
+	return []manifest.Object{
+		{
+			"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": meta(),
+			"rules": []any{manifest.Object{
+				"apiGroups": []any{"argoproj.io"}, "resources": []any{"applications"}, "verbs": []any{"get"},
+			}},
+		},
+		{
+			"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": meta(),
+			"roleRef":  manifest.Object{"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "neuroscale-portal"},
+			"subjects": []any{manifest.Object{"kind": "ServiceAccount", "name": Account, "namespace": Namespace}},
+		},
+	}
 }
 
 // newSite makes the Secret of what the portal has in its environment, and a hash of it
@@ -173,8 +208,9 @@ func newSite(ctx *pulumi.Context, name, url string, args *Args, ns pulumi.Resour
 		return nil, none, fmt.Errorf("portal: %w", err)
 	}
 	values["SESSION_SECRET"] = session.Result
+	values["PLATFORM_KEY"] = args.PlatformKey
 	// It reads the certificates when it starts, as it does these.
-	parts := []any{url, args.GatewayURL, args.Forge.URL, args.Forge.InternalURL, session.Result, args.Certificate.Chain, args.Authority}
+	parts := []any{url, args.GatewayURL, args.Forge.URL, args.Forge.InternalURL, session.Result, args.PlatformKey, args.Certificate.Chain, args.Authority}
 	hash := pulumi.Unsecret(pulumi.All(parts...).ApplyT(func(values []any) string {
 		var texts []string
 		for _, value := range values {

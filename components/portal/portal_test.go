@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -25,6 +26,7 @@ var (
 	certificate = certificates.Certificate{
 		Chain: pulumi.String("chain").ToStringOutput(), Key: pulumi.String("key").ToStringOutput(), Expires: pulumi.String("then").ToStringOutput(),
 	}
+	platformKey   = pulumi.ToSecret(pulumi.String("nsk_platform_key")).(pulumi.StringOutput)
 	authorityText = pulumi.String("authority").ToStringOutput()
 )
 
@@ -48,7 +50,7 @@ func build(t *testing.T, c *config.Config) (*recorder.Recording, *Portal) {
 			return err
 		}
 		p, err = New(ctx, "portal", &Args{
-			Settings: c.Portal, Address: "10.0.0.7", Forge: f, GatewayURL: "http://10.0.0.7:30080", Layers: Layers(c, nothing), Delivery: d,
+			Settings: c.Portal, Address: "10.0.0.7", Forge: f, GatewayURL: "http://10.0.0.7:30080", PlatformKey: platformKey, Layers: Layers(c, nothing), Delivery: d,
 			Certificate: certificate, Authority: authorityText, HTTP: c.TLS.Plain(config.ServerPortal),
 		}, on)
 		return err
@@ -70,6 +72,26 @@ func TestThePortalStartsWithItsSecretsAndAgainWithOthers(t *testing.T) {
 	text, err := json.Marshal(client)
 	require.NoError(t, err)
 	assert.Contains(t, string(text), "https://10.0.0.7:30083/api/auth/gitea/handler/frame")
+}
+
+func TestTheKeyThatItAsksEndpointsWithIsInItsSecretOnly(t *testing.T) {
+	r, _ := build(t, config.Default())
+	site := r.Get(t, "Secret", siteSecret)
+	site.AssertSecret(t, "data")
+	assert.Equal(t, base64.StdEncoding.EncodeToString([]byte("nsk_platform_key")), recorder.At(site.Object(), "data.PLATFORM_KEY"))
+	r.AssertNoSecretOutside(t, "nsk_platform_key")
+}
+
+func TestOfArgoCDItReadsApplicationsOnly(t *testing.T) {
+	r, _ := build(t, config.Default())
+	role := r.Get(t, "Role", "neuroscale-portal").Object()
+	assert.Equal(t, "argocd", recorder.At(role, "metadata.namespace"))
+	assert.Equal(t, []any{map[string]any{
+		"apiGroups": []any{"argoproj.io"}, "resources": []any{"applications"}, "verbs": []any{"get"},
+	}}, recorder.At(role, "rules"))
+	binding := r.Get(t, "RoleBinding", "neuroscale-portal").Object()
+	assert.Equal(t, "argocd", recorder.At(binding, "metadata.namespace"))
+	assert.Equal(t, []any{map[string]any{"kind": "ServiceAccount", "name": "portal", "namespace": "portal"}}, recorder.At(binding, "subjects"))
 }
 
 func TestPeopleAreSentBackToTheAddressTheyCameFrom(t *testing.T) {
@@ -191,7 +213,7 @@ func TestGuestsGetInOnlyIfTheyMay(t *testing.T) {
 
 func TestArgsAreChecked(t *testing.T) {
 	_, err := New(nil, "portal", &Args{Settings: config.Portal{Enabled: true}})
-	for _, field := range []string{"Address", "GatewayURL", "Settings.NodePort", "Forge", "Layers", "Delivery"} {
+	for _, field := range []string{"Address", "GatewayURL", "PlatformKey", "Settings.NodePort", "Forge", "Layers", "Delivery"} {
 		require.ErrorContains(t, err, "Args."+field)
 	}
 }

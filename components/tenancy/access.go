@@ -134,14 +134,16 @@ func followerBinding(t config.Tenant) map[string]any {
 // portalReader is the name of a Role in a tenant's namespace, and of its binding.
 const portalReader = "neuroscale-portal"
 
-// portalRole lets the portal show a tenant's endpoints.
+// portalRole lets the portal show a tenant's endpoints, and how many replicas run of
+// one.
 func portalRole(t config.Tenant) map[string]any {
 	return map[string]any{
 		"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
 		"metadata": map[string]any{"name": portalReader, "namespace": t.Namespace},
-		"rules": []any{map[string]any{
-			"apiGroups": []any{"serving.kserve.io"}, "resources": []any{"inferenceservices"}, "verbs": anyList(look),
-		}},
+		"rules": []any{
+			map[string]any{"apiGroups": []any{"serving.kserve.io"}, "resources": []any{"inferenceservices"}, "verbs": anyList(look)},
+			map[string]any{"apiGroups": []any{"serving.knative.dev"}, "resources": []any{"revisions"}, "verbs": []any{"get"}},
+		},
 	}
 }
 

@@ -204,9 +204,10 @@ func TestWhatSaysWhatBecameOfAMergeReadsThatAndNothingElse(t *testing.T) {
 func TestThePortalSeesATenantsEndpointsAndChangesNothing(t *testing.T) {
 	objects := rendered(t, tenants())
 	for _, namespace := range []string{"default", "team"} {
-		assert.Equal(t, []any{map[string]any{
-			"apiGroups": []any{"serving.kserve.io"}, "resources": []any{"inferenceservices"}, "verbs": []any{"get", "list", "watch"},
-		}}, recorder.At(objects["Role/"+namespace+"/neuroscale-portal"], "rules"))
+		assert.Equal(t, []any{
+			map[string]any{"apiGroups": []any{"serving.kserve.io"}, "resources": []any{"inferenceservices"}, "verbs": []any{"get", "list", "watch"}},
+			map[string]any{"apiGroups": []any{"serving.knative.dev"}, "resources": []any{"revisions"}, "verbs": []any{"get"}},
+		}, recorder.At(objects["Role/"+namespace+"/neuroscale-portal"], "rules"))
 		assert.Equal(t, []any{map[string]any{"kind": "ServiceAccount", "name": "portal", "namespace": "portal"}},
 			recorder.At(objects["RoleBinding/"+namespace+"/neuroscale-portal"], "subjects"))
 	}
