@@ -11,5 +11,6 @@ backend.add(import('@backstage/plugin-catalog-backend-module-scaffolder-entity-m
 backend.add(import('./catalog/module'));
 backend.add(import('@backstage/plugin-scaffolder-backend'));
 backend.add(import('./scaffolder/module'));
+backend.add(import('./endpoints/plugin'));
 
 backend.start();

@@ -11,6 +11,15 @@ export type Pull = {
   sha: string;
 };
 
+/** What was changed last, by whom, and who merged it if that was somebody by a pull request. */
+export type LastChange = {
+  title: string;
+  author: string;
+  when: string;
+  url: string;
+  merged?: { by: string; number: number; url: string };
+};
+
 /** Asks Gitea as the person whose token it is. */
 export class Gitea {
   constructor(
@@ -48,6 +57,38 @@ export class Gitea {
       );
       if (found.length < 50) return all;
     }
+  }
+
+  /** The last change of a path on the main branch; undefined if there was none. */
+  async lastChange(repository: string, path: string): Promise<LastChange | undefined> {
+    const commits = (of: string) =>
+      this.ask<any[]>('GET', `${this.at(repository)}/commits?sha=main&stat=false&verification=false&files=false&${of}`);
+    const [commit] = await commits(`limit=1&path=${encodeURIComponent(path)}`);
+    if (!commit) return undefined;
+    const page = `${this.forge.publicUrl}/${this.forge.organization}/${repository}`;
+    const pull =
+      (await this.pullThatMade(repository, commit.sha)) ??
+      // It came with a merge commit, unless that was long ago.
+      (await this.pullThatMade(
+        repository,
+        (await commits('limit=50')).find(each => each.parents?.slice(1).some((p: { sha: string }) => p.sha === commit.sha))?.sha,
+      ));
+    return {
+      title: String(commit.commit?.message ?? '').split('\n')[0],
+      author: commit.author?.login ?? commit.commit?.author?.name ?? 'somebody',
+      when: commit.commit?.author?.date,
+      url: `${page}/commit/${commit.sha}`,
+      merged: pull && { by: pull.merged_by?.login ?? 'somebody', number: pull.number, url: `${page}/pulls/${pull.number}` },
+    };
+  }
+
+  /** The pull request that a commit of the main branch was made by. */
+  private async pullThatMade(repository: string, sha?: string): Promise<any | undefined> {
+    if (!sha) return undefined;
+    const response = await this.send('GET', `${this.at(repository)}/commits/${sha}/pull`);
+    if (response.status === 404) return undefined;
+    if (!response.ok) throw await this.refusal(response);
+    return response.json();
   }
 
   private at(repository: string): string {

@@ -15,6 +15,7 @@ export type KubernetesObject = {
     labels?: Record<string, string>;
     annotations?: Record<string, string>;
     creationTimestamp?: string;
+    deletionTimestamp?: string;
   };
   spec?: any;
   status?: any;
@@ -23,12 +24,20 @@ export type KubernetesObject = {
 /** Reads objects of the cluster that the portal runs in, as its service account. */
 export class Cluster {
   /** The objects of a list or the object at a path of the API. */
-  async get<T>(path: string, seconds = 10): Promise<T> {
+  async get<T>(path: string): Promise<T> {
+    const found = await this.find<T>(path);
+    if (found === undefined) throw new Error(`The API server has nothing at ${path}`);
+    return found;
+  }
+
+  /** The object at a path of the API; undefined if there is none. */
+  async find<T>(path: string, seconds = 10): Promise<T | undefined> {
     const [token, ca] = await Promise.all([
       readFile(join(account, 'token'), 'utf8'),
       readFile(join(account, 'ca.crt')),
     ]);
     const { status, body } = await ask(path, token.trim(), ca, seconds);
+    if (status === 404) return undefined;
     if (status !== 200) throw new Error(`The API server answers ${status} to ${path}: ${body.slice(0, 300)}`);
     return JSON.parse(body);
   }
