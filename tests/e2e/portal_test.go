@@ -114,17 +114,21 @@ func (v *visitor) ask(ctx context.Context, t *testing.T, method, at, body string
 	return response.StatusCode
 }
 
-// propose submits the form, waits for its end and returns the pull request's URL, or
-// why there is none.
+// propose submits the form that asks for an endpoint.
 func (v *visitor) propose(ctx context.Context, t *testing.T, tenant, name string) (page, refused string) {
 	t.Helper()
+	return v.submit(ctx, t, "kserve-model-endpoint", map[string]any{
+		"tenant": tenant, "name": name, "modelFormat": "sklearn", "size": "small", "minReplicas": 1, "maxReplicas": 2,
+		"storageUri": "gs://kfserving-examples/models/sklearn/1.0/model",
+	})
+}
+
+// submit fills in a form, waits for its end and returns the pull request's URL, or why
+// there is none.
+func (v *visitor) submit(ctx context.Context, t *testing.T, template string, values map[string]any) (page, refused string) {
+	t.Helper()
 	body, err := json.Marshal(map[string]any{
-		"templateRef": "template:default/kserve-model-endpoint",
-		"values": map[string]any{
-			"tenant": tenant, "name": name, "modelFormat": "sklearn", "size": "small", "minReplicas": 1, "maxReplicas": 2,
-			"storageUri": "gs://kfserving-examples/models/sklearn/1.0/model",
-		},
-		"secrets": map[string]string{"FORGE_TOKEN": v.forge},
+		"templateRef": "template:default/" + template, "values": values, "secrets": map[string]string{"FORGE_TOKEN": v.forge},
 	})
 	require.NoError(t, err)
 	var task struct {
@@ -179,12 +183,92 @@ func (s *suite) portalProposes(t *testing.T) {
 	repository := "/repos/" + organization() + "/" + path.Base(strings.TrimSuffix(s.outputs.Repository, ".git"))
 	pull := s.askForge(ctx, t, by, http.MethodGet, repository+"/pulls/"+path.Base(page), "")
 	assert.Contains(t, pull.body, `"login":"`+scientist+`"`, "the history does not say who asked")
-	require.Eventually(t, func() bool {
-		return s.askForge(ctx, t, by, http.MethodPost, repository+"/pulls/"+path.Base(page)+"/merge", `{"Do":"merge"}`).code == http.StatusOK
-	}, 30*time.Second, time.Second, "%s does not merge", page)
+	merge := func(page string) {
+		t.Helper()
+		require.Eventually(t, func() bool {
+			return s.askForge(ctx, t, by, http.MethodPost, repository+"/pulls/"+path.Base(page)+"/merge", `{"Do":"merge"}`).code == http.StatusOK
+		}, 30*time.Second, time.Second, "%s does not merge", page)
+	}
+	merge(page)
 	s.awaitAnswer(ctx, t, name, strings.Replace(s.hostOf(t, example), example, name, 1))
 	require.Eventually(t, func() bool {
 		return v.ask(ctx, t, http.MethodGet, "/api/catalog/entities/by-name/component/default/"+name, "", nil) == http.StatusOK
 	}, 30*time.Second, time.Second, "what was merged is not in the catalog")
-	unmerge(ctx, t, s.clone(ctx, t, s.outputs.Repository, by), name)
+	s.pageShows(ctx, t, v, name)
+
+	change := map[string]any{"tenant": "default", "name": name, "maxReplicas": 2}
+	_, refused = v.submit(ctx, t, "change-endpoint", change)
+	assert.Contains(t, refused, "Nothing would change")
+	change["maxReplicas"] = 3
+	page, refused = v.submit(ctx, t, "change-endpoint", change)
+	require.NotEmpty(t, page, refused)
+	diff := s.askForge(ctx, t, by, http.MethodGet, repository+"/pulls/"+path.Base(page)+".diff", "").body
+	assert.Contains(t, diff, "-    maxReplicas: 2\n+    maxReplicas: 3\n")
+	assert.Equal(t, 1, strings.Count(diff, "\n@@ "), "more than that is changed: %s", diff)
+	merge(page)
+	require.Eventually(t, func() bool {
+		return v.facts(ctx, t, name).Model.MaxReplicas == 3
+	}, time.Minute, time.Second, "what was merged is not what runs")
+	_, refused = v.submit(ctx, t, "change-endpoint", map[string]any{"tenant": "default", "name": example, "maxReplicas": 3})
+	assert.Contains(t, refused, "by hand", "what somebody wrote is lost")
+
+	_, refused = v.submit(ctx, t, "remove-endpoint", map[string]any{"tenant": "default", "name": "no-such"})
+	assert.Contains(t, refused, name, "it does not say which there are")
+	page, refused = v.submit(ctx, t, "remove-endpoint", map[string]any{"tenant": "default", "name": name})
+	require.NotEmpty(t, page, refused)
+	merge(page)
+	require.Eventually(t, func() bool {
+		return v.ask(ctx, t, http.MethodGet, "/api/catalog/entities/by-name/component/default/"+name, "", nil) == http.StatusNotFound
+	}, 2*time.Minute, time.Second, "what was removed is still in the catalog")
+}
+
+// facts is what the page of an endpoint shows.
+type facts struct {
+	Well     bool                      `json:"well"`
+	Revision string                    `json:"revision"`
+	Replicas string                    `json:"replicas"`
+	Delivery struct{ Well bool }       `json:"delivery"`
+	Model    struct{ MaxReplicas int } `json:"model"`
+	Use      struct{ Curl string }     `json:"use"`
+	Example  string                    `json:"example"`
+}
+
+func (v *visitor) facts(ctx context.Context, t *testing.T, name string) (f facts) {
+	t.Helper()
+	require.Equal(t, http.StatusOK, v.ask(ctx, t, http.MethodGet, "/api/endpoints/default/"+name, "", &f))
+	return f
+}
+
+// pageShows has a member look at an endpoint's page and try it, and others fail to.
+func (s *suite) pageShows(ctx context.Context, t *testing.T, v *visitor, name string) {
+	t.Helper()
+	var f facts
+	require.Eventually(t, func() bool {
+		f = v.facts(ctx, t, name)
+		return f.Well && f.Delivery.Well
+	}, time.Minute, time.Second, "its page does not say that it is well")
+	assert.Contains(t, f.Revision, name+"-predictor-")
+	assert.Equal(t, "1 of 1 to 2", f.Replicas)
+	assert.Contains(t, f.Use.Curl, "/v1/models/"+name+":predict")
+
+	var answer struct {
+		Status       int
+		Body         string
+		Milliseconds float64
+	}
+	require.Equal(t, http.StatusOK, v.ask(ctx, t, http.MethodPost, "/api/endpoints/default/"+name+"/predict", f.Example, &answer))
+	assert.Equal(t, http.StatusOK, answer.Status)
+	assert.NoError(t, predict.Answer{Body: answer.Body}.IsExample())
+	assert.Positive(t, answer.Milliseconds)
+
+	for _, at := range []string{"/api/endpoints/default/" + name, "/api/endpoints/default/" + name + "/predict"} {
+		method := http.MethodGet
+		if strings.HasSuffix(at, "/predict") {
+			method = http.MethodPost
+		}
+		stranger := &visitor{client: v.client, portal: v.portal}
+		assert.Equal(t, http.StatusUnauthorized, stranger.ask(ctx, t, method, at, "{}", nil), "who has not signed in gets %s", at)
+		elsewhere := strings.Replace(at, "/default/", "/kube-system/", 1)
+		assert.Equal(t, http.StatusBadRequest, v.ask(ctx, t, method, elsewhere, "{}", nil), "a member gets %s", elsewhere)
+	}
 }
