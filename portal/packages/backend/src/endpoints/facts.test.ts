@@ -30,6 +30,7 @@ test('how an endpoint is, is said by what explains it best', () => {
     [conditions(['Stopped', 'False', 'Running', 'runs', 'Info'], ['Ready', 'Unknown']), {}, false, 'It does not answer yet'],
     [conditions(['Stopped', 'True', '', '', 'Info'], ['Ready', 'False']), {}, false, 'It was stopped'],
     [{ ...conditions(['PredictorReady', 'False', '', 'waiting'], ['Ready', 'False']), modelStatus: { lastFailureInfo: { message: 'no model at gs://a' } } }, {}, false, 'no model at gs://a'],
+    [{ ...conditions(['Ready', 'True']), components: { predictor: { latestReadyRevision: 'a-1', latestCreatedRevision: 'a-2' } } }, {}, true, 'It answers, but its newest version does not yet'],
     [{}, {}, false, 'Nobody has looked at it yet'],
   ] as [object, object, boolean, string][]) {
     const found = wellbeingOf(service(status, {}, more));
@@ -74,7 +75,7 @@ test('replicas and revision are those that answer', () => {
     assert.equal(replicasOf(service({}, predictor), found), want);
   }
   const components = (latestReadyRevision?: string, latestCreatedRevision?: string) =>
-    revisionOf(service({ components: { predictor: { latestReadyRevision, latestCreatedRevision } } })).words;
+    revisionOf(service({ components: { predictor: { latestReadyRevision, latestCreatedRevision } } }));
   assert.equal(components('a-1', 'a-1'), 'a-1');
   assert.equal(components('a-1', 'a-2'), 'a-1; a-2 does not answer yet');
   assert.equal(components(undefined, 'a-2'), 'None yet: a-2 is on its way');

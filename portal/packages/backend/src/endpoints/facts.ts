@@ -42,7 +42,7 @@ export function factsOf(platform: Platform, withKey: boolean, { service, revisio
   return {
     ...wellbeingOf(service),
     conditions: conditionsOf(service),
-    revision: revisionOf(service).words,
+    revision: revisionOf(service),
     replicas: replicasOf(service, revision),
     cost: costOf(platform, service),
     url: service.status?.url,

@@ -65,7 +65,9 @@ export function wellbeingOf(service: KubernetesObject): { well: boolean; words: 
   if (conditions.some(each => each.type === 'Stopped' && each.status === 'True')) {
     return { well: false, words: 'It was stopped', since };
   }
-  if (ready?.status === 'True') return { well: true, words: 'It answers', since };
+  if (ready?.status === 'True') {
+    return { well: true, words: newerThanReady(service) ? 'It answers, but its newest version does not yet' : 'It answers', since };
+  }
   const failing = conditions.filter(each => each.status !== 'True' && each.severity !== 'Info' && each.message);
   const failure = service.status?.modelStatus?.lastFailureInfo?.message;
   const cause =
@@ -82,10 +84,17 @@ function saying(condition?: Raw): string | undefined {
 }
 
 /** The version that answers, and the one that is to. */
-export function revisionOf(service: KubernetesObject): { name?: string; words: string } {
+export function revisionOf(service: KubernetesObject): string {
+  const ready: string | undefined = service.status?.components?.predictor?.latestReadyRevision;
+  const newer = newerThanReady(service);
+  if (!ready) return newer ? `None yet: ${newer} is on its way` : 'None yet';
+  return newer ? `${ready}; ${newer} does not answer yet` : ready;
+}
+
+/** The newest version, if it is not the one that answers. */
+function newerThanReady(service: KubernetesObject): string | undefined {
   const { latestReadyRevision: ready, latestCreatedRevision: created } = service.status?.components?.predictor ?? {};
-  if (!ready) return { words: created ? `None yet: ${created} is on its way` : 'None yet' };
-  return { name: ready, words: created && created !== ready ? `${ready}; ${created} does not answer yet` : ready };
+  return created && created !== ready ? created : undefined;
 }
 
 /** How many replicas run, and how many may. KServe makes one where nothing is said. */
