@@ -104,9 +104,14 @@ test('the line for a shell asks as the page does, and has no key in it', () => {
   const request = requestOf(service({ url: 'https://iris-predictor.default.neuroscale.test' }))!;
   assert.equal(
     curlOf('https://10.0.0.7:30080', true, request, '{"a": "it\'s"}'),
-    `curl --cacert "$(neuroscale ca)" -H @key.header -H 'Host: iris-predictor.default.neuroscale.test' -H 'Content-Type: application/json' \\
-  -d '{"a": "it'\\''s"}' \\
-  https://10.0.0.7:30080/v1/models/iris:predict`,
+    [
+      'curl --cacert "$(neuroscale ca)"',
+      '-H @key.header',
+      "-H 'Host: iris-predictor.default.neuroscale.test'",
+      "-H 'Content-Type: application/json'",
+      `-d '{"a": "it'\\''s"}'`,
+      'https://10.0.0.7:30080/v1/models/iris:predict',
+    ].join(' \\\n  '),
   );
   assert.doesNotMatch(curlOf('http://10.0.0.7:30080/', false, request, '{}'), /cacert|key|\/\/v1/);
   const v2 = requestOf(service({ url: 'https://iris.default.neuroscale.test' }, { model: { protocolVersion: 'v2' } }))!;

@@ -39,9 +39,13 @@ function hostOf(url: unknown): string | undefined {
 
 /** A line for a shell that asks an endpoint, with a key that is in a file: others see a program's arguments. */
 export function curlOf(gatewayUrl: string, withKey: boolean, request: Request, body: string): string {
-  const parts = ['curl'];
-  if (gatewayUrl.startsWith('https:')) parts.push('--cacert "$(neuroscale ca)"');
-  if (withKey) parts.push('-H @key.header');
-  parts.push(`-H 'Host: ${request.host}'`, "-H 'Content-Type: application/json'");
-  return `${parts.join(' ')} \\\n  -d '${body.replaceAll("'", "'\\''")}' \\\n  ${gatewayUrl.replace(/\/$/, '')}${request.path}`;
+  const parts = [
+    gatewayUrl.startsWith('https:') ? 'curl --cacert "$(neuroscale ca)"' : 'curl',
+    ...(withKey ? ['-H @key.header'] : []),
+    `-H 'Host: ${request.host}'`,
+    "-H 'Content-Type: application/json'",
+    `-d '${body.replaceAll("'", "'\\''")}'`,
+    `${gatewayUrl.replace(/\/$/, '')}${request.path}`,
+  ];
+  return parts.join(' \\\n  ');
 }
