@@ -18,7 +18,7 @@ export const UseCard = () => {
                 The file key.header has a key. Whoever runs the platform makes one:
               </Typography>
               <CodeSnippet
-                text={`(umask 077; echo "X-API-Key: $(neuroscale keys create --tenant ${tenant} --endpoint ${name})" > key.header)`}
+                text={`(umask 077; echo "X-API-Key: $(neuroscale keys create \\\n  --tenant ${tenant} --endpoint ${name})" > key.header)`}
                 language="bash"
                 showCopyCodeButton
               />

@@ -53,6 +53,7 @@ function formOf(template: string, values: object): string {
 const Details = ({ facts, change }: { facts: Facts; change?: LastChange }) => (
   <Table size="small">
     <TableBody>
+      {facts.since && <Row name="Since">{moment(facts.since)}</Row>}
       {facts.conditions.map(({ what, well, words }) => (
         <Row key={what} name={what}>
           <Status well={well}>{words || 'Yes'}</Status>
@@ -96,10 +97,7 @@ export const WellbeingCard = () => {
       {facts && (
         <>
           <Typography variant="subtitle1" component="div" className={classes.message} paragraph>
-            <Status well={facts.well}>
-              {facts.words}
-              {facts.since && `, since ${moment(facts.since)}`}
-            </Status>
+            <Status well={facts.well}>{facts.words}</Status>
           </Typography>
           <Details facts={facts} change={change} />
           {folder && (
