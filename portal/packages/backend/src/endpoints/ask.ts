@@ -53,10 +53,12 @@ export async function ask(gateway: Gateway, { host, path }: Request, body: strin
 export async function textOf(stream: Readable, most: number): Promise<{ text: string; more: boolean }> {
   const parts: Buffer[] = [];
   let size = 0;
-  for await (const part of stream) {
+  // Who is still sending is to get an answer.
+  for await (const part of stream.iterator({ destroyOnReturn: false })) {
     parts.push(part);
     size += part.length;
     if (size > most) break;
   }
+  stream.resume();
   return { text: Buffer.concat(parts).subarray(0, most).toString('utf8'), more: size > most };
 }
