@@ -36,7 +36,7 @@ func build(t *testing.T, c *config.Config) (*recorder.Recording, *Portal) {
 	r := recorder.Component(t, func(ctx *pulumi.Context, on pulumi.ResourceOption) error {
 		f, err := forge.New(ctx, "forge", &forge.Args{
 			Image: "gitea:1", ProxyImage: "proxy:1", NodePort: 30082, Address: "10.0.0.7", Storage: "1Gi", MaxPush: 2 << 20, MaxRepository: 4 << 20,
-			Folder: "apps", Organization: "acme", Repositories: []string{"endpoints"}, WebhookURL: "http://argocd/webhook",
+			Folder: "apps", Organization: "acme", Repositories: []string{"endpoints"}, WebhookURL: "http://argocd/webhook", GuardURL: "https://guard/hook", FollowerURL: "https://follower/hook", PassedURL: "https://guard/passed", GuardContext: "guard",
 			Certificate: certificate, Authority: authorityText,
 		}, on)
 		if err != nil {

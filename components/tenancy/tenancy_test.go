@@ -186,7 +186,7 @@ func TestTheDefaultTenantHasTheOriginalsFigures(t *testing.T) {
 		"max":            map[string]any{"cpu": "2", "memory": "4Gi", "ephemeral-storage": "16Gi"},
 		"min":            map[string]any{"cpu": "10m", "memory": "32Mi", "ephemeral-storage": "1Mi"},
 	}}, recorder.At(objects["LimitRange/default/default-namespace-limits"], "spec.limits"))
-	assert.Len(t, objects, 11)
+	assert.Len(t, objects, 13)
 }
 
 func TestWhatSaysWhatBecameOfAMergeReadsThatAndNothingElse(t *testing.T) {

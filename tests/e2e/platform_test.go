@@ -46,6 +46,7 @@ func TestPlatform(t *testing.T) {
 		{"what others did to the program's own objects is seen and put back", (*suite).whatOthersDidIsPutBack, false},
 		{"a pushed folder becomes an endpoint and what people merged stays", (*suite).pushedEndpoint, false},
 		{"a proposed endpoint predicts when it is merged", (*suite).proposedEndpoint, false},
+		{"a person asks for an endpoint in a browser", (*suite).personAsks, false},
 		{"a member proposes in the portal and it predicts when it is merged", (*suite).portalProposes, false},
 		{"nobody walks around the guard", (*suite).nobodyWalksAround, false},
 		{"ten pull requests at once are judged, whoever ends meanwhile", (*suite).manyAtOnce, false},

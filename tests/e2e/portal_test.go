@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"path"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -161,9 +162,14 @@ func (v *visitor) submit(ctx context.Context, t *testing.T, template string, val
 	return page, refused
 }
 
+// examples is the name of the first tenant's repository.
+func (s *suite) examples() string {
+	return path.Base(strings.TrimSuffix(s.outputs.Repository, ".git"))
+}
+
 // portalProposes has a member ask for an endpoint in the portal, and merges it.
 func (s *suite) portalProposes(t *testing.T) {
-	ctx := within(t, 5*time.Minute)
+	ctx := within(t, 8*time.Minute)
 	const name = "portal-iris"
 	by := s.member(t, scientist)
 	v := s.visit(ctx, t, by)
@@ -180,14 +186,14 @@ func (s *suite) portalProposes(t *testing.T) {
 	require.NotEmpty(t, page, refused)
 	again, _ := v.propose(ctx, t, "default", name)
 	assert.Equal(t, page, again, "a second pull request for the same")
-	repository := "/repos/" + organization() + "/" + path.Base(strings.TrimSuffix(s.outputs.Repository, ".git"))
+	repository := repositoryAt(s.examples())
 	pull := s.askForge(ctx, t, by, http.MethodGet, repository+"/pulls/"+path.Base(page), "")
 	assert.Contains(t, pull.body, `"login":"`+scientist+`"`, "the history does not say who asked")
 	merge := func(page string) {
 		t.Helper()
-		require.Eventually(t, func() bool {
-			return s.askForge(ctx, t, by, http.MethodPost, repository+"/pulls/"+path.Base(page)+"/merge", `{"Do":"merge"}`).code == http.StatusOK
-		}, 30*time.Second, time.Second, "%s does not merge", page)
+		number, err := strconv.Atoi(path.Base(page))
+		require.NoError(t, err)
+		s.mergePull(ctx, t, by, s.examples(), number)
 	}
 	merge(page)
 	s.awaitAnswer(ctx, t, name, strings.Replace(s.hostOf(t, example), example, name, 1))

@@ -1,0 +1,244 @@
+// Package golden walks the golden path in a browser, as a person does: signs in, asks
+// for an endpoint and looks at what became of it.
+package golden
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/target"
+	"github.com/chromedp/chromedp"
+)
+
+// names of the browser's program, as distributions have them.
+var names = []string{"chromium", "chromium-browser", "google-chrome"}
+
+// Program is the path of a browser; the error says what to install.
+func Program() (string, error) {
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("there is no browser in PATH (%s): install chromium", strings.Join(names, ", "))
+}
+
+// Browser is one that somebody sits at.
+type Browser struct {
+	ctx context.Context
+	// pictures is the folder for them; empty takes none.
+	pictures string
+	ends     []func()
+}
+
+// Start opens a browser that believes what the authority, in PEM form, signed.
+func Start(ctx context.Context, authority, pictures string) (*Browser, error) {
+	program, err := Program()
+	if err != nil {
+		return nil, err
+	}
+	trusted, err := fingerprint(authority)
+	if err != nil {
+		return nil, err
+	}
+	b := &Browser{pictures: pictures}
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(program), chromedp.WindowSize(1280, 800),
+		// Its own sandbox does not work as root; it looks at nothing but the platform.
+		chromedp.NoSandbox,
+		chromedp.Flag("no-proxy-server", true),
+		chromedp.Flag("ignore-certificate-errors-spki-list", trusted),
+	)
+	allocated, end := chromedp.NewExecAllocator(ctx, options...)
+	b.ends = append(b.ends, end)
+	b.ctx, end = chromedp.NewContext(allocated)
+	b.ends = append(b.ends, end)
+	if err := chromedp.Run(b.ctx); err != nil {
+		b.Close()
+		return nil, fmt.Errorf("start %s: %w", program, err)
+	}
+	return b, nil
+}
+
+// fingerprint of a certificate's key, as Chromium names those it is to believe.
+func fingerprint(authority string) (string, error) {
+	block, _ := pem.Decode([]byte(authority))
+	if block == nil {
+		return "", errors.New("the authority is no certificate in PEM form")
+	}
+	certificate, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return "", fmt.Errorf("the authority: %w", err)
+	}
+	sum := sha256.Sum256(certificate.RawSubjectPublicKeyInfo)
+	return base64.StdEncoding.EncodeToString(sum[:]), nil
+}
+
+// Close ends it.
+func (b *Browser) Close() {
+	for i := len(b.ends) - 1; i >= 0; i-- {
+		b.ends[i]()
+	}
+}
+
+// do runs actions in the window; the error says what they were for, and there is a
+// picture of what was seen then.
+func (b *Browser) do(what string, actions ...chromedp.Action) error {
+	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+	defer cancel()
+	if err := chromedp.Run(ctx, actions...); err != nil {
+		var text string
+		seen, end := context.WithTimeout(b.ctx, 5*time.Second)
+		defer end()
+		_ = chromedp.Run(seen, chromedp.Evaluate(`document.body.innerText`, &text))
+		return fmt.Errorf("%s: %w; the page says %q", what, err, shortened(text))
+	}
+	return nil
+}
+
+func shortened(text string) string {
+	const most = 1500
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "..."
+	}
+	return text
+}
+
+// Picture keeps what is seen as NAME.png.
+func (b *Browser) Picture(name string) error {
+	if b.pictures == "" || name == "" {
+		return nil
+	}
+	var png []byte
+	settled := chromedp.ActionFunc(func(ctx context.Context) error {
+		// What moves while a page opens stands still.
+		return chromedp.Evaluate(`Promise.all(document.getAnimations().map(a => a.finished.catch(() => {})))`, nil,
+			chromedp.EvalAsValue).Do(ctx)
+	})
+	shoot := chromedp.ActionFunc(func(ctx context.Context) (err error) {
+		png, err = page.CaptureScreenshot().WithFormat(page.CaptureScreenshotFormatPng).Do(ctx)
+		return err
+	})
+	if err := b.do("take the picture "+name, settled, shoot); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(b.pictures, name+".png"), png, 0o644)
+}
+
+// text selects what has a text.
+func text(element, says string) string {
+	return fmt.Sprintf(`//%s[contains(normalize-space(.), %q)]`, element, says)
+}
+
+// SignIn signs somebody in to the portal by the forge's page, which opens beside it.
+func (b *Browser) SignIn(portal, account, password string) error {
+	button := text("button", "Sign In")
+	if err := b.do("open the portal", chromedp.Navigate(portal), chromedp.WaitVisible(button)); err != nil {
+		return err
+	}
+	if err := b.Picture("portal-sign-in"); err != nil {
+		return err
+	}
+	opened := chromedp.WaitNewTarget(b.ctx, func(i *target.Info) bool { return i.OpenerID != "" })
+	if err := b.do("ask to sign in", chromedp.Click(button)); err != nil {
+		return err
+	}
+	var id target.ID
+	select {
+	case id = <-opened:
+	case <-time.After(30 * time.Second):
+		return errors.New("the forge's sign-in did not open")
+	}
+	window, end := chromedp.NewContext(b.ctx, chromedp.WithTargetID(id))
+	defer end()
+	asked, cancel := context.WithTimeout(window, time.Minute)
+	defer cancel()
+	err := chromedp.Run(asked, chromedp.WaitVisible(`#user_name`), chromedp.SendKeys(`#user_name`, account, chromedp.ByQuery),
+		chromedp.SendKeys(`#password`, password+"\r", chromedp.ByQuery))
+	if err != nil {
+		return fmt.Errorf("sign in at the forge: %w", err)
+	}
+	// The forge asks once whether the portal may act for somebody, then the window closes.
+	grant := make(chan struct{})
+	go func() {
+		defer close(grant)
+		_ = chromedp.Run(asked, chromedp.Click(`#authorize-app`, chromedp.ByQuery))
+	}()
+	err = b.do("be signed in", chromedp.WaitVisible(text("*", "Sign out")))
+	cancel()
+	<-grant
+	return err
+}
+
+// Wish is what somebody asks for in the form.
+type Wish struct{ Name, StorageURI string }
+
+// Propose fills the form, and returns the address of the pull request. Refused is a
+// name that it must not take.
+func (b *Browser) Propose(portal, refused string, w Wish) (string, error) {
+	next := `//button[@type="submit"]`
+	name, uri := `#root_name`, `#root_storageUri`
+	err := b.do("open the form", chromedp.Navigate(portal+"/create/templates/default/kserve-model-endpoint"), chromedp.WaitVisible(name, chromedp.ByQuery))
+	if err != nil {
+		return "", err
+	}
+	err = b.do("write a name that is none",
+		chromedp.SendKeys(name, refused, chromedp.ByQuery), chromedp.SendKeys(uri, w.StorageURI, chromedp.ByQuery), chromedp.Click(next),
+		chromedp.WaitVisible(text("*", "must match pattern")))
+	if err != nil {
+		return "", err
+	}
+	if err := b.Picture("portal-refused"); err != nil {
+		return "", err
+	}
+	err = b.do("write a name",
+		chromedp.SetValue(name, "", chromedp.ByQuery), chromedp.SendKeys(name, strings.Repeat("\b", len(refused))+w.Name, chromedp.ByQuery))
+	if err != nil {
+		return "", err
+	}
+	if err := b.Picture("portal-form"); err != nil {
+		return "", err
+	}
+	if err := b.do("go on to the size", chromedp.Click(next), chromedp.WaitVisible(`#root_maxReplicas`, chromedp.ByQuery)); err != nil {
+		return "", err
+	}
+	if err := b.Picture("portal-size"); err != nil {
+		return "", err
+	}
+	link := text("a", "Pull request")
+	var at string
+	var there bool
+	err = b.do("submit", chromedp.Click(next), chromedp.WaitVisible(text("button", "Create")), chromedp.Click(text("button", "Create")),
+		chromedp.WaitVisible(link), chromedp.AttributeValue(link, "href", &at, &there))
+	return at, err
+}
+
+// Look opens a page, waits until it says something, and keeps a picture of it.
+func (b *Browser) Look(at, says, picture string) error {
+	if err := b.do("look at "+at, chromedp.Navigate(at), chromedp.WaitVisible(text("*", says))); err != nil {
+		return err
+	}
+	return b.Picture(picture)
+}
+
+// Try asks the endpoint whose page is open for a prediction, and keeps a picture of
+// the answer.
+func (b *Browser) Try(picture string) error {
+	err := b.do("try the endpoint", chromedp.Click(text("button", "Ask")), chromedp.WaitVisible(text("pre", "predictions")))
+	if err != nil {
+		return err
+	}
+	return b.Picture(picture)
+}
