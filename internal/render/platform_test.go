@@ -227,8 +227,8 @@ func TestThePlatformAsksForLittleCPU(t *testing.T) {
 		}
 	}
 	t.Logf("requests: cpu %s, memory %s", cpu.String(), memory.String())
-	assert.Less(t, cpu.MilliValue(), int64(370))
-	assert.Less(t, memory.Value(), int64(1600<<20))
+	assert.Less(t, cpu.MilliValue(), int64(400))
+	assert.Less(t, memory.Value(), int64(1700<<20))
 }
 
 func dig(v any, keys ...string) any {

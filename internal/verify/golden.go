@@ -23,10 +23,17 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/reviewer"
 )
 
-// goldenPath is from a pull request to an endpoint. C1, C2 and C3 are kept for the
-// portal, its templates, and a dry run of one.
+// goldenPath is from a pull request to an endpoint. C2 and C3 are kept for the portal's
+// templates and a dry run of one.
 func (p *Platform) goldenPath() []check.Check {
 	return []check.Check{
+		{
+			ID: "C1", Title: "the portal runs, answers and sends people to the forge to sign in",
+			Asks: "Every Deployment in its namespace has all its pods, ready; the portal says at its URL that it is, " +
+				"and who asks to sign in is sent to the forge.",
+			Remedy: "see `kubectl logs -n portal deployment/portal`",
+			Run:    p.portalAnswers,
+		},
 		{
 			ID: "C4", Title: "main can be pushed to by whom the configuration lets and nobody else", Follows: []string{"C7"},
 			Asks: "Asks the forge, as each member of each tenant and as Argo CD's and the guard's accounts, whether it may push to main of each tenant's repositories, " +
@@ -61,6 +68,35 @@ func (p *Platform) goldenPath() []check.Check {
 			Run:    p.guardJudges,
 		},
 	}
+}
+
+func (p *Platform) portalAnswers(ctx context.Context) (string, error) {
+	if !p.Config.Portal.Enabled {
+		return "", check.Off("portal.enabled is false")
+	}
+	if _, err := p.run("portal")(ctx); err != nil {
+		return "", err
+	}
+	url := strings.TrimRight(p.Outputs.PortalURL, "/")
+	for at, wanted := range map[string]int{"/.backstage/health/v1/readiness": http.StatusOK, "/api/auth/gitea/start?env=production": http.StatusFound} {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+at, nil)
+		if err != nil {
+			return "", err
+		}
+		// Where it leads is of interest, not what is there.
+		answer, err := p.HTTP.Transport.RoundTrip(request)
+		if err != nil {
+			return "", fmt.Errorf("ask the portal: %w", err)
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode != wanted {
+			return "", fmt.Errorf("the portal answers %s with %d instead of %d", at, answer.StatusCode, wanted)
+		}
+		if to := answer.Header.Get("Location"); wanted == http.StatusFound && !strings.HasPrefix(to, p.Outputs.ForgeURL) {
+			return "", fmt.Errorf("the portal sends who signs in to %s, and not to the forge at %s", to, p.Outputs.ForgeURL)
+		}
+	}
+	return url, nil
 }
 
 // account of the forge.
