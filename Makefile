@@ -12,7 +12,7 @@ NICE := nice -n 5
 PLUGINS = $(NICE) $(GO) build -C sealed -o ../bin/pulumi-resource-standin ./cmd/pulumi-resource-standin && bin/sealed plugins
 SEALED_ENV = eval "$$(bin/sealed env --name $(NAME))"
 
-.PHONY: help up up-dev up-ci down test test-unit test-sealed test-programs test-e2e bench preview lint all-images need-go need-sealed \
+.PHONY: help up up-dev up-ci down test test-unit test-sealed test-programs test-e2e bench pictures preview lint all-images need-go need-sealed \
         bin/neuroscale bin/sealed plugins
 
 help: ## show this
@@ -43,6 +43,11 @@ down: need-sealed bin/sealed ## end the sealed node and everything on it
 
 bench: need-sealed bin/neuroscale plugins ## measure the platform (takes the node down and up again)
 	@$(SEALED_ENV); bin/neuroscale bench -s ci --sealed bin/sealed --sealed-name $(NAME)
+
+pictures: need-sealed bin/sealed bin/neuroscale plugins ## take the pictures in docs/img anew, by a browser (chromium) on a node of its own
+	@mkdir -p docs/img
+	@CI=true NEUROSCALE_E2E=1 NEUROSCALE_PICTURES=$(CURDIR)/docs/img $(GO) test -count 1 -timeout 20m ./tests/e2e \
+		-run 'TestPlatform/(a_sealed_node_comes_up|an_up_that_was_killed|the_outputs_say|a_person_asks|a_sealed_down)'
 
 test: lint test-unit test-sealed test-programs test-e2e ## everything that is tested
 
@@ -86,5 +91,6 @@ need-go:
 	@command -v $(GO) >/dev/null || { echo "make: Go is not installed: install it from https://go.dev/dl/ (go.mod says which version)" >&2; exit 1; }
 
 need-sealed: need-go
+	@for tool in g++ python3; do command -v $$tool >/dev/null || { echo "make: $$tool is not installed, by which the portal's database is compiled: apt-get install $$tool" >&2; exit 1; }; done
 	@[ "$$(uname -s)" = Linux ] || { echo "make: a sealed node needs Linux: use a cluster you have with 'bin/neuroscale up -s ci' and KUBECONFIG" >&2; exit 1; }
 	@[ "$$(id -u)" = 0 ] || { echo "make: a sealed node needs root (namespaces, mounts): run this as root, or use a cluster you have with 'bin/neuroscale up -s ci' and KUBECONFIG" >&2; exit 1; }
