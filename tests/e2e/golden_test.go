@@ -27,7 +27,7 @@ func (s *suite) personAsks(t *testing.T) {
 	ctx := within(t, 6*time.Minute)
 	const name = "browser-iris"
 	by := s.member(t, scientist)
-	b, err := golden.Start(ctx, s.outputs.Authority, os.Getenv(pictures))
+	b, err := golden.Start(ctx, s.outputs.Authority, os.Getenv(pictures), s.outputs.PortalURL, s.outputs.ForgeURL)
 	require.NoError(t, err)
 	defer b.Close()
 	require.NoError(t, b.SignIn(s.outputs.PortalURL, by.name, by.password))

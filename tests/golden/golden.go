@@ -5,11 +5,12 @@ package golden
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/pem"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // names of the browser's program, as distributions have them.
@@ -42,15 +44,20 @@ type Browser struct {
 	ends     []func()
 }
 
-// Start opens a browser that believes what the authority, in PEM form, signed.
-func Start(ctx context.Context, authority, pictures string) (*Browser, error) {
+// Start opens a browser that believes these servers, once they have shown what the
+// authority, in PEM form, signed.
+func Start(ctx context.Context, authority, pictures string, servers ...string) (*Browser, error) {
 	program, err := Program()
 	if err != nil {
 		return nil, err
 	}
-	trusted, err := fingerprint(authority)
-	if err != nil {
-		return nil, err
+	var trusted []string
+	for _, server := range servers {
+		fingerprint, err := shown(ctx, server, authority)
+		if err != nil {
+			return nil, fmt.Errorf("the certificate of %s: %w", server, err)
+		}
+		trusted = append(trusted, fingerprint)
 	}
 	b := &Browser{pictures: pictures}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
@@ -58,7 +65,7 @@ func Start(ctx context.Context, authority, pictures string) (*Browser, error) {
 		// Its own sandbox does not work as root; it looks at nothing but the platform.
 		chromedp.NoSandbox,
 		chromedp.Flag("no-proxy-server", true),
-		chromedp.Flag("ignore-certificate-errors-spki-list", trusted),
+		chromedp.Flag("ignore-certificate-errors-spki-list", strings.Join(trusted, ",")),
 	)
 	allocated, end := chromedp.NewExecAllocator(ctx, options...)
 	b.ends = append(b.ends, end)
@@ -71,17 +78,23 @@ func Start(ctx context.Context, authority, pictures string) (*Browser, error) {
 	return b, nil
 }
 
-// fingerprint of a certificate's key, as Chromium names those it is to believe.
-func fingerprint(authority string) (string, error) {
-	block, _ := pem.Decode([]byte(authority))
-	if block == nil {
+// shown is the fingerprint, as Chromium writes it, of the key whose certificate a
+// server shows, which the authority has to have signed for its address.
+func shown(ctx context.Context, server, authority string) (string, error) {
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM([]byte(authority)) {
 		return "", errors.New("the authority is no certificate in PEM form")
 	}
-	certificate, err := x509.ParseCertificate(block.Bytes)
+	u, err := url.Parse(server)
 	if err != nil {
-		return "", fmt.Errorf("the authority: %w", err)
+		return "", err
 	}
-	sum := sha256.Sum256(certificate.RawSubjectPublicKeyInfo)
+	conn, err := (&tls.Dialer{Config: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}).DialContext(ctx, "tcp", u.Host)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	sum := sha256.Sum256(conn.(*tls.Conn).ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
 	return base64.StdEncoding.EncodeToString(sum[:]), nil
 }
 
@@ -92,19 +105,26 @@ func (b *Browser) Close() {
 	}
 }
 
-// do runs actions in the window; the error says what they were for, and there is a
-// picture of what was seen then.
+// do runs actions in the window; the error says what they were for and what
+// was seen then.
 func (b *Browser) do(what string, actions ...chromedp.Action) error {
 	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 	defer cancel()
 	if err := chromedp.Run(ctx, actions...); err != nil {
-		var text string
-		seen, end := context.WithTimeout(b.ctx, 5*time.Second)
-		defer end()
-		_ = chromedp.Run(seen, chromedp.Evaluate(`document.body.innerText`, &text))
-		return fmt.Errorf("%s: %w; the page says %q", what, err, shortened(text))
+		return fmt.Errorf("%s: %w; the page says %q", what, err, says(b.ctx))
 	}
 	return nil
+}
+
+// says is what a window shows, shortened.
+func says(window context.Context) string {
+	ctx, cancel := context.WithTimeout(window, 5*time.Second)
+	defer cancel()
+	var text string
+	if err := chromedp.Run(ctx, chromedp.Evaluate(`document.location + " " + document.body.innerText`, &text)); err != nil {
+		return err.Error()
+	}
+	return shortened(text)
 }
 
 func shortened(text string) string {
@@ -165,20 +185,22 @@ func (b *Browser) SignIn(portal, account, password string) error {
 	defer end()
 	asked, cancel := context.WithTimeout(window, time.Minute)
 	defer cancel()
-	err := chromedp.Run(asked, chromedp.WaitVisible(`#user_name`), chromedp.SendKeys(`#user_name`, account, chromedp.ByQuery),
-		chromedp.SendKeys(`#password`, password+"\r", chromedp.ByQuery))
+	err := chromedp.Run(asked, chromedp.WaitVisible(`#user_name`, chromedp.ByQuery),
+		chromedp.SendKeys(`#user_name`, account, chromedp.ByQuery), chromedp.SendKeys(`#password`, password, chromedp.ByQuery))
 	if err != nil {
-		return fmt.Errorf("sign in at the forge: %w", err)
+		return fmt.Errorf("sign in at the forge: %w; the page says %q", err, says(window))
 	}
-	// The forge asks once whether the portal may act for somebody, then the window closes.
-	grant := make(chan struct{})
+	// The window closes when somebody is signed in, before it may have answered. The
+	// forge may ask first whether the portal may act for them.
+	answered := make(chan struct{})
 	go func() {
-		defer close(grant)
+		defer close(answered)
+		_ = chromedp.Run(asked, chromedp.SendKeys(`#password`, "\r", chromedp.ByQuery))
 		_ = chromedp.Run(asked, chromedp.Click(`#authorize-app`, chromedp.ByQuery))
 	}()
 	err = b.do("be signed in", chromedp.WaitVisible(text("*", "Sign out")))
 	cancel()
-	<-grant
+	<-answered
 	return err
 }
 
@@ -203,8 +225,7 @@ func (b *Browser) Propose(portal, refused string, w Wish) (string, error) {
 	if err := b.Picture("portal-refused"); err != nil {
 		return "", err
 	}
-	err = b.do("write a name",
-		chromedp.SetValue(name, "", chromedp.ByQuery), chromedp.SendKeys(name, strings.Repeat("\b", len(refused))+w.Name, chromedp.ByQuery))
+	err = b.do("write a name", chromedp.SendKeys(name, kb.End+strings.Repeat(kb.Backspace, len(refused))+w.Name, chromedp.ByQuery))
 	if err != nil {
 		return "", err
 	}
