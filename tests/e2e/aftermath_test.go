@@ -98,7 +98,11 @@ func (s *suite) failed(ctx context.Context) (string, error) {
 // at the forge, for which it would sleep three minutes.
 func (s *suite) folderIsSeenAfterTheForgeWasAway(t *testing.T) {
 	ctx := within(t, 5*time.Minute)
-	s.killPod(ctx, t, forge.Namespace, "app.kubernetes.io/name="+forge.Service)
+	scale := func(ctx context.Context, replicas int) error {
+		return s.cluster.Patch(ctx, rig.Deployments, forge.Namespace, forge.Service, fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicas))
+	}
+	require.NoError(t, scale(ctx, 0))
+	t.Cleanup(func() { assert.NoError(t, scale(context.WithoutCancel(ctx), 1)) })
 	require.NoError(t, rig.Poll(ctx, time.Minute, often, func(ctx context.Context) (string, error) {
 		why, err := s.failed(ctx)
 		if err == nil && why == "" {
@@ -106,6 +110,7 @@ func (s *suite) folderIsSeenAfterTheForgeWasAway(t *testing.T) {
 		}
 		return "", err
 	}))
+	require.NoError(t, scale(ctx, 1))
 	s.awaitForge(ctx, t, s.administrator())
 	clone := s.clone(ctx, t, s.outputs.Repository, s.administrator())
 	writeManifest(t, "after-all", fmt.Sprintf(fine, "after-all"))(clone.Dir)

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/components/reviews"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
@@ -37,8 +38,8 @@ func (s *suite) servingDefaults(ctx context.Context, t *testing.T) defaults {
 	return d
 }
 
-// layerChangeAndRollback changes the one value that the layer kserve has from
-// the configuration, and changes it back.
+// layerChangeAndRollback changes the one value that the layer kserve has from the
+// configuration, and changes it back. The guard prices endpoints by it.
 func (s *suite) layerChangeAndRollback(t *testing.T) {
 	const moved, value = "kserve", "37m"
 	ctx := within(t, 5*time.Minute)
@@ -56,8 +57,8 @@ func (s *suite) layerChangeAndRollback(t *testing.T) {
 	after := s.readOutputs(ctx, t).Layers
 	require.Len(t, after, len(before))
 	for name, was := range before {
-		if name == moved {
-			assert.NotEqual(t, was.Hash, after[name].Hash, "the layer with the value did not move")
+		if name == moved || name == reviews.Layer {
+			assert.NotEqual(t, was.Hash, after[name].Hash, "layer %s with the value did not move", name)
 		} else {
 			assert.Equal(t, was, after[name], "layer %s moved too", name)
 		}
@@ -66,8 +67,11 @@ func (s *suite) layerChangeAndRollback(t *testing.T) {
 	for name, revision := range revisions {
 		wanted[name] = revision
 	}
-	wanted[moved] = s.tags(ctx, t)["layer/"+moved+"/"+after[moved].Hash]
-	require.NotEmpty(t, wanted[moved], "the new tag is not in Git")
+	tags := s.tags(ctx, t)
+	for _, name := range []string{moved, reviews.Layer} {
+		wanted[name] = tags["layer/"+name+"/"+after[name].Hash]
+		require.NotEmpty(t, wanted[name], "the new tag of layer %s is not in Git", name)
+	}
 	assert.Equal(t, wanted, s.revisions(ctx, t))
 	require.NoError(t, s.awaitSynced(ctx, moved, wanted[moved]))
 	changed := s.servingDefaults(ctx, t)
