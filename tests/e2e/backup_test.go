@@ -46,7 +46,11 @@ func (s *suite) backupIsMade(t *testing.T) {
 	clone := s.clone(ctx, t, s.outputs.Repository, s.administrator())
 	require.NoError(t, os.WriteFile(filepath.Join(clone.Dir, "kept"), []byte("by the backup\n"), 0o600))
 	publish(ctx, t, clone, "Keep this")
-	_, err := clone.Git(ctx, "push", "--quiet", "origin", "HEAD:refs/heads/a-branch", "HEAD:refs/tags/a-tag")
+	_, err := clone.Git(ctx, "push", "--quiet", "origin", "HEAD:refs/tags/a-tag")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(clone.Dir, "proposed"), []byte("and kept as well\n"), 0o600))
+	require.NoError(t, clone.Commit(ctx, "Propose this"))
+	_, err = clone.Git(ctx, "push", "--quiet", "origin", "HEAD:refs/for/main/proposed")
 	require.NoError(t, err)
 
 	s.backup = keepsake{file: filepath.Join(s.project.Dir, "platform.backup"), references: s.references(ctx, t), outputs: s.readOutputs(ctx, t)}
