@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"os"
 	"path"
 	"strconv"
@@ -11,9 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/neuroscale-platform/neuroscale/internal/reviewer"
 	"github.com/neuroscale-platform/neuroscale/tests/golden"
-	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
 // pictures is the variable with the folder that `make pictures` wants them in.
@@ -38,16 +35,12 @@ func (s *suite) personAsks(t *testing.T) {
 	require.True(t, strings.HasPrefix(pull, s.outputs.ForgeURL), "%s is not at the forge", pull)
 	number, err := strconv.Atoi(path.Base(pull))
 	require.NoError(t, err)
-	require.NoError(t, b.Look(pull, reviewer.Context, "pull-request"))
+	require.NoError(t, b.Look(pull, "All checks were successful", ""))
 	s.mergePull(ctx, t, by, s.examples(), number)
 	s.awaitAnswer(ctx, t, name, strings.Replace(s.hostOf(t, example), example, name, 1))
+	require.NoError(t, b.Look(pull, "it answers.", "pull-request"))
 	page := s.outputs.PortalURL + "/catalog/default/component/" + name
-	require.NoError(t, rig.Poll(ctx, time.Minute, often, func(ctx context.Context) (string, error) {
-		if err := b.Look(page, "Is it well?", ""); err != nil {
-			return err.Error(), nil
-		}
-		return "", nil
-	}))
+	require.NoError(t, b.Look(page, "as Git says, well", ""))
 	require.NoError(t, b.Try("endpoint"))
 	unmerge(ctx, t, s.clone(ctx, t, s.outputs.Repository, s.administrator()), name)
 }

@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -108,12 +107,36 @@ func (b *Browser) Close() {
 // do runs actions in the window; the error says what they were for and what
 // was seen then.
 func (b *Browser) do(what string, actions ...chromedp.Action) error {
-	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+	return b.within(time.Minute, what, actions...)
+}
+
+func (b *Browser) within(limit time.Duration, what string, actions ...chromedp.Action) error {
+	ctx, cancel := context.WithTimeout(b.ctx, limit)
 	defer cancel()
 	if err := chromedp.Run(ctx, actions...); err != nil {
 		return fmt.Errorf("%s: %w; the page says %q", what, err, says(b.ctx))
 	}
 	return nil
+}
+
+// await evaluates an expression until it is true; pages may come and go meanwhile.
+func (b *Browser) await(what, expression string) error {
+	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+	defer cancel()
+	for {
+		var holds bool
+		err := chromedp.Run(ctx, chromedp.Evaluate(expression, &holds))
+		switch {
+		case holds:
+			return nil
+		case ctx.Err() != nil:
+			return fmt.Errorf("%s: %w; the page says %q", what, errors.Join(ctx.Err(), err), says(b.ctx))
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
 }
 
 // says is what a window shows, shortened.
@@ -162,7 +185,14 @@ func text(element, says string) string {
 	return fmt.Sprintf(`//%s[contains(normalize-space(.), %q)]`, element, says)
 }
 
-// SignIn signs somebody in to the portal by the forge's page, which opens beside it.
+// having selects what has a text itself, and not around it.
+func having(says string) string {
+	return fmt.Sprintf(`//*[text()[contains(normalize-space(.), %q)]]`, says)
+}
+
+// SignIn signs somebody in to the portal by the forge's pages. The portal opens these in
+// a window of their own; they are looked at in this one first, and the window finds
+// whom the forge knows already and closes.
 func (b *Browser) SignIn(portal, account, password string) error {
 	button := text("button", "Sign In")
 	if err := b.do("open the portal", chromedp.Navigate(portal), chromedp.WaitVisible(button)); err != nil {
@@ -171,37 +201,21 @@ func (b *Browser) SignIn(portal, account, password string) error {
 	if err := b.Picture("portal-sign-in"); err != nil {
 		return err
 	}
-	opened := chromedp.WaitNewTarget(b.ctx, func(i *target.Info) bool { return i.OpenerID != "" })
-	if err := b.do("ask to sign in", chromedp.Click(button)); err != nil {
+	err := b.do("sign in at the forge",
+		chromedp.Navigate(portal+"/api/auth/gitea/start?env=production&origin="+url.QueryEscape(portal)),
+		chromedp.WaitVisible(`#user_name`, chromedp.ByQuery),
+		chromedp.SendKeys(`#user_name`, account, chromedp.ByQuery), chromedp.SendKeys(`#password`, password+"\r", chromedp.ByQuery))
+	if err != nil {
 		return err
 	}
-	var id target.ID
-	select {
-	case id = <-opened:
-	case <-time.After(30 * time.Second):
-		return errors.New("the forge's sign-in did not open")
+	// The forge asks once whether the portal may act for somebody.
+	back := fmt.Sprintf(`location.href.startsWith(%q)`, portal)
+	granting := `(b => { if (b) b.click() })(document.querySelector("#authorize-app")), ` + back
+	if err := b.await("let the portal act", granting); err != nil {
+		return err
 	}
-	window, end := chromedp.NewContext(b.ctx, chromedp.WithTargetID(id))
-	defer end()
-	asked, cancel := context.WithTimeout(window, time.Minute)
-	defer cancel()
-	err := chromedp.Run(asked, chromedp.WaitVisible(`#user_name`, chromedp.ByQuery),
-		chromedp.SendKeys(`#user_name`, account, chromedp.ByQuery), chromedp.SendKeys(`#password`, password, chromedp.ByQuery))
-	if err != nil {
-		return fmt.Errorf("sign in at the forge: %w; the page says %q", err, says(window))
-	}
-	// The window closes when somebody is signed in, before it may have answered. The
-	// forge may ask first whether the portal may act for them.
-	answered := make(chan struct{})
-	go func() {
-		defer close(answered)
-		_ = chromedp.Run(asked, chromedp.SendKeys(`#password`, "\r", chromedp.ByQuery))
-		_ = chromedp.Run(asked, chromedp.Click(`#authorize-app`, chromedp.ByQuery))
-	}()
-	err = b.do("be signed in", chromedp.WaitVisible(text("*", "Sign out")))
-	cancel()
-	<-answered
-	return err
+	return b.do("be signed in", chromedp.Navigate(portal), chromedp.WaitVisible(button), chromedp.Click(button),
+		chromedp.WaitVisible(having("Sign out")))
 }
 
 // Wish is what somebody asks for in the form.
@@ -218,7 +232,7 @@ func (b *Browser) Propose(portal, refused string, w Wish) (string, error) {
 	}
 	err = b.do("write a name that is none",
 		chromedp.SendKeys(name, refused, chromedp.ByQuery), chromedp.SendKeys(uri, w.StorageURI, chromedp.ByQuery), chromedp.Click(next),
-		chromedp.WaitVisible(text("*", "must match pattern")))
+		chromedp.WaitVisible(having("must match pattern")))
 	if err != nil {
 		return "", err
 	}
@@ -246,12 +260,19 @@ func (b *Browser) Propose(portal, refused string, w Wish) (string, error) {
 	return at, err
 }
 
-// Look opens a page, waits until it says something, and keeps a picture of it.
+// tall shows all of a page that is worth a picture.
+var tall = chromedp.EmulateViewport(1280, 1650)
+
+// Look opens a page, again and again until it says something or a minute is over, and
+// keeps a picture of it.
 func (b *Browser) Look(at, says, picture string) error {
-	if err := b.do("look at "+at, chromedp.Navigate(at), chromedp.WaitVisible(text("*", says))); err != nil {
-		return err
+	var err error
+	for begun := time.Now(); time.Since(begun) < time.Minute; {
+		if err = b.within(8*time.Second, "look at "+at, tall, chromedp.Navigate(at), chromedp.WaitVisible(having(says))); err == nil {
+			return b.Picture(picture)
+		}
 	}
-	return b.Picture(picture)
+	return err
 }
 
 // Try asks the endpoint whose page is open for a prediction, and keeps a picture of
