@@ -120,8 +120,8 @@ func (b *Browser) within(limit time.Duration, what string, actions ...chromedp.A
 }
 
 // await evaluates an expression until it is true; pages may come and go meanwhile.
-func (b *Browser) await(what, expression string) error {
-	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+func (b *Browser) await(limit time.Duration, what, expression string) error {
+	ctx, cancel := context.WithTimeout(b.ctx, limit)
 	defer cancel()
 	for {
 		var holds bool
@@ -211,7 +211,7 @@ func (b *Browser) SignIn(portal, account, password string) error {
 	// The forge asks once whether the portal may act for somebody.
 	back := fmt.Sprintf(`location.href.startsWith(%q)`, portal)
 	granting := `(b => { if (b) b.click() })(document.querySelector("#authorize-app")), ` + back
-	if err := b.await("let the portal act", granting); err != nil {
+	if err := b.await(time.Minute, "let the portal act", granting); err != nil {
 		return err
 	}
 	return b.do("be signed in", chromedp.Navigate(portal), chromedp.WaitVisible(button), chromedp.Click(button),
@@ -268,7 +268,12 @@ var tall = chromedp.EmulateViewport(1280, 1650)
 func (b *Browser) Look(at, says, picture string) error {
 	var err error
 	for begun := time.Now(); time.Since(begun) < time.Minute; {
-		if err = b.within(8*time.Second, "look at "+at, tall, chromedp.Navigate(at), chromedp.WaitVisible(having(says))); err == nil {
+		if err = b.within(10*time.Second, "look at "+at, tall, chromedp.Navigate(at)); err != nil {
+			continue
+		}
+		// What a page has and does not show is not in this text.
+		seen := fmt.Sprintf(`document.body.innerText.includes(%q)`, says)
+		if err = b.await(8*time.Second, fmt.Sprintf("see %q at %s", says, at), seen); err == nil {
 			return b.Picture(picture)
 		}
 	}
