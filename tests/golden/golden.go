@@ -198,9 +198,6 @@ func (b *Browser) SignIn(portal, account, password string) error {
 	if err := b.do("open the portal", chromedp.Navigate(portal), chromedp.WaitVisible(button)); err != nil {
 		return err
 	}
-	if err := b.Picture("portal-sign-in"); err != nil {
-		return err
-	}
 	err := b.do("sign in at the forge",
 		chromedp.Navigate(portal+"/api/auth/gitea/start?env=production&origin="+url.QueryEscape(portal)),
 		chromedp.WaitVisible(`#user_name`, chromedp.ByQuery),
@@ -249,9 +246,6 @@ func (b *Browser) Propose(portal, refused string, w Wish) (string, error) {
 	if err := b.do("go on to the size", chromedp.Click(next), chromedp.WaitVisible(`#root_maxReplicas`, chromedp.ByQuery)); err != nil {
 		return "", err
 	}
-	if err := b.Picture("portal-size"); err != nil {
-		return "", err
-	}
 	link := text("a", "Pull request")
 	var at string
 	var there bool
@@ -260,8 +254,8 @@ func (b *Browser) Propose(portal, refused string, w Wish) (string, error) {
 	return at, err
 }
 
-// tall shows all of a page that is worth a picture.
-var tall = chromedp.EmulateViewport(1280, 1650)
+// tall shows what of a page is worth a picture.
+var tall = chromedp.EmulateViewport(1280, 1150)
 
 // Look opens a page, again and again until it says something or a minute is over, and
 // keeps a picture of it.
@@ -283,7 +277,7 @@ func (b *Browser) Look(at, says, picture string) error {
 // Try asks the endpoint whose page is open for a prediction, and keeps a picture of
 // the answer.
 func (b *Browser) Try(picture string) error {
-	err := b.do("try the endpoint", chromedp.Click(text("button", "Ask")), chromedp.WaitVisible(text("pre", "predictions")))
+	err := b.do("try the endpoint", chromedp.EmulateViewport(1280, 1650), chromedp.Click(text("button", "Ask")), chromedp.WaitVisible(text("pre", "predictions")))
 	if err != nil {
 		return err
 	}
