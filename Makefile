@@ -42,6 +42,7 @@ down: need-sealed bin/sealed ## end the sealed node and everything on it
 	@bin/sealed down --name $(NAME)
 
 bench: need-sealed bin/neuroscale plugins ## measure the platform (takes the node down and up again)
+	@bin/sealed status --name $(NAME) >/dev/null 2>&1 || { echo "make: no platform is up that could be measured: run 'make up' first" >&2; exit 1; }
 	@$(SEALED_ENV); bin/neuroscale bench -s ci --sealed bin/sealed --sealed-name $(NAME)
 
 pictures: need-sealed bin/sealed bin/neuroscale plugins ## take the pictures in docs/img anew, by a browser (chromium) on a node of its own
