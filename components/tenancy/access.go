@@ -96,14 +96,7 @@ func doorkeeperRole(t config.Tenant) map[string]any {
 }
 
 func doorkeeperBinding(t config.Tenant) map[string]any {
-	return map[string]any{
-		"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-		"metadata": map[string]any{"name": doorkeeper, "namespace": t.Namespace},
-		"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": doorkeeper},
-		"subjects": []any{map[string]any{
-			"kind": "ServiceAccount", "name": serving.DoorkeeperAccount, "namespace": serving.DoorkeeperNamespace,
-		}},
-	}
+	return bindAccount(t, doorkeeper, serving.DoorkeeperAccount, serving.DoorkeeperNamespace)
 }
 
 // followerRoleName is the name of a Role in a tenant's namespace, and of its binding.
@@ -123,12 +116,7 @@ func followerRole(t config.Tenant) map[string]any {
 }
 
 func followerBinding(t config.Tenant) map[string]any {
-	return map[string]any{
-		"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-		"metadata": map[string]any{"name": followerRoleName, "namespace": t.Namespace},
-		"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": followerRoleName},
-		"subjects": []any{map[string]any{"kind": "ServiceAccount", "name": follower.ServiceAccount, "namespace": follower.Namespace}},
-	}
+	return bindAccount(t, followerRoleName, follower.ServiceAccount, follower.Namespace)
 }
 
 // portalReader is the name of a Role in a tenant's namespace, and of its binding.
@@ -148,11 +136,17 @@ func portalRole(t config.Tenant) map[string]any {
 }
 
 func portalBinding(t config.Tenant) map[string]any {
+	return bindAccount(t, portalReader, portal.Account, portal.Namespace)
+}
+
+// bindAccount gives a Role of the tenant's namespace, under its name, to an account of the
+// platform's.
+func bindAccount(t config.Tenant, role, account, namespace string) map[string]any {
 	return map[string]any{
 		"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-		"metadata": map[string]any{"name": portalReader, "namespace": t.Namespace},
-		"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": portalReader},
-		"subjects": []any{map[string]any{"kind": "ServiceAccount", "name": portal.Account, "namespace": portal.Namespace}},
+		"metadata": map[string]any{"name": role, "namespace": t.Namespace},
+		"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role},
+		"subjects": []any{map[string]any{"kind": "ServiceAccount", "name": account, "namespace": namespace}},
 	}
 }
 
