@@ -71,15 +71,18 @@ func register(ctx *pulumi.Context, name, suffix string, object Object, opts []pu
 	return r, nil
 }
 
-// manager owns the fields of every object. By default the provider makes up one
+// Manager owns the fields of every object. By default the provider makes up one
 // for each resource, and an object whose registration was killed half way would
 // refuse the next one's.
-const manager = "neuroscale"
+const Manager = "neuroscale"
+
+// Managed is object as it is in the cluster: with the annotations of its manager.
+func Managed(object Object) Object { return managed(object, object["metadata"].(Object)) }
 
 // managed is object with the annotations that name its manager and let that one
 // take back fields which somebody else has written; metadata is its.
 func managed(object, metadata Object) Object {
-	annotations := Object{"pulumi.com/patchFieldManager": manager, "pulumi.com/patchForce": "true"}
+	annotations := Object{"pulumi.com/patchFieldManager": Manager, "pulumi.com/patchForce": "true"}
 	if given, ok := metadata["annotations"].(Object); ok {
 		maps.Copy(annotations, given)
 	}

@@ -23,10 +23,13 @@ import (
 // Token is the component's type.
 const Token = "neuroscale:platform:Portal"
 
-// Names of its Secrets.
+// ClientSecret is the Secret of what the forge knows it by, which a Job of the forge's
+// fills.
+const ClientSecret = "forge-client"
+
+// Names of its other Secrets.
 const (
 	siteSecret        = "portal-site"
-	clientSecret      = "forge-client"
 	certificateSecret = "portal-certificate"
 	authority         = "portal-authority"
 )
@@ -147,7 +150,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	}
 	client, err := forge.NewClient(ctx, name, &forge.ClientArgs{
 		Forge: args.Forge, Title: "NeuroScale portal", RedirectURIs: []string{p.URL + "/api/auth/gitea/handler/frame"},
-		Namespace: Namespace, Secret: clientSecret, NamespaceObject: ns,
+		Namespace: Namespace, Secret: ClientSecret, NamespaceObject: ns,
 	}, parent)
 	if err != nil {
 		return nil, err

@@ -133,56 +133,14 @@ func partOf(object, name string) bool {
 }
 
 func podOf(o *unstructured.Unstructured) Pod {
-	p := Pod{Name: o.GetName(), Failing: map[string]bool{}}
+	trouble := kube.Trouble(o)
+	p := Pod{Name: o.GetName(), Why: trouble.Why, Failing: trouble.Failing}
 	for _, c := range kube.Conditions(o) {
-		switch {
-		case c.Type == "Ready":
+		if c.Type == "Ready" {
 			p.Ready = c.Holds
-		case c.Type == "PodScheduled" && !c.Holds:
-			p.Why = c.Message
-		}
-	}
-	for _, field := range []string{"initContainerStatuses", "containerStatuses"} {
-		statuses, _, _ := unstructured.NestedSlice(o.Object, "status", field)
-		for _, item := range statuses {
-			m, _ := item.(map[string]any)
-			if why, failing, previous := failure(m); why != "" {
-				if p.Why == "" {
-					p.Why = why
-				}
-				if failing {
-					p.Failing[kube.Text(m, "name")] = previous
-				}
-			}
 		}
 	}
 	return p
-}
-
-// failure is why a container does not run, whether it did and has a log, and
-// whether that is the log of its run before.
-func failure(status map[string]any) (why string, ran, previous bool) {
-	name := kube.Text(status, "name")
-	ended := func(state string) (int64, bool) {
-		code, found, _ := unstructured.NestedInt64(status, state, "terminated", "exitCode")
-		return code, found && code != 0
-	}
-	reason := kube.Text(status, "state", "waiting", "reason")
-	code, bad := ended("state")
-	last, badBefore := ended("lastState")
-	switch {
-	case bad:
-		return fmt.Sprintf("container %s ended with exit code %d (%s)", name, code, kube.Text(status, "state", "terminated", "reason")), true, false
-	case reason != "" && badBefore:
-		return fmt.Sprintf("container %s ended with exit code %d and waits (%s)", name, last, reason), true, true
-	case reason != "" && reason != "PodInitializing" && reason != "ContainerCreating":
-		why = fmt.Sprintf("container %s waits (%s)", name, reason)
-		if message := kube.Text(status, "state", "waiting", "message"); message != "" {
-			why += ": " + message
-		}
-		return why, false, false
-	}
-	return "", false, false
 }
 
 func at(t *time.Time) time.Time {

@@ -17,13 +17,19 @@ func (c *Cluster) HTTP(namespace, service string, port int) *http.Client {
 			if err != nil {
 				return nil, err
 			}
-			conn, err := c.Dial(ctx, namespace, pod, podPort)
-			if err != nil {
-				return nil, err
-			}
-			return netConn{conn}, nil
+			return c.DialContext(ctx, namespace, pod, podPort)
 		},
 	}}
+}
+
+// DialContext is Dial for those that want a net.Conn. It has no deadlines: whoever
+// does not end with a request's context has to close it.
+func (c *Cluster) DialContext(ctx context.Context, namespace, pod string, port int) (net.Conn, error) {
+	conn, err := c.Dial(ctx, namespace, pod, port)
+	if err != nil {
+		return nil, err
+	}
+	return netConn{conn}, nil
 }
 
 // netConn is a PodConn as net/http wants it. It has no deadlines: who is asked ends

@@ -59,7 +59,7 @@ type Doer interface {
 // Prometheus or OpenCost is not there that is an error, and never a cost of nothing.
 func Ask(ctx context.Context, o OpenCost, start, now time.Time, s Settings) (*Report, error) {
 	now = now.Truncate(o.Interval)
-	if err := o.measures(ctx, now); err != nil {
+	if err := o.Measures(ctx, now); err != nil {
 		return nil, err
 	}
 	since, err := o.since(ctx, start, now)
@@ -233,8 +233,8 @@ func (o OpenCost) ask(ctx context.Context, path string, query url.Values, data a
 // jobs are what is measured: OpenCost's figures and every kubelet's.
 const jobs = `up{job=~"opencost|kubelet"}`
 
-// measures fails if Prometheus reaches one of them no more.
-func (o OpenCost) measures(ctx context.Context, now time.Time) error {
+// Measures fails if Prometheus reaches one of them no more.
+func (o OpenCost) Measures(ctx context.Context, now time.Time) error {
 	up, err := o.instant(ctx, "min("+jobs+") and on() (count(count by (job) ("+jobs+")) == 2)", now)
 	if err != nil {
 		return err

@@ -40,26 +40,12 @@ type object = map[string]any
 
 // list is all objects of a kind; a kind that is not there has none.
 func (p *Platform) list(ctx context.Context, r schema.GroupVersionResource, namespace, selector string) ([]unstructured.Unstructured, error) {
-	found, err := p.Cluster.Dynamic.Resource(r).Namespace(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", r.Resource, err)
-	}
-	return found.Items, nil
+	return kube.List(ctx, p.Cluster.Dynamic, r, namespace, selector)
 }
 
 // get is one object; nil if it is not there.
 func (p *Platform) get(ctx context.Context, r schema.GroupVersionResource, namespace, name string) (*unstructured.Unstructured, error) {
-	o, err := p.Cluster.Dynamic.Resource(r).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("look up %s %s: %w", r.Resource, name, err)
-	}
-	return o, nil
+	return kube.Find(ctx, p.Cluster.Dynamic, r, namespace, name)
 }
 
 // dryRun offers an object to the API server, which keeps nothing of it. Refused is

@@ -141,3 +141,15 @@ func TestWhatFollowsFollowsAllTheWay(t *testing.T) {
 	assert.NotContains(t, ids, "D3")
 	assert.True(t, slices.Contains(following([]string{"A1"}), "A1"))
 }
+
+// TestTheDoctorCures breaks the platform in each way that the doctor knows, and has it
+// name and repair it.
+func TestTheDoctorCures(t *testing.T) {
+	p := given(t)
+	report, took := p.Diagnose(t.Context(), t)
+	require.True(t, report.Well, "a platform that is well has findings: %+v", report)
+	t.Logf("a look at a platform that is well took %s", took.Round(100*time.Millisecond))
+	for _, d := range Diseases {
+		t.Run(d.Name, func(t *testing.T) { p.Cure(t, d) })
+	}
+}
