@@ -364,28 +364,54 @@ var quotaExhausted = Detector{
 	},
 }
 
-// refusedByQuota is what says that a namespace's quota refuses its pods.
+// refusedByQuota is what says that a namespace's quota refuses something: a controller
+// that gets no pod, or Argo CD, which cannot make what was merged.
 func (p *Platform) refusedByQuota(ctx context.Context, namespace string) ([]Finding, error) {
-	for _, r := range []schema.GroupVersionResource{replicaSets, statefulSets, jobs} {
-		list, err := p.list(ctx, r, namespace, "")
+	for _, r := range []schema.GroupVersionResource{replicaSets, statefulSets, jobs, kube.Applications} {
+		within := namespace
+		if r == kube.Applications {
+			within = argocd.Namespace
+		}
+		list, err := p.list(ctx, r, within, "")
 		if err != nil {
 			return nil, err
 		}
 		for i := range list {
-			for _, c := range kube.Conditions(&list[i]) {
-				if !c.Holds || !strings.Contains(c.Message, "exceeded quota") || kube.NotReady(&list[i]) == "" {
-					continue
-				}
-				by, err := p.users(ctx, namespace)
-				_, said, _ := strings.Cut(c.Message, "exceeded quota: ")
-				return []Finding{{
-					Says:   fmt.Sprintf("the quota of namespace %s is exhausted (%s)%s", namespace, sentence(said), by),
-					Object: nameOf(&list[i]), Saw: sentence(c.Message), Where: namespace,
-				}}, err
+			said := overQuota(&list[i], namespace)
+			if said == "" {
+				continue
 			}
+			by, err := p.users(ctx, namespace)
+			_, what, _ := strings.Cut(said, "exceeded quota: ")
+			return []Finding{{
+				Says:   fmt.Sprintf("the quota of namespace %s is exhausted (%s)%s", namespace, sentence(what), by),
+				Object: nameOf(&list[i]), Saw: sentence(said), Where: namespace,
+			}}, err
 		}
 	}
 	return nil, nil
+}
+
+// overQuota is what an object says of a quota of a namespace; empty if it does not, or
+// is ready all the same.
+func overQuota(o *unstructured.Unstructured, namespace string) string {
+	const words = "exceeded quota: "
+	said := ""
+	if o.GetKind() == "Application" {
+		if kube.Text(o.Object, "spec", "destination", "namespace") == namespace {
+			said = kube.Text(o.Object, "status", "operationState", "message")
+		}
+	} else {
+		for _, c := range kube.Conditions(o) {
+			if c.Holds && strings.Contains(c.Message, words) {
+				said = c.Message
+			}
+		}
+	}
+	if !strings.Contains(said, words) || kube.NotReady(o) == "" {
+		return ""
+	}
+	return said
 }
 
 // users are those whose pods ask for most CPU in a namespace.

@@ -176,6 +176,11 @@ var broken = []disease{
 			"type": "ReplicaFailure", "status": "True", "message": `pods "x" is forbidden: exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2`,
 		}}}}))
 	}, "quota-exhausted", "q, requested: pods=1, used: pods=2, limited: pods=2); most is used by", []string{"kserve-controller-manager does not run"}},
+	{"a quota refuses what was merged", func(x *patient) {
+		x.add(kubetest.Object("v1", "ResourceQuota", "default", "q", nil))
+		x.pod("default", "demo-iris-2-0", "model").SetLabels(map[string]string{endpointLabel: "demo-iris-2", "owner": "data-science"})
+		x.set(x.app("demo-iris-2"), object{"phase": "Failed", "message": `inferenceservices "x" is forbidden: exceeded quota: q, requested: count/inferenceservices=1`}, "status", "operationState")
+	}, "quota-exhausted", "most is used by demo-iris-2 of data-science (1 pods, 100m CPU)", []string{"folder demo-iris-2"}},
 	{"a certificate has ended", func(x *patient) {
 		x.Status.Certificates = []status.Certificate{{Name: "forge", Ends: time.Now().Add(-time.Hour)}}
 	}, "certificate-ending", "the certificate of forge has ended", nil},

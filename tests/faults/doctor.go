@@ -95,7 +95,7 @@ var Diseases = []Disease{
 			"spec": object{"containers": []any{object{
 				"name": "c", "image": "registry.example/none:1",
 				"securityContext": object{"allowPrivilegeEscalation": false, "runAsNonRoot": true, "runAsUser": int64(1000)},
-				"resources": object{"requests": object{"cpu": "10m", "memory": "32Mi"}, "limits": object{"cpu": "10m", "memory": "32Mi"}},
+				"resources":       object{"requests": object{"cpu": "10m", "memory": "32Mi"}, "limits": object{"cpu": "10m", "memory": "32Mi"}},
 			}}},
 		})
 		return mend, err
