@@ -48,7 +48,7 @@ var platform = []part{
 		s.forge, err = forge.New(s.ctx, forgeName, &forge.Args{
 			Image: s.images.gitea, ProxyImage: s.images.forgeProxy,
 			Certificate: s.certificates.Of(config.ServerForge), Authority: s.certificates.Authority, HTTP: s.cfg.TLS.Plain(config.ServerForge),
-			Storage: s.cfg.Forge.Storage,
+			Storage: s.cfg.Forge.Storage, StorageClass: s.cfg.Cluster.StorageClass,
 			MaxPush: s.cfg.Forge.MaxPushBytes(), MaxRepository: s.cfg.Forge.MaxRepositoryBytes(),
 			Folder: endpoints.Folder, Folders: folders(s.cfg.Tenants),
 			Organization: s.cfg.Forge.Organization, Repositories: s.cfg.Repositories(), Teams: teams(s.cfg.Tenants),
@@ -154,7 +154,7 @@ func costLayers(c *config.Config) (layer.List, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cost.Layers(c.Cost, prices), nil
+	return cost.Layers(c.Cost, c.Cluster.StorageClass, prices), nil
 }
 
 func guardrailsLayers(*config.Config) (layer.List, error) {

@@ -94,13 +94,13 @@ type Images struct {
 	Gitea, Python string
 }
 
-// Pinned are the images of this version.
-func Pinned() (Images, error) {
+// Pinned are the images of this version, from where a configuration has them pulled.
+func Pinned(cfg *config.Config) (Images, error) {
 	renderer, err := Options{}.renderer()
 	if err != nil {
 		return Images{}, err
 	}
-	p, err := pinned(renderer.Upstream())
+	p, err := pinned(renderer.Mirrored(cfg.Cluster.ImageRegistry).Upstream())
 	return Images{Gitea: p.gitea, Python: p.storageInitializer}, err
 }
 

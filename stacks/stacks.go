@@ -52,7 +52,7 @@ func New(o Options) pulumi.RunFunc {
 		if err != nil {
 			return err
 		}
-		s, err := newSite(ctx, cfg, renderer, o)
+		s, err := newSite(ctx, cfg, renderer.Mirrored(cfg.Cluster.ImageRegistry), o)
 		if err != nil {
 			return err
 		}

@@ -43,7 +43,7 @@ func programWith(t *testing.T, raw map[string]string, renderer *render.Renderer)
 		schemas = noSchemas
 	}
 	return New(Options{Config: raw, Renderer: renderer, Schemas: schemas, Cluster: func(args *cluster.Args) {
-		args.Kubeconfig = file
+		args.Kubeconfig, args.Context = file, ""
 		args.Reach = func(context.Context, string) error { return nil }
 	}})
 }

@@ -32,7 +32,7 @@ func (s *site) certificateArgs() *certificates.Args {
 		Servers: []certificates.Server{
 			{Name: config.ServerArgoCD, Hosts: append(argocd.Hosts(s.cluster.Address), t.Names...)},
 			{Name: config.ServerForge, Hosts: append(forge.Hosts(s.cluster.Address), t.Names...)},
-			{Name: config.ServerGateway, Hosts: append(serving.Hosts(s.cluster.Address, s.cfg.Serving.Domain, s.cfg.Namespaces()...), t.Names...)},
+			{Name: config.ServerGateway, Hosts: append(serving.Hosts(s.gatewayAddresses(), s.cfg.Serving.Domain, s.cfg.Namespaces()...), t.Names...)},
 			{Name: guardServer, Hosts: []string{reviews.Host}},
 			{Name: followerServer, Hosts: []string{reviews.FollowerHost}},
 			{Name: webhookServer, Hosts: []string{serving.WebhookHost}},
@@ -42,6 +42,15 @@ func (s *site) certificateArgs() *certificates.Args {
 		args.Servers = append(args.Servers, certificates.Server{Name: config.ServerPortal, Hosts: append(portal.Hosts(s.cluster.Address), t.Names...)})
 	}
 	return args
+}
+
+// gatewayAddresses are where the gateway is asked.
+func (s *site) gatewayAddresses() []string {
+	addresses := []string{s.cluster.Address}
+	if host := s.cfg.Serving.Gateway.Host(); host != "" {
+		addresses = append(addresses, host)
+	}
+	return addresses
 }
 
 // givenAuthority reads the one of the settings; nil if there is none.

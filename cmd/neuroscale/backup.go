@@ -133,7 +133,7 @@ func (a *app) backup(ctx context.Context, file, passphrase string) (report backu
 	if err != nil {
 		return report, err
 	}
-	images, err := stacks.Pinned()
+	images, err := stacks.Pinned(cfg)
 	if err != nil {
 		return report, err
 	}
@@ -189,7 +189,7 @@ func (a *app) restore(ctx context.Context, file, passphrase string, f upFlags) (
 	if err != nil {
 		return nil, err
 	}
-	images, err := stacks.Pinned()
+	images, err := stacks.Pinned(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +213,7 @@ func (a *app) restore(ctx context.Context, file, passphrase string, f upFlags) (
 		return nil, fmt.Errorf("neuroscale:forge.organization is %q: write %q, the repositories in %s are that one's",
 			cfg.Forge.Organization, manifest.Organization, file)
 	}
-	for _, o := range forge.Data(cfg.Forge.Storage) {
+	for _, o := range forge.Data(cfg.Forge.Storage, cfg.Cluster.StorageClass) {
 		if err := cluster.Apply(ctx, object(o)); err != nil {
 			return nil, err
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/neuroscale-platform/neuroscale/internal/automation"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/nearest"
@@ -19,6 +21,8 @@ import (
 type configReport struct {
 	Stack    string           `json:"stack"`
 	Settings []config.Setting `json:"settings"`
+	// Environment is what no settings file says: where the state is and what opens it.
+	Environment []config.Setting `json:"environment,omitempty"`
 }
 
 func (a *app) configCommand() *cobra.Command {
@@ -35,12 +39,17 @@ func (a *app) configCommand() *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			report, err := a.settings()
 			if err != nil {
 				return err
 			}
-			if len(args) == 1 {
+			if len(args) == 0 {
+				report.Environment, err = a.environment(cmd.Flags().Changed("stack"))
+				if err != nil {
+					return err
+				}
+			} else {
 				if report.Settings, err = below(report.Settings, args[0]); err != nil {
 					return err
 				}
@@ -48,7 +57,7 @@ func (a *app) configCommand() *cobra.Command {
 			if format == "json" {
 				return writeJSON(a.out, report)
 			}
-			return a.printSettings(report.Settings)
+			return a.printSettings(report)
 		},
 	}
 	outputFlag(cmd, &format, "text", "json")
@@ -128,9 +137,58 @@ func below(all []config.Setting, key string) ([]config.Setting, error) {
 	return nil, fmt.Errorf("there is no setting %q%s: `neuroscale config` shows them all", key, hint)
 }
 
-func (a *app) printSettings(all []config.Setting) error {
+// hidden stands in place of a secret.
+const hidden = "[secret]"
+
+// environment is what the variables of the shell decide, chosen being whether the stack
+// was named on the command line.
+func (a *app) environment(chosen bool) ([]config.Setting, error) {
+	home, err := automation.LocateHome(a.getenv)
+	if err != nil {
+		return nil, err
+	}
+	cache, err := a.renderCache()
+	if err != nil {
+		return nil, err
+	}
+	from := func(key, value string, variables ...string) config.Setting {
+		for _, variable := range variables {
+			if a.getenv(variable) != "" {
+				return config.Setting{Key: key, Value: value, Source: config.SourceEnvironment, At: "$" + variable}
+			}
+		}
+		return config.Setting{Key: key, Value: value, Source: config.SourceDefault}
+	}
+	stack := from("stack", a.stack, "NEUROSCALE_STACK")
+	if chosen {
+		stack.Source, stack.At = config.SourceFlag, "--stack"
+	}
+	backend := home.BackendURL
+	if u, err := url.Parse(backend); err == nil {
+		backend = u.Redacted()
+	}
+	passphrase := from("passphrase", home.PassphraseFile, "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
+	if file := a.getenv("PULUMI_CONFIG_PASSPHRASE_FILE"); passphrase.At == "$PULUMI_CONFIG_PASSPHRASE_FILE" {
+		passphrase.Value = file
+	} else if passphrase.Source == config.SourceEnvironment {
+		passphrase.Value = hidden
+	}
+	return []config.Setting{
+		stack, from("state", backend, "PULUMI_BACKEND_URL"), passphrase, from("cache", filepath.Dir(cache), "NEUROSCALE_CACHE"),
+	}, nil
+}
+
+func (a *app) printSettings(report *configReport) error {
+	if err := a.printTable("KEY", report.Settings); err != nil || len(report.Environment) == 0 {
+		return err
+	}
+	fmt.Fprintln(a.out)
+	return a.printTable("ENVIRONMENT", report.Environment)
+}
+
+func (a *app) printTable(title string, all []config.Setting) error {
 	t := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "KEY\tFROM\tVALUE")
+	fmt.Fprintf(t, "%s\tFROM\tVALUE\n", title)
 	for _, s := range all {
 		from := s.Source
 		if s.At != "" {

@@ -28,12 +28,57 @@ func TestConfigShowsWhatIsInEffectAndWhereItCameFrom(t *testing.T) {
 	m.write("Pulumi.ci.yaml", "config:\n  neuroscale:serving:\n    gateway: {nodePort: 31080}\n")
 	code, out, errout := m.run("config", "serving.gateway")
 	require.Equal(t, 0, code, errout)
-	assert.Equal(t, "KEY                       FROM              VALUE\n"+
-		"serving.gateway.nodePort  Pulumi.ci.yaml:3  31080\n", out)
+	assert.Equal(t, "KEY                          FROM              VALUE\n"+
+		"serving.gateway.nodePort     Pulumi.ci.yaml:3  31080\n"+
+		"serving.gateway.type         default           NodePort\n"+
+		"serving.gateway.annotations  default           {}\n"+
+		"serving.gateway.url          default           \"\"\n", out)
 
 	by := settingsOf(t, m)
 	assert.Equal(t, config.Setting{Key: "neuroscale:forge.storage", Value: "1Gi", Source: config.SourceDefault}, by["forge.storage"])
 	assert.Equal(t, config.SourceFile, by["serving.gateway.nodePort"].Source)
+}
+
+func environmentOf(t *testing.T, m *machine, args ...string) map[string]config.Setting {
+	t.Helper()
+	code, out, errout := m.run(append([]string{"config", "-o", "json"}, args...)...)
+	require.Equal(t, 0, code, errout)
+	var report configReport
+	require.NoError(t, json.Unmarshal([]byte(out), &report))
+	by := map[string]config.Setting{}
+	for _, s := range report.Environment {
+		by[s.Key] = s
+	}
+	return by
+}
+
+func TestConfigSaysWhereTheStateIsAndShowsNoSecret(t *testing.T) {
+	m := newMachine(t)
+	home := m.env["HOME"]
+	by := environmentOf(t, m)
+	assert.Equal(t, config.Setting{Key: "stack", Value: "ci", Source: config.SourceDefault}, by["stack"])
+	assert.Equal(t, config.Setting{Key: "state", Value: "file://" + home + "/.local/state/neuroscale", Source: config.SourceDefault}, by["state"])
+	assert.Equal(t, config.SourceDefault, by["passphrase"].Source)
+	assert.Contains(t, by["passphrase"].Value, home+"/.config/neuroscale/passphrase-", "only the file's path")
+	assert.Equal(t, config.SourceFlag, environmentOf(t, m, "-s", "dev")["stack"].Source)
+
+	m.env["PULUMI_BACKEND_URL"] = "postgres://ops:hunter2@db.example.org/states"
+	m.env["PULUMI_CONFIG_PASSPHRASE"] = "correct horse"
+	m.env["NEUROSCALE_STACK"] = "dev"
+	by = environmentOf(t, m)
+	assert.Equal(t, config.Setting{Key: "stack", Value: "dev", Source: config.SourceEnvironment, At: "$NEUROSCALE_STACK"}, by["stack"])
+	assert.Equal(t, config.Setting{Key: "state", Value: "postgres://ops:xxxxx@db.example.org/states", Source: config.SourceEnvironment, At: "$PULUMI_BACKEND_URL"}, by["state"])
+	assert.Equal(t, config.Setting{Key: "passphrase", Value: "[secret]", Source: config.SourceEnvironment, At: "$PULUMI_CONFIG_PASSPHRASE"}, by["passphrase"])
+	code, out, errout := m.run("config")
+	require.Equal(t, 0, code, errout)
+	assert.Contains(t, out, "\n\nENVIRONMENT")
+	assert.NotContains(t, out+errout, "hunter2")
+	assert.NotContains(t, out+errout, "correct horse")
+
+	delete(m.env, "PULUMI_CONFIG_PASSPHRASE")
+	m.env["PULUMI_CONFIG_PASSPHRASE_FILE"] = "/run/secrets/passphrase"
+	assert.Equal(t, "/run/secrets/passphrase", environmentOf(t, m)["passphrase"].Value)
+	assert.Empty(t, environmentOf(t, m, "serving"), "who asks for a key wants that one")
 }
 
 func TestConfigSaysWhichClusterTheEnvironmentMeans(t *testing.T) {

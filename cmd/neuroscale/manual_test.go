@@ -60,6 +60,9 @@ func dry(args []string, mention bool) error {
 		}
 	}
 	a.dir = repository
+	if a.stack == copied {
+		a.stack = "ci"
+	}
 	if _, err := a.project(); err != nil {
 		return err
 	}
@@ -79,6 +82,9 @@ func dry(args []string, mention bool) error {
 	}
 	return nil
 }
+
+// copied is the stack that docs/cloud.md has people make first, of the example.
+const copied = "cloud"
 
 func TestEveryCommandOfTheManualWorks(t *testing.T) {
 	calls := readManual(t).Of("neuroscale")

@@ -163,7 +163,7 @@ func (a *app) toVerify(ctx context.Context) (*verify.Platform, error) {
 	if p.Policies, err = policy.Load(gitops.FS); err != nil {
 		return nil, err
 	}
-	images, err := stacks.Pinned()
+	images, err := stacks.Pinned(cfg)
 	p.PythonImage = images.Python
 	return p, err
 }

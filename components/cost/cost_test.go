@@ -59,7 +59,7 @@ func build(t *testing.T, s config.Cost) *recorder.Recording {
 		if _, err := layer.NewGroup(ctx, "before", &layer.GroupArgs{Layers: layer.List{earlier}, Delivery: d}, on); err != nil {
 			return err
 		}
-		_, err = New(ctx, "cost", &Args{Settings: s, Layers: Layers(s, defaultPrices(t)), Delivery: d, ProbeImage: "python:1"}, on)
+		_, err = New(ctx, "cost", &Args{Settings: s, Layers: Layers(s, "", defaultPrices(t)), Delivery: d, ProbeImage: "python:1"}, on)
 		return err
 	})
 }
@@ -80,7 +80,7 @@ func TestCostsAreAskedForWhenBothLayersAreThere(t *testing.T) {
 func TestWhoWantsNoCostsHasNothingOfThem(t *testing.T) {
 	s := config.Default().Cost
 	s.Enabled = false
-	assert.Empty(t, Layers(s, defaultPrices(t)))
+	assert.Empty(t, Layers(s, "", defaultPrices(t)))
 	r := build(t, s)
 	assert.Len(t, r.Kind("Application"), 1)
 	assert.Len(t, r.Kind("Job"), 1, "that of the layer before")
@@ -94,7 +94,7 @@ func objects(t *testing.T, s config.Cost, p *cost.Prices) map[string]map[string]
 	renderer, err := render.New(gitops.FS, filepath.Join(cache, "render"))
 	require.NoError(t, err)
 	out := map[string]map[string]any{}
-	for _, d := range Layers(s, p) {
+	for _, d := range Layers(s, "fast", p) {
 		tree, err := d.Tree(t.Context(), layer.Source{Renderer: renderer})
 		require.NoError(t, err)
 		for _, o := range tree.Objects() {
@@ -115,6 +115,7 @@ func TestSettingsReachTheRenderedLayers(t *testing.T) {
 	assert.Contains(t, args, "--storage.tsdb.retention.time=7d")
 	assert.Contains(t, args, "--storage.tsdb.retention.size=3072MB", "a volume that is full keeps nothing more")
 	assert.Equal(t, "4Gi", recorder.At(all["PersistentVolumeClaim prometheus"], "spec.resources.requests.storage"))
+	assert.Equal(t, "fast", recorder.At(all["PersistentVolumeClaim prometheus"], "spec.storageClassName"))
 	settings := recorder.At(all["ConfigMap prometheus"], "data").(map[string]any)["prometheus.yml"].(string)
 	assert.Contains(t, settings, "scrape_interval: 15s")
 	assert.NotContains(t, settings, "@", "a placeholder that nothing was put in place of")

@@ -46,10 +46,11 @@ const Series = 50_000
 //go:embed prometheus.yml
 var prometheusYAML string
 
-// Layers of cost as settings and prices make them; none if it is not enabled. They
+// Layers of cost as settings and prices make them, on a volume of a StorageClass, empty
+// for the cluster's default; none if it is not enabled. They
 // come after all that the first prediction waits for, and wait for each other only
 // by asking again.
-func Layers(s config.Cost, prices *cost.Prices) layer.List {
+func Layers(s config.Cost, class string, prices *cost.Prices) layer.List {
 	if !s.Enabled {
 		return nil
 	}
@@ -61,7 +62,7 @@ func Layers(s config.Cost, prices *cost.Prices) layer.List {
 	return layer.List{
 		{
 			Name: PrometheusLayer, Namespaces: []string{prometheusNamespace}, Shared: []string{serving.GatewayNamespace}, ClusterKinds: kinds,
-			Tree:     layer.Rendered(PrometheusLayer, prometheusPatches(s)...),
+			Tree:     layer.Rendered(PrometheusLayer, prometheusPatches(s, class)...),
 			After:    []string{serving.RuntimesLayer},
 			Forwards: []layer.Forward{Prometheus},
 		},
@@ -79,7 +80,7 @@ func address(f layer.Forward) string {
 	return fmt.Sprintf("%s.%s.svc:%d", f.Service, f.Namespace, f.Port)
 }
 
-func prometheusPatches(s config.Cost) []render.Patch {
+func prometheusPatches(s config.Cost, class string) []render.Patch {
 	settings := strings.NewReplacer(
 		"@INTERVAL@", s.Interval.String(),
 		"@OPENCOST@", address(OpenCost),
@@ -89,7 +90,7 @@ func prometheusPatches(s config.Cost) []render.Patch {
 	return []render.Patch{
 		configMap(prometheusNamespace, "prometheus", map[string]any{"prometheus.yml": settings}),
 		{Kind: "PersistentVolumeClaim", Namespace: prometheusNamespace, Name: "prometheus", Merge: map[string]any{
-			"spec": map[string]any{"resources": map[string]any{"requests": map[string]any{"storage": s.Storage}}},
+			"spec": manifest.Claim(s.Storage, class),
 		}},
 		restartedBy(prometheusNamespace, "prometheus", settings, map[string]any{"name": "prometheus", "args": []any{
 			"--config.file=/etc/prometheus/config/prometheus.yml",

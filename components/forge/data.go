@@ -17,9 +17,9 @@ var (
 const DataPodName = "gitea-data"
 
 // Data are the objects a forge's data lie in, its namespace and its volume, as New
-// makes them: what is put there before is what it comes up with.
-func Data(storage string) []manifest.Object {
-	return []manifest.Object{manifest.Namespace(Namespace), volumeClaim(storage)}
+// makes them of these Args: what is put there before is what it comes up with.
+func Data(storage, class string) []manifest.Object {
+	return []manifest.Object{manifest.Namespace(Namespace), volumeClaim(storage, class)}
 }
 
 // DataPod is a pod that only holds the forge's volume, for SaveData and LoadData to

@@ -68,8 +68,9 @@ type Args struct {
 	NodePort int
 	// Address is the host name or IP address of the node port.
 	Address string
-	// Storage is the size of its volume, a Kubernetes quantity.
-	Storage string
+	// Storage is the size of its volume, a Kubernetes quantity, StorageClass its class,
+	// empty for the cluster's default.
+	Storage, StorageClass string
 	// Organization owns all repositories.
 	Organization string
 	// Repositories are those that people write, beside Platform. One that is
@@ -277,7 +278,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	limits := set.Add(name+"-limits", limitsConfigMap(args), inNamespace)
 	authority := set.Add(name+"-authority", certificates.AuthorityConfigMap(Namespace, authorityName, args.Authority), inNamespace)
 	certificate := set.Add(name+"-certificate", args.Certificate.Secret(Namespace, certificateName), inNamespace)
-	volume := before.Add(name+"-volume", volumeClaim(args.Storage), inNamespace)
+	volume := before.Add(name+"-volume", volumeClaim(args.Storage, args.StorageClass), inNamespace)
 	server := before.Add(name+"-server", deployment(args, secrets.checksum()),
 		pulumi.DependsOn([]pulumi.Resource{settings, accounts, scripts, limits, authority, certificate, volume}))
 	svc := set.Add(name+"-service", serviceObject(args), inNamespace)

@@ -126,7 +126,9 @@ func teams(args *Args) string {
 	return strings.Join(lines, "\n")
 }
 
-func volumeClaim(storage string) manifest.Object {
+func volumeClaim(storage, class string) manifest.Object {
+	spec := manifest.Claim(storage, class)
+	spec["accessModes"] = []any{"ReadWriteOnce"}
 	return manifest.Object{
 		"apiVersion": "v1", "kind": "PersistentVolumeClaim",
 		"metadata": manifest.Object{
@@ -134,10 +136,7 @@ func volumeClaim(storage string) manifest.Object {
 			// A class that binds with the first pod never binds before it.
 			"annotations": manifest.Object{"pulumi.com/skipAwait": "true"},
 		},
-		"spec": manifest.Object{
-			"accessModes": []any{"ReadWriteOnce"},
-			"resources":   manifest.Object{"requests": manifest.Object{"storage": storage}},
-		},
+		"spec": spec,
 	}
 }
 

@@ -136,3 +136,13 @@ func ScratchVolume(name string) Object {
 func Mount(volume, path string, readOnly bool) Object {
 	return Object{"name": volume, "mountPath": path, "readOnly": readOnly}
 }
+
+// Claim is the part of a PersistentVolumeClaim's spec that settings say: its size, a
+// Kubernetes quantity, and, unless empty, its StorageClass.
+func Claim(size, class string) Object {
+	spec := Object{"resources": Object{"requests": Object{"storage": size}}}
+	if class != "" {
+		spec["storageClassName"] = class
+	}
+	return spec
+}

@@ -71,7 +71,7 @@ func patches(c *config.Config, excluded Excluded, reserved []string) ([]render.P
 		{Kind: "ConfigMap", Namespace: Namespace, Name: Layer, Merge: map[string]any{"data": anyMap(text)}},
 		{Kind: "ConfigMap", Namespace: Namespace, Name: Layer + "-skeleton", Merge: map[string]any{"data": files}},
 		{Kind: "PersistentVolumeClaim", Namespace: Namespace, Name: Layer, Merge: map[string]any{
-			"spec": map[string]any{"resources": map[string]any{"requests": map[string]any{"storage": c.Portal.Storage}}},
+			"spec": manifest.Claim(c.Portal.Storage, c.Cluster.StorageClass),
 		}},
 		{Kind: "Service", Namespace: Namespace, Name: Layer, Merge: map[string]any{
 			"spec": map[string]any{"ports": []any{map[string]any{"name": "http", "nodePort": c.Portal.NodePort}}},

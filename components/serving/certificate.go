@@ -3,6 +3,7 @@ package serving
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -19,10 +20,10 @@ const (
 	WebhookHost = "kserve-webhook-server-service." + kserveNamespace + ".svc"
 )
 
-// Hosts are the names and addresses at which the gateway is asked, where its node port
-// is at address; also those of a port-forward.
-func Hosts(address, domain string, tenants ...string) []string {
-	hosts := []string{address, "localhost", "127.0.0.1", "::1"}
+// Hosts are the names and addresses at which the gateway is asked, which is reached at
+// addresses; also those of a port-forward.
+func Hosts(addresses []string, domain string, tenants ...string) []string {
+	hosts := append(slices.Clone(addresses), "localhost", "127.0.0.1", "::1")
 	for _, namespace := range tenants {
 		hosts = append(hosts, "*."+namespace+"."+domain)
 	}

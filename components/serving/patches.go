@@ -37,9 +37,15 @@ func scheme(plain bool) string {
 // reads where it is from its environment.
 func gatewayPatches(s config.Serving, plain bool) []render.Patch {
 	service := func(ports any) render.Patch {
-		return render.Patch{Kind: "Service", Namespace: GatewayNamespace, Name: gatewayService, Merge: map[string]any{
-			"spec": map[string]any{"type": "NodePort", "ports": ports},
-		}}
+		merge := map[string]any{"spec": map[string]any{"type": s.Gateway.Type, "ports": ports}}
+		if len(s.Gateway.Annotations) > 0 {
+			annotations := map[string]any{}
+			for name, value := range s.Gateway.Annotations {
+				annotations[name] = value
+			}
+			merge["metadata"] = map[string]any{"annotations": annotations}
+		}
+		return render.Patch{Kind: "Service", Namespace: GatewayNamespace, Name: gatewayService, Merge: merge}
 	}
 	if plain {
 		return []render.Patch{service(nil), service([]any{map[string]any{

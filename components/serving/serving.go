@@ -47,6 +47,9 @@ func (a *Args) validate() error {
 	if a.Settings.Gateway.NodePort == 0 {
 		errs = append(errs, errors.New("serving: Args.Settings.Gateway.NodePort is 0"))
 	}
+	if a.Settings.Gateway.Type == "" {
+		errs = append(errs, errors.New("serving: Args.Settings.Gateway.Type is empty"))
+	}
 	if a.Address == "" {
 		errs = append(errs, errors.New("serving: Args.Address is empty"))
 	}
@@ -80,7 +83,10 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err := args.validate(); err != nil {
 		return nil, err
 	}
-	s := &Serving{GatewayURL: fmt.Sprintf("%s://%s", scheme(args.HTTP), net.JoinHostPort(args.Address, strconv.Itoa(args.Settings.Gateway.NodePort)))}
+	s := &Serving{GatewayURL: args.Settings.Gateway.URL}
+	if s.GatewayURL == "" {
+		s.GatewayURL = fmt.Sprintf("%s://%s", scheme(args.HTTP), net.JoinHostPort(args.Address, strconv.Itoa(args.Settings.Gateway.NodePort)))
+	}
 	if err := ctx.RegisterComponentResource(Token, name, s, opts...); err != nil {
 		return nil, err
 	}

@@ -133,7 +133,7 @@ func realRenderer(t *testing.T) *render.Renderer {
 func TestSettingsReachTheRenderedLayers(t *testing.T) {
 	s := config.Default().Serving
 	s.Domain = "models.example"
-	s.Gateway.NodePort = 31000
+	s.Gateway = config.Gateway{NodePort: 31000, Type: config.ServiceLoadBalancer, Annotations: map[string]string{"example.org/scheme": "internal"}, URL: "https://g.models.example"}
 	s.DefaultResources = config.Resources{CPU: "75m", Memory: "300Mi", Limits: config.Amounts{CPU: "2", Memory: "600Mi"}}
 	s.RegistriesSkippingTagResolving = []string{"docker.io", "quay.io"}
 	s.ScaleToZeroGracePeriod, s.StableWindow = config.Duration(10*time.Second), config.Duration(time.Minute)
@@ -151,7 +151,8 @@ func TestSettingsReachTheRenderedLayers(t *testing.T) {
 	assert.Equal(t, "docker.io,quay.io", recorder.At(objects["config-deployment"], "data.registries-skipping-tag-resolving"))
 	assert.Equal(t, "10s", recorder.At(objects["config-autoscaler"], "data.scale-to-zero-grace-period"))
 	assert.Equal(t, "1m", recorder.At(objects["config-autoscaler"], "data.stable-window"))
-	assert.Equal(t, "NodePort", recorder.At(objects["kourier"], "spec.type"))
+	assert.Equal(t, "LoadBalancer", recorder.At(objects["kourier"], "spec.type"))
+	assert.Equal(t, map[string]any{"example.org/scheme": "internal"}, recorder.At(objects["kourier"], "metadata.annotations"))
 	assert.EqualValues(t, 31000, recorder.At(objects["kourier"], "spec.ports.0.nodePort"))
 	assert.JSONEq(t, `{"resource":{"cpuRequest":"75m","memoryRequest":"300Mi","cpuLimit":"2","memoryLimit":"600Mi"}}`,
 		recorder.At(objects["inferenceservice-config"], "data.inferenceService").(string))

@@ -17,9 +17,9 @@ func TestLoadOfNothingIsTheDefault(t *testing.T) {
 
 func TestLoadSetsWhatIsWrittenAndKeepsTheOtherDefaults(t *testing.T) {
 	c, err := Load(map[string]string{
-		"neuroscale:cluster":   `{"context":"lab","address":"10.88.0.2","deleteUnreachable":true}`,
+		"neuroscale:cluster":   `{"context":"lab","address":"10.88.0.2","deleteUnreachable":true,"storageClass":"gp3","imageRegistry":"localhost:5000/a/b-c"}`,
 		"neuroscale:gitops":    `{"nodePort":31081}`,
-		"neuroscale:serving":   `{"defaultResources":{"cpu":1,"limits":{"cpu":"1500m"}},"registriesSkippingTagResolving":["docker.io","localhost:5000"],"scaleToZeroGracePeriod":"10s","auth":"none","authFailure":"open","keyRequestsPerMinute":60}`,
+		"neuroscale:serving":   `{"gateway":{"type":"LoadBalancer","annotations":{"a.example.org/b":"c"},"url":"https://g.example.org"},"defaultResources":{"cpu":1,"limits":{"cpu":"1500m"}},"registriesSkippingTagResolving":["docker.io","localhost:5000"],"scaleToZeroGracePeriod":"10s","auth":"none","authFailure":"open","keyRequestsPerMinute":60}`,
 		"neuroscale:endpoints": `{"requeueSeconds":7}`,
 		"kubernetes:context":   "somebody else's",
 		"pulumi:tags":          `{"a":"b"}`,
@@ -27,7 +27,9 @@ func TestLoadSetsWhatIsWrittenAndKeepsTheOtherDefaults(t *testing.T) {
 	require.NoError(t, err)
 	want := Default()
 	want.Cluster.Context, want.Cluster.Address, want.Cluster.DeleteUnreachable = "lab", "10.88.0.2", true
+	want.Cluster.StorageClass, want.Cluster.ImageRegistry = "gp3", "localhost:5000/a/b-c"
 	want.GitOps.NodePort = 31081
+	want.Serving.Gateway = Gateway{NodePort: 30080, Type: ServiceLoadBalancer, Annotations: map[string]string{"a.example.org/b": "c"}, URL: "https://g.example.org"}
 	want.Serving.DefaultResources.CPU = "1"
 	want.Serving.DefaultResources.Limits.CPU = "1500m"
 	want.Serving.RegistriesSkippingTagResolving = []string{"docker.io", "localhost:5000"}
@@ -97,6 +99,26 @@ func TestLoadNamesEveryProblemInOneSentence(t *testing.T) {
 		"bad provider":             {"cluster", `{"provider":"kind"}`, `neuroscale:cluster.provider is "kind": write existing or k3d`},
 		"address with port": {"cluster", `{"address":"10.0.0.1:6443"}`,
 			`neuroscale:cluster.address is "10.0.0.1:6443": write a host name or an IP address, without scheme or port`},
+		"storage class with blanks": {"cluster", `{"storageClass":"the fast one"}`,
+			`neuroscale:cluster.storageClass is "the fast one": write the name of a StorageClass such as gp3, see ` + "`kubectl get storageclass`"},
+		"image registry with scheme": {"cluster", `{"imageRegistry":"https://registry.example.org"}`,
+			`neuroscale:cluster.imageRegistry is "https://registry.example.org": write a registry and a folder in it, such as registry.example.org/mirror, without scheme and tag`},
+		"image registry that ends in /": {"cluster", `{"imageRegistry":"registry.example.org/"}`,
+			`neuroscale:cluster.imageRegistry is "registry.example.org/": write a registry and a folder in it, such as registry.example.org/mirror, without scheme and tag`},
+		"image registry that is a folder of Docker Hub": {"cluster", `{"imageRegistry":"mirror"}`,
+			`neuroscale:cluster.imageRegistry is "mirror": write a registry and a folder in it, such as registry.example.org/mirror, without scheme and tag`},
+		"a gateway of no kind": {"serving", `{"gateway":{"type":"Ingress"}}`,
+			`neuroscale:serving.gateway.type is "Ingress": write NodePort or LoadBalancer`},
+		"a load balancer nobody knows the name of": {"serving", `{"gateway":{"type":"LoadBalancer"}}`,
+			`neuroscale:serving.gateway.url is "": write the URL of a name that you give the load balancer's address, such as https://gateway.models.example.org`},
+		"a gateway at a path": {"serving", `{"gateway":{"url":"https://models.example.org/v1"}}`,
+			`neuroscale:serving.gateway.url is "https://models.example.org/v1": write a URL such as https://gateway.models.example.org, without a path`},
+		"an annotation that is no text": {"serving", `{"gateway":{"annotations":{"example.org/internal":true}}}`,
+			`neuroscale:serving.gateway.annotations.example.org/internal is true: write a text, in quotes`},
+		"annotations in a list": {"serving", `{"gateway":{"annotations":["a=b"]}}`,
+			`neuroscale:serving.gateway.annotations is ["a=b"]: write an object of texts`},
+		"an annotation without a name": {"serving", `{"gateway":{"annotations":{"example.org/":"x"}}}`,
+			`neuroscale:serving.gateway.annotations.example.org/ is "x": write the name of an annotation before it, such as example.org/scheme: name part must be non-empty`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Load(map[string]string{"neuroscale:" + test.key: test.value})

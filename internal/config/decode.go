@@ -108,6 +108,8 @@ func (d *decoder) set(to reflect.Value, value any, at string) {
 		d.setStruct(to, value, at)
 	case reflect.Slice:
 		d.setList(to, value, at)
+	case reflect.Map:
+		d.setMap(to, value, at)
 	case reflect.String:
 		switch v := value.(type) {
 		case string:
@@ -175,6 +177,25 @@ func (d *decoder) setList(to reflect.Value, value any, at string) {
 			e.setDefaults(i)
 		}
 		d.set(out.Index(i), element, fmt.Sprintf("%s[%d]", at, i))
+	}
+	to.Set(out)
+}
+
+// setMap fills a map of texts.
+func (d *decoder) setMap(to reflect.Value, value any, at string) {
+	object, ok := value.(map[string]any)
+	if !ok {
+		d.refuse(at, value, "an object of texts")
+		return
+	}
+	out := reflect.MakeMap(to.Type())
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		text, ok := object[name].(string)
+		if !ok {
+			d.refuse(at+"."+name, object[name], "a text, in quotes")
+			continue
+		}
+		out.SetMapIndex(reflect.ValueOf(name), reflect.ValueOf(text))
 	}
 	to.Set(out)
 }

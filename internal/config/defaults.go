@@ -10,7 +10,7 @@ func Default() *Config {
 		Forge:   Forge{NodePort: 30082, Storage: "1Gi", Organization: "neuroscale", MaxPush: "20Mi", MaxRepository: "128Mi"},
 		Serving: Serving{
 			Domain:  "neuroscale.test",
-			Gateway: Gateway{NodePort: 30080},
+			Gateway: Gateway{NodePort: 30080, Type: ServiceNodePort},
 			DefaultResources: Resources{
 				CPU: "50m", Memory: "256Mi",
 				Limits: Amounts{CPU: "1", Memory: "512Mi"},

@@ -124,6 +124,9 @@ func TestTheExampleNamesTheDefaults(t *testing.T) {
 			comment = strings.TrimPrefix(strings.TrimSpace(lines[above]), "# ") + " " + comment
 		}
 		value := strings.ReplaceAll(fmt.Sprint(s.Value), " ", ", ")
+		if object, ok := s.Value.(map[string]any); ok && len(object) == 0 {
+			value = "{}"
+		}
 		assert.Containsf(t, afterDefault(comment), value, "line %d: %s", line, s.Key)
 	}
 }

@@ -90,6 +90,8 @@ func (c comments) kind(t reflect.Type, tag reflect.StructTag, value reflect.Valu
 		return map[string]any{"type": "object", "properties": properties, "additionalProperties": false}
 	case t.Kind() == reflect.Slice:
 		return map[string]any{"type": "array", "items": c.element(t.Elem(), tag)}
+	case t.Kind() == reflect.Map:
+		return map[string]any{"type": "object", "additionalProperties": map[string]any{"type": "string"}}
 	case t.Kind() == reflect.Bool:
 		return map[string]any{"type": "boolean"}
 	case t.Kind() == reflect.Int:
@@ -141,6 +143,12 @@ func plain(v reflect.Value) any {
 			all = append(all, plain(v.Index(i)))
 		}
 		return all
+	case v.Kind() == reflect.Map:
+		object := map[string]any{}
+		for _, key := range v.MapKeys() {
+			object[key.String()] = v.MapIndex(key).Interface()
+		}
+		return object
 	case v.Kind() == reflect.Struct:
 		object := map[string]any{}
 		for i := range v.NumField() {

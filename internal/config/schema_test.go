@@ -76,6 +76,7 @@ func TestAnEditorMarksWhatLoadRefuses(t *testing.T) {
 		"number for a time":         "config: {neuroscale:serving: {stableWindow: 60}}",
 		"text for a list":           "config: {neuroscale:tenants: default}",
 		"text for an object":        "config: {neuroscale:gitops: 'on'}",
+		"number for an annotation":  "config: {neuroscale:serving: {gateway: {annotations: {example.org/ports: 443}}}}",
 	} {
 		t.Run(name, func(t *testing.T) {
 			assert.Error(t, judge(t, s, content))
@@ -110,6 +111,7 @@ func TestAnEditorMarksNothingThatIsRight(t *testing.T) {
 		"times":                   "config: {neuroscale:serving: {stableWindow: 1m30s}}",
 		"the bounds of a range":   "config: {neuroscale:gitops: {nodePort: 30000}, neuroscale:forge: {nodePort: 32767}}",
 		"everything, as it is":    string(text),
+		"an annotation":           "config: {neuroscale:serving: {gateway: {annotations: {example.org/ports: '443'}}}}",
 		"a tenant with one field": "config: {neuroscale:tenants: [{quota: {pods: 1}}]}",
 	} {
 		assert.NoError(t, judge(t, s, content), name)

@@ -17,6 +17,8 @@ const (
 	SourceFile = "file"
 	// SourceEnvironment is a variable the program was started with.
 	SourceEnvironment = "environment"
+	// SourceFlag is the command line.
+	SourceFlag = "flag"
 	// SourceKubeconfig is the kubeconfig that is taken.
 	SourceKubeconfig = "kubeconfig"
 )

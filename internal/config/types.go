@@ -4,6 +4,7 @@
 package config
 
 import (
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -96,6 +97,13 @@ type Cluster struct {
 	// RequireNetworkPolicy makes it an error if the cluster does not enforce
 	// NetworkPolicies.
 	RequireNetworkPolicy bool `json:"requireNetworkPolicy"`
+	// StorageClass of the platform's volumes; empty means the cluster's default. A
+	// volume that is there keeps the one it has.
+	StorageClass string `json:"storageClass"`
+	// ImageRegistry has copies of the platform's images, each below its whole name, such
+	// as registry.example.org/mirror/docker.io/kserve/agent; empty means that they come
+	// from where they are published.
+	ImageRegistry string `json:"imageRegistry"`
 }
 
 // Servers of the platform that people reach from outside, as TLS.HTTP names them.
@@ -230,10 +238,32 @@ type Egress struct {
 	Ports []int `json:"ports" min:"1" max:"65535"`
 }
 
+// Types of the gateway's Service.
+const (
+	ServiceNodePort     = "NodePort"
+	ServiceLoadBalancer = "LoadBalancer"
+)
+
 // Gateway configures Kourier, through which every prediction comes in.
 type Gateway struct {
 	// NodePort serves the endpoints over HTTP.
 	NodePort int `json:"nodePort" min:"30000" max:"32767"`
+	// Type of its Service: ServiceNodePort (default), or ServiceLoadBalancer, which a
+	// cloud gives an address of its own, at port 443, or 80 without encryption.
+	Type string `json:"type" enum:"NodePort LoadBalancer"`
+	// Annotations of its Service, by which a cloud is told what load balancer to make.
+	Annotations map[string]string `json:"annotations"`
+	// URL at which people reach it, without a path; empty means its node port.
+	URL string `json:"url"`
+}
+
+// Host is the name or address in URL, empty if there is none.
+func (g Gateway) Host() string {
+	u, err := url.Parse(g.URL)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
 }
 
 // Resources are the requests (CPU, Memory) and limits of a container, as

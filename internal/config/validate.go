@@ -21,6 +21,9 @@ const MaxRequestsPerMinute = 1_000_000
 
 var registryHost = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]+)?$`)
 
+// imagePrefix is a registry, which has a dot or a port, and folders in it.
+var imagePrefix = regexp.MustCompile(`^(localhost|[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+|[a-z0-9][-a-z0-9]*:[0-9]+)(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$`)
+
 // checker collects problems of fields that could be read, the first of each.
 type checker struct {
 	skip     map[string]bool
@@ -79,6 +82,12 @@ func (v *checker) tags(f field) {
 func (v *checker) cluster(c Cluster) {
 	if c.Address != "" && net.ParseIP(c.Address) == nil && len(validation.IsDNS1123Subdomain(c.Address)) > 0 {
 		v.refuse("cluster.address", c.Address, "a host name or an IP address, without scheme or port")
+	}
+	if c.StorageClass != "" && len(validation.IsDNS1123Subdomain(c.StorageClass)) > 0 {
+		v.refuse("cluster.storageClass", c.StorageClass, "the name of a StorageClass such as gp3, see `kubectl get storageclass`")
+	}
+	if c.ImageRegistry != "" && !imagePrefix.MatchString(c.ImageRegistry) {
+		v.refuse("cluster.imageRegistry", c.ImageRegistry, "a registry and a folder in it, such as registry.example.org/mirror, without scheme and tag")
 	}
 }
 
@@ -157,6 +166,7 @@ func (v *checker) serving(s Serving) {
 	if len(validation.IsDNS1123Subdomain(s.Domain)) > 0 || !strings.Contains(s.Domain, ".") {
 		v.refuse("serving.domain", s.Domain, "a domain name such as neuroscale.test")
 	}
+	v.gateway(s.Gateway)
 	for i, host := range s.RegistriesSkippingTagResolving {
 		if !registryHost.MatchString(host) {
 			v.refuse(fmt.Sprintf("serving.registriesSkippingTagResolving[%d]", i), host,
@@ -184,6 +194,29 @@ func (v *checker) serving(s Serving) {
 	}
 }
 
+func (v *checker) gateway(g Gateway) {
+	const at = "serving.gateway."
+	switch {
+	case g.URL != "":
+		v.origin(at+"url", g.URL, "https://gateway.models.example.org")
+	case g.Type == ServiceLoadBalancer:
+		v.refuse(at+"url", g.URL, "the URL of a name that you give the load balancer's address, such as https://gateway.models.example.org")
+	}
+	for _, name := range slices.Sorted(maps.Keys(g.Annotations)) {
+		if problems := validation.IsQualifiedName(strings.ToLower(name)); len(problems) > 0 {
+			v.refuse(at+"annotations."+name, g.Annotations[name], "the name of an annotation before it, such as example.org/scheme: "+problems[0])
+		}
+	}
+}
+
+// origin wants a URL without a path.
+func (v *checker) origin(field, value, example string) {
+	u, err := url.Parse(value)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Trim(u.Path+u.RawQuery+u.Fragment, "/") != "" {
+		v.refuse(field, value, "a URL such as "+example+", without a path")
+	}
+}
+
 // leastMeasurements is room for a day of them and for what is being written.
 const leastMeasurements = "512Mi"
 
@@ -199,12 +232,8 @@ func (v *checker) cost(c Cost) {
 
 func (v *checker) portal(p Portal) {
 	v.quantity("portal.storage", p.Storage)
-	if p.URL == "" {
-		return
-	}
-	u, err := url.Parse(p.URL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Trim(u.Path+u.RawQuery+u.Fragment, "/") != "" {
-		v.refuse("portal.url", p.URL, "a URL such as https://portal.example.org, without a path")
+	if p.URL != "" {
+		v.origin("portal.url", p.URL, "https://portal.example.org")
 	}
 }
 

@@ -106,3 +106,49 @@ func texts(v any, f func(string)) {
 		f(v)
 	}
 }
+
+// mirror puts the pinned images that are named anywhere in the objects below the
+// registry of copies.
+func (r *Renderer) mirror(entries []entry) ([]entry, error) {
+	if r.registry == "" {
+		return entries, nil
+	}
+	var pairs []string
+	// A reference may begin like a shorter one: the longest first.
+	for _, image := range slices.Backward(r.upstream.references()) {
+		pairs = append(pairs, image, r.registry+"/"+image)
+	}
+	below := strings.NewReplacer(pairs...)
+	out := make([]entry, 0, len(entries))
+	for _, e := range entries {
+		if kindOf(e.object) != crdKind {
+			var err error
+			if e, err = write(mapTexts(e.object, below.Replace).(map[string]any)); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// mapTexts is a copy of v with f of every string in it that is no key.
+func mapTexts(v any, f func(string) string) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for key, e := range v {
+			out[key] = mapTexts(e, f)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = mapTexts(e, f)
+		}
+		return out
+	case string:
+		return f(v)
+	}
+	return v
+}

@@ -20,6 +20,8 @@ type Renderer struct {
 	cacheDir string
 	pins     []byte
 	upstream *Upstream
+	// registry has copies of the images; empty: they are where they are published.
+	registry string
 	layers   map[string]*layer
 	fetch    fetch
 }
@@ -50,7 +52,15 @@ func (r *Renderer) Layers() []string { return layerNames(r.layers) }
 func (r *Renderer) CacheDir() string { return r.cacheDir }
 
 // Upstream are the pins.
-func (r *Renderer) Upstream() *Upstream { return r.upstream }
+func (r *Renderer) Upstream() *Upstream { return r.upstream.mirrored(r.registry) }
+
+// Mirrored is the same renderer with all images below registry, each under its whole
+// name: registry/docker.io/kserve/agent:v1. An empty one changes nothing.
+func (r *Renderer) Mirrored(registry string) *Renderer {
+	out := *r
+	out.registry = registry
+	return &out
+}
 
 // Layer renders one layer. An unknown name is an error with the nearest known
 // one; a patch that matches nothing is an error naming it, and so is an object
@@ -68,10 +78,13 @@ func (r *Renderer) Layer(ctx context.Context, name string, patches ...Patch) (*T
 	if entries, err = apply(entries, patches); err != nil {
 		return nil, fmt.Errorf("render layer %s: %w", name, err)
 	}
+	if entries, err = r.mirror(entries); err != nil {
+		return nil, fmt.Errorf("render layer %s: %w", name, err)
+	}
 	if err := checkImages(entries); err != nil {
 		return nil, fmt.Errorf("render layer %s: %w", name, err)
 	}
-	tree, err := newTree(l, r.upstream, entries)
+	tree, err := newTree(l, r.Upstream(), entries)
 	if err != nil {
 		return nil, fmt.Errorf("render layer %s: %w", name, err)
 	}

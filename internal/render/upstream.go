@@ -91,6 +91,27 @@ func (u *Upstream) Module(alias string) (Module, error) {
 	return m, nil
 }
 
+// mirrored are the same pins with the images below registry, each under its whole
+// name; an empty one changes nothing.
+func (u *Upstream) mirrored(registry string) *Upstream {
+	if registry == "" {
+		return u
+	}
+	below := func(images map[string]string) map[string]string {
+		out := map[string]string{}
+		for name, image := range images {
+			out[name] = registry + "/" + image
+		}
+		return out
+	}
+	out := &Upstream{Modules: map[string]Module{}, Images: below(u.Images)}
+	for alias, m := range u.Modules {
+		m.Images = below(m.Images)
+		out.Modules[alias] = m
+	}
+	return out
+}
+
 // references are all pinned image references, sorted.
 func (u *Upstream) references() []string {
 	all := slices.Collect(maps.Values(u.Images))

@@ -35,6 +35,7 @@ func newCheckout(t *testing.T) *checkout {
 	c := &checkout{t: t, tmp: t.TempDir()}
 	c.dir = filepath.Join(c.tmp, "main")
 	write(t, filepath.Join(c.dir, "bin", "neuroscale"), neuroscale, 0o755)
+	write(t, filepath.Join(c.dir, "Pulumi.cloud.example.yaml"), "of a cloud\n", 0o644)
 	write(t, filepath.Join(c.dir, ".gitignore"), "/bin/\n/report/\n", 0o644)
 	write(t, filepath.Join(c.dir, "Makefile"), "bin/neuroscale:\n\tmkdir -p bin && cp ../main/bin/neuroscale bin/ && cp ../base.* bin/\n", 0o644)
 	for _, script := range []string{
@@ -161,7 +162,7 @@ func TestAPushIsComparedWithWhatWasBefore(t *testing.T) {
 
 func TestThePreviewStepComparesWithTheBase(t *testing.T) {
 	step := script(t, "preview.yml", "preview", "Preview")
-	const marker = "<!-- neuroscale-preview -->\n"
+	const marker, stacks = "<!-- neuroscale-preview -->\n", "STACKS=ci cloud"
 	// base is what the program of the base does; it is built in its own folder.
 	base := func(c *checkout, code string) {
 		write(c.t, filepath.Join(c.tmp, "base.out"), "{}\n", 0o644)
@@ -173,23 +174,35 @@ func TestThePreviewStepComparesWithTheBase(t *testing.T) {
 	r := newCheckout(t)
 	base(r, "0")
 	r.says("markdown", marker+"1 to create\n", "", "0")
-	assert.Zero(t, r.run(step))
-	assert.Equal(t, "preview -s ci -o markdown --base report/base.json\n", r.file("main", "bin", "calls"))
-	assert.Equal(t, "-C ../base preview -s ci -o json\n", r.file("base", "bin", "calls"))
-	assert.Equal(t, marker+"1 to create\n", r.file("main", "report", "comment.md"))
-	assert.Equal(t, marker+"1 to create\n", r.file("summary"))
+	assert.Zero(t, r.run(step, stacks))
+	assert.Equal(t, "preview -s ci -o markdown --base report/base-ci.json\npreview -s cloud -o markdown --base report/base-cloud.json\n",
+		r.file("main", "bin", "calls"))
+	assert.Equal(t, "-C ../base preview -s ci -o json\n-C ../base preview -s cloud -o json\n", r.file("base", "bin", "calls"))
+	assert.Equal(t, marker+"1 to create\n\n1 to create\n\n", r.file("main", "report", "comment.md"), "the comment is found again by its first line")
+	assert.Equal(t, r.file("main", "report", "comment.md"), r.file("summary"))
+	assert.Equal(t, "of a cloud\n", r.file("main", "Pulumi.cloud.yaml"))
+	assert.Equal(t, "of a cloud\n", r.file("base", "Pulumi.cloud.yaml"))
 
 	r = newCheckout(t)
 	base(r, "1")
 	r.says("markdown", marker+"130 to create\n", "", "0")
-	assert.Zero(t, r.run(step), "a broken base is not this change's fault")
-	assert.Equal(t, "preview -s ci -o markdown\n", r.file("main", "bin", "calls"))
+	assert.Zero(t, r.run(step, stacks), "a broken base is not this change's fault")
+	assert.Equal(t, "preview -s ci -o markdown\npreview -s cloud -o markdown\n", r.file("main", "bin", "calls"))
+
+	r = newCheckout(t)
+	r.says("markdown", marker+"130 to create\n", "", "0")
+	assert.Zero(t, r.run(strings.Replace(step, "make -C ../base bin/neuroscale", "false", 1), stacks), "nor is one that does not compile")
+	assert.Empty(t, r.file("base", "bin", "calls"))
 
 	r = newCheckout(t)
 	base(r, "0")
 	r.says("markdown", "", "neuroscale: unknown key\n", "1")
-	assert.Equal(t, 1, r.run(step))
-	assert.Contains(t, r.file("main", "report", "comment.md"), marker+"### Preview of stack ci\n\nThere is none:\n\n```\nneuroscale: unknown key\n```\n")
+	assert.Equal(t, 1, r.run(step, stacks))
+	for _, stack := range []string{"ci", "cloud"} {
+		assert.Contains(t, r.file("main", "report", "comment.md"),
+			"### Preview of stack `"+stack+"`\n\nThere is none:\n\n```\nneuroscale: unknown key\n```\n", "what follows is not shown")
+	}
+	assert.True(t, strings.HasPrefix(r.file("main", "report", "comment.md"), marker))
 }
 
 // gh stands in for GitHub's command line: answers are JSON files by path, what it
