@@ -13,10 +13,10 @@ PLUGINS = $(NICE) $(GO) build -C sealed -o ../bin/pulumi-resource-standin ./cmd/
 SEALED_ENV = eval "$$(bin/sealed env --name $(NAME))"
 
 .PHONY: help up up-dev up-ci down test test-unit test-sealed test-programs test-e2e bench pictures preview lint all-images need-go need-sealed \
-        bin/neuroscale bin/sealed plugins
+        release-dry-run bin/neuroscale bin/sealed bin/release plugins
 
 help: ## show this
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-16s %s\n", $$1, $$2}'
 
 up: up-$(STACK) ## bring the platform up and ask it for a prediction
 
@@ -52,18 +52,21 @@ pictures: need-sealed bin/sealed bin/neuroscale plugins ## take the pictures in 
 
 test: lint test-unit test-sealed test-programs test-e2e ## everything that is tested
 
-lint: need-go ## formatting, vet, staticcheck and tracked files of both modules
+lint: need-go ## formatting, vet, staticcheck and tracked files of all modules
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
 	[ -z "$$unformatted" ] || { echo "not formatted (run gofmt -w): $$unformatted" >&2; exit 1; }
 	@$(NICE) $(GO) vet ./...
 	@$(NICE) $(GO) vet -C sealed ./...
+	@$(NICE) $(GO) vet -C tools ./...
 	@$(NICE) $(GO) tool -modfile=tools/go.mod staticcheck ./...
 	@$(NICE) $(GO) tool -C sealed -modfile=../tools/go.mod staticcheck ./...
+	@$(NICE) $(GO) tool -C tools staticcheck ./...
 	@$(NICE) $(GO) test -count 1 ./internal/tracked
 
-test-unit: need-go ## unit tests of both modules
+test-unit: need-go ## unit tests of all modules
 	@$(NICE) $(GO) test -timeout 10m $$($(GO) list ./... | grep -v '/tests\(/\|$$\)')
 	@$(NICE) $(GO) test -C sealed -timeout 10m ./...
+	@$(NICE) $(GO) test -C tools -timeout 10m ./...
 
 test-sealed: all-images ## the node, for real
 	@NEUROSCALE_E2E=1 $(GO) test -C sealed -count 1 -timeout 10m ./internal/node
@@ -79,11 +82,21 @@ test-e2e: all-images bin/neuroscale plugins ## end to end on a sealed node of it
 all-images: need-sealed bin/sealed
 	@bin/sealed up --name e2e --all-images && bin/sealed down --name e2e
 
+# Without Kyverno for a platform the guard's image is not for that one.
+release-dry-run: bin/release ## make all that a release consists of, in dist, and neither publish nor sign it
+	@rm -rf dist
+	@$(NICE) bin/release build -version v0.0.0-dry-run -incomplete -reproduce \
+		$(addprefix -kyverno ,$(realpath $(HOME)/.cache/neuroscale/tools/bin/kubectl-kyverno))
+	@cd dist && sha256sum --check --quiet checksums.txt
+
 bin/neuroscale: need-go
 	@$(NICE) $(GO) build -o $@ ./cmd/neuroscale
 
 bin/sealed: need-go
 	@$(NICE) $(GO) build -C sealed -o ../$@ ./cmd/sealed
+
+bin/release: need-go
+	@$(NICE) $(GO) build -C tools -o ../$@ ./release
 
 plugins: bin/sealed
 	@$(PLUGINS)

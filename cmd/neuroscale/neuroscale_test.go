@@ -188,6 +188,18 @@ func TestVersionIsReadByPrograms(t *testing.T) {
 	assert.NotEmpty(t, v.Go)
 }
 
+func TestAReleasedProgramSaysWhichOneItIs(t *testing.T) {
+	fakepulumi.Install(t, fakepulumi.Script{})
+	release, commit = "v1.2.3", "0123abc"
+	t.Cleanup(func() { release, commit = "", "" })
+	code, out, _ := newMachine(t).run("version")
+	require.Equal(t, 0, code)
+	assert.Contains(t, out, "neuroscale v1.2.3\ncommit     0123abc\n")
+	code, out, _ = newMachine(t).run("version", "-o", "json")
+	require.Equal(t, 0, code)
+	assert.Contains(t, out, "\"version\": \"v1.2.3\",\n  \"commit\": \"0123abc\",\n  \"go\"", "what releases are checked by")
+}
+
 func TestHelpNamesEveryCommand(t *testing.T) {
 	code, out, _ := newMachine(t).run("--help")
 	require.Equal(t, 0, code)

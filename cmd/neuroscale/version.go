@@ -11,6 +11,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// release and commit are those of a released program, which is linked with them; any
+// other one has what Go noted when it was built.
+var release, commit string
+
 type versionReport struct {
 	Version string `json:"version"`
 	Commit  string `json:"commit,omitempty"`
@@ -64,6 +68,9 @@ func version(ctx context.Context) versionReport {
 				v.SDK = d.Version
 			}
 		}
+	}
+	if release != "" {
+		v.Version, v.Commit, v.Dirty = release, commit, false
 	}
 	if out, err := exec.CommandContext(ctx, "pulumi", "version").Output(); err == nil {
 		v.Pulumi = strings.TrimSpace(string(out))

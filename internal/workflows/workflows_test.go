@@ -20,6 +20,7 @@ const root = "../.."
 var writes = map[string][]string{
 	"comment.yml": {"comment pull-requests"},
 	"guard.yml":   {"code-scanning security-events"},
+	"release.yml": {"publish attestations", "publish contents", "publish id-token", "publish packages"},
 }
 
 func files(t *testing.T) []string {
@@ -65,7 +66,7 @@ func TestTheWorkflowsKeepTheRules(t *testing.T) {
 		names = append(names, name)
 		assert.Empty(t, check(t, name, text, writes[name]...), name)
 	}
-	assert.Equal(t, []string{"comment.yml", "guard.yml", "preview.yml", "test.yml"}, names)
+	assert.Equal(t, []string{"comment.yml", "guard.yml", "preview.yml", "release.yml", "test.yml"}, names)
 }
 
 // scripts are all that is run, by where it stands.
