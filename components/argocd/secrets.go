@@ -56,14 +56,18 @@ func trustConfigMap(authority pulumi.StringInput) manifest.Object {
 // RepositorySecret gives one project read access to one repository; name says
 // which of Argo CD's repositories it is.
 func RepositorySecret(name, project string, r forge.Repository) manifest.Object {
+	values := map[string]pulumi.StringInput{
+		"type":    pulumi.String("git"),
+		"project": pulumi.String(project),
+		"url":     pulumi.String(r.ReadURL()),
+	}
+	if r.DeployURL != "" {
+		values["sshPrivateKey"] = r.DeployKey
+	} else {
+		values["username"], values["password"] = pulumi.String(r.Reader.Username), r.Reader.Password
+	}
 	return manifest.Secret(Namespace, "repository-"+name, map[string]string{
 		"app.kubernetes.io/part-of":      "argocd",
 		"argocd.argoproj.io/secret-type": "repository",
-	}, map[string]pulumi.StringInput{
-		"type":     pulumi.String("git"),
-		"project":  pulumi.String(project),
-		"url":      pulumi.String(r.URL),
-		"username": pulumi.String(r.Reader.Username),
-		"password": r.Reader.Password,
-	})
+	}, values)
 }

@@ -143,7 +143,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 func applicationSet(args *Args, s source, all []source) argoproj.ApplicationSet {
 	return argoproj.ApplicationSet{
 		Name: ApplicationSet + s.suffix, Namespace: args.ApplicationNamespace,
-		Repository: args.Repositories[s.repository].URL, Folder: Folder, Excluded: s.excluded(all, args.Reserved),
+		Repository: args.Repositories[s.repository].ReadURL(), Folder: Folder, Excluded: s.excluded(all, args.Reserved),
 		RequeueSeconds: args.RequeueSeconds, Prefix: s.prefix,
 		Project: s.tenant.Project, Destination: s.tenant.Namespace,
 	}

@@ -191,9 +191,25 @@ type Repository struct {
 	URL string
 	// Reader may read it, Writer also push.
 	Reader, Writer Account
-	// Authority signed the certificate of its server.
+	// Authority signed the certificate of its server; without one it is known to
+	// everybody.
 	Authority pulumi.StringOutput
+	// DeployKey is the private key it is read with at DeployURL, by SSH; without one
+	// it is read as Reader.
+	DeployURL string
+	DeployKey pulumi.StringOutput
 }
+
+// ReadURL is where Argo CD reads it.
+func (r Repository) ReadURL() string {
+	if r.DeployURL != "" {
+		return r.DeployURL
+	}
+	return r.URL
+}
+
+// Public is whether the certificate of its server is known to everybody.
+func (r Repository) Public() bool { return r.Authority.OutputState == nil }
 
 // Forge is where Git lives.
 type Forge struct {

@@ -144,8 +144,8 @@ func NewDelivery(ctx *pulumi.Context, name string, args *DeliveryArgs, opts ...p
 }
 
 // Seed pushes archive to the main branch of a repository, on the server of
-// DeliveryArgs.Repository, that has none yet; one
-// that has is left alone. The last resource it registers is returned.
+// DeliveryArgs.Repository or a public one, that has none yet; one that has is left
+// alone. The last resource it registers is returned.
 func (d *Delivery) Seed(set *manifest.Set, name string, repository forge.Repository, archive []byte, message string) pulumi.Resource {
 	goes := pulumi.DeletedWith(d.Namespace)
 	inNamespace := pulumi.DependsOn([]pulumi.Resource{d.Namespace})
@@ -154,7 +154,7 @@ func (d *Delivery) Seed(set *manifest.Set, name string, repository forge.Reposit
 	credentials := set.Add(name, credentialsSecret(name, repository.Writer), inNamespace, goes)
 	return set.Add(name, pushJob(pushSpec{
 		name: object, image: d.args.GitImage, labels: map[string]string{"app.kubernetes.io/part-of": "neuroscale"},
-		archive: object, credentials: name, script: "seed.sh",
+		archive: object, credentials: name, script: "seed.sh", public: repository.Public(),
 		env: map[string]string{"REPOSITORY": repository.URL, "MESSAGE": message},
 	}), goes, manifest.JobTimeout(), pulumi.DependsOn(append([]pulumi.Resource{tree, credentials}, d.pushReady...)))
 }

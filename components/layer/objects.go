@@ -31,6 +31,8 @@ type pushSpec struct {
 	// username and password.
 	archive, credentials, script string
 	env                          map[string]string
+	// public is that everybody knows the certificate of the repository's server.
+	public bool
 }
 
 // pushJob is such a Job: credentials reach Git from files only.
@@ -39,7 +41,9 @@ func pushJob(s pushSpec) manifest.Object {
 		manifest.Object{"name": "TREE", "value": "/etc/delivery/tree/" + archiveFile},
 		manifest.Object{"name": "CREDENTIALS", "value": "/etc/delivery/credentials"},
 		manifest.Object{"name": "WORK", "value": "/tmp"},
-		manifest.Object{"name": "GIT_SSL_CAINFO", "value": "/etc/delivery/authority/" + certificates.AuthorityKey},
+	}
+	if !s.public {
+		env = append(env, manifest.Object{"name": "GIT_SSL_CAINFO", "value": "/etc/delivery/authority/" + certificates.AuthorityKey})
 	}
 	for _, key := range sortedKeys(s.env) {
 		env = append(env, manifest.Object{"name": key, "value": s.env[key]})

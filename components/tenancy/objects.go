@@ -134,7 +134,7 @@ func project(t config.Tenant, repositories map[string]forge.Repository) argoproj
 		Destinations: []string{t.Namespace}, Kinds: argocd.TenantKinds,
 	}
 	for _, repository := range t.Repositories {
-		p.Repositories = append(p.Repositories, repositories[repository].URL)
+		p.Repositories = append(p.Repositories, repositories[repository].ReadURL())
 	}
 	return p
 }

@@ -7,7 +7,7 @@ func Default() *Config {
 	return &Config{
 		Cluster: Cluster{Provider: ProviderExisting},
 		GitOps:  GitOps{NodePort: 30081},
-		Forge:   Forge{NodePort: 30082, Storage: "1Gi", Organization: "neuroscale", MaxPush: "20Mi", MaxRepository: "128Mi"},
+		Forge:   Forge{Provider: ForgeGitea, NodePort: 30082, Storage: "1Gi", Organization: "neuroscale", MaxPush: "20Mi", MaxRepository: "128Mi"},
 		Serving: Serving{
 			Domain:  "neuroscale.test",
 			Gateway: Gateway{NodePort: 30080, Type: ServiceNodePort},

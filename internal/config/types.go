@@ -154,8 +154,19 @@ type GitOps struct {
 	NodePort int `json:"nodePort" min:"30000" max:"32767"`
 }
 
+// Where people's repositories are.
+const (
+	// ForgeGitea is Gitea in the cluster.
+	ForgeGitea = "gitea"
+	// ForgeGitHub is not yet taken.
+	ForgeGitHub = "github"
+)
+
 // Forge configures Gitea.
 type Forge struct {
+	// Provider is ForgeGitea. ForgeGitHub is refused: what judges pull requests there,
+	// and the portal's sign-in, do not know GitHub.
+	Provider string `json:"provider" enum:"gitea github"`
 	// NodePort serves Gitea.
 	NodePort int `json:"nodePort" min:"30000" max:"32767"`
 	// Storage is the size of its volume, a Kubernetes quantity.

@@ -44,6 +44,10 @@ func validate(c *Config, skip map[string]bool, reserved []string) []error {
 		{"serving.gateway.nodePort", c.Serving.Gateway.NodePort},
 		{"portal.nodePort", c.Portal.NodePort},
 	})
+	if c.Forge.Provider == ForgeGitHub {
+		v.refuse("forge.provider", c.Forge.Provider, ForgeGitea+": the guard, what follows a merge and the portal's sign-in know Gitea only, "+
+			"so on GitHub nobody would judge what is merged")
+	}
 	v.label("forge.organization", c.Forge.Organization)
 	v.forgeSizes(c.Forge, len(c.Repositories()))
 	v.serving(c.Serving)

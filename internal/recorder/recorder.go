@@ -21,8 +21,10 @@ const (
 // Registration is one registered resource.
 type Registration struct {
 	Type, Name, URN string
-	// Custom is false for components.
-	Custom bool
+	// Custom is false for components, Read true for what was there and is only read.
+	Custom, Read bool
+	// RetainOnDelete is whether what it stands for outlives it.
+	RetainOnDelete bool
 	// Inputs keep their secret marks.
 	Inputs resource.PropertyMap
 	// Provider is the reference of an explicit provider, URN::ID, or "".
@@ -72,8 +74,12 @@ func (r *Recording) NewResource(args pulumi.MockResourceArgs) (string, resource.
 		return "", nil, err
 	}
 	rpc := args.RegisterRPC
+	parentURN, dependencies := rpc.GetParent(), rpc.GetDependencies()
+	if read := args.ReadRPC; read != nil {
+		parentURN, dependencies = read.GetParent(), read.GetDependencies()
+	}
 	var parentType tokens.Type
-	if parent := resource.URN(rpc.GetParent()); parent != "" && parent.QualifiedType() != resource.RootStackType {
+	if parent := resource.URN(parentURN); parent != "" && parent.QualifiedType() != resource.RootStackType {
 		parentType = parent.QualifiedType()
 	}
 	r.mu.Lock()
@@ -82,7 +88,7 @@ func (r *Recording) NewResource(args pulumi.MockResourceArgs) (string, resource.
 		Type: args.TypeToken, Name: args.Name,
 		URN:    string(resource.NewURN(stack, project, parentType, tokens.Type(args.TypeToken), args.Name)),
 		Custom: args.Custom, Inputs: args.Inputs, Provider: args.Provider,
-		Parent: rpc.GetParent(), Dependencies: rpc.GetDependencies(), DeletedWith: rpc.GetDeletedWith(),
+		Read: args.ReadRPC != nil, Parent: parentURN, Dependencies: dependencies, RetainOnDelete: rpc.GetRetainOnDelete(), DeletedWith: rpc.GetDeletedWith(),
 		SecretOutputs: rpc.GetAdditionalSecretOutputs(), IgnoreChanges: rpc.GetIgnoreChanges(),
 	})
 	return args.Name + "-id", outputs, nil
@@ -106,12 +112,18 @@ func answer(args pulumi.MockResourceArgs) (resource.PropertyMap, error) {
 	case args.TypeToken == "random:index/randomPassword:RandomPassword":
 		generated("result", "bcryptHash")
 	case args.TypeToken == "tls:index/privateKey:PrivateKey":
-		generated("privateKeyPem", "publicKeyPem")
+		generated("privateKeyPem", "publicKeyPem", "privateKeyOpenssh", "publicKeyOpenssh")
 	case args.TypeToken == "tls:index/certRequest:CertRequest":
 		generated("certRequestPem")
 	case args.TypeToken == "tls:index/selfSignedCert:SelfSignedCert",
 		args.TypeToken == "tls:index/locallySignedCert:LocallySignedCert":
 		generated("certPem", "validityEndTime")
+	case args.TypeToken == "github:index/repository:Repository":
+		generated("nodeId")
+		if args.ReadRPC != nil {
+			outputs["name"] = resource.NewStringProperty(args.ID)
+		}
+	case strings.HasPrefix(args.TypeToken, "github:index/"), args.TypeToken == "pulumi:providers:github":
 	case strings.HasPrefix(args.TypeToken, "neuroscale:platform:") && !args.Custom:
 	case args.TypeToken == "pulumi:providers:kubernetes":
 	case strings.HasPrefix(args.TypeToken, "kubernetes:") && strings.Count(args.TypeToken, ":") == 2 &&
