@@ -149,8 +149,9 @@ func TestADefinitionSaysWhatItsTreeContains(t *testing.T) {
 
 // onlyFor are namespaces that not even all of the platform reaches, and who does.
 var onlyFor = map[string][]any{
+	"dashboards":        {"prometheus-system"},
 	"opencost":          {layer.Namespace, "prometheus-system"},
-	"prometheus-system": {"opencost"},
+	"prometheus-system": {"dashboards", "opencost"},
 }
 
 // Argo CD brings policies of its own; the probes' namespace has no pods.
@@ -162,17 +163,20 @@ func TestNoTenantsPodReachesMoreOfAPlatformsNamespaceThanIsForEverybody(t *testi
 			if o["kind"] != "NetworkPolicy" || !slices.Contains(d.Namespaces, recorder.At(o, "metadata.namespace").(string)) {
 				continue
 			}
-			if recorder.At(o, "metadata.name") == "neuroscale-guard-reaches" {
-				assert.Equal(t, []any{"Egress"}, recorder.At(o, "spec.policyTypes"), "it is about what the guard reaches")
+			if strings.HasSuffix(recorder.At(o, "metadata.name").(string), "-reaches") {
+				assert.Equal(t, []any{"Egress"}, recorder.At(o, "spec.policyTypes"), "it is about what pods reach")
 				continue
 			}
 			assert.Empty(t, recorder.At(o, "spec.podSelector"), "every pod")
 			rules := recorder.At(o, "spec.ingress").([]any)
 			if recorder.At(o, "metadata.name") == "neuroscale-guard" {
-				assert.Equal(t, []any{map[string]any{
-					"from":  []any{map[string]any{"namespaceSelector": map[string]any{"matchLabels": map[string]any{"kubernetes.io/metadata.name": forge.Namespace}}}},
-					"ports": []any{map[string]any{"protocol": "TCP", "port": int64(8443)}},
-				}}, rules, "the forge only")
+				to := func(namespace string, port int64) map[string]any {
+					return map[string]any{
+						"from":  []any{map[string]any{"namespaceSelector": map[string]any{"matchLabels": map[string]any{"kubernetes.io/metadata.name": namespace}}}},
+						"ports": []any{map[string]any{"protocol": "TCP", "port": port}},
+					}
+				}
+				assert.Equal(t, []any{to(forge.Namespace, 8443), to("prometheus-system", 9090)}, rules, "the forge, and who reads what it counts")
 				open[reviews.Namespace] = []any{}
 				continue
 			}
@@ -204,7 +208,7 @@ func TestNoTenantsPodReachesMoreOfAPlatformsNamespaceThanIsForEverybody(t *testi
 	}
 	assert.Equal(t, map[string][]any{
 		"knative-serving": {"8443"}, "kourier-system": {"8080", "8081", "8443", "8444"}, "kserve": {"9443"}, "kyverno": {"9443"}, "doorkeeper": {},
-		"guard": {}, "opencost": {}, "prometheus-system": {}, "portal": {"7007"},
+		"guard": {}, "dashboards": {}, "opencost": {}, "prometheus-system": {}, "portal": {"7007"},
 	}, open)
 	assert.ElementsMatch(t, layers.FromGit().Namespaces(), slices.Collect(maps.Keys(open)), "a namespace without a policy is open")
 }
@@ -214,6 +218,40 @@ func TestEveryRenderedFolderIsALayer(t *testing.T) {
 	for _, folder := range realRenderer(t).Layers() {
 		assert.Contains(t, layers.Names(), folder, "nobody delivers gitops/platform/"+folder)
 	}
+}
+
+// A target that is nobody's would be an alert on every platform.
+func TestWhatPrometheusAsksIsThere(t *testing.T) {
+	_, trees := definitions(t)
+	ports := map[string]bool{"localhost:9090": true, "kubernetes.default.svc:443": true}
+	var settings struct {
+		Configs []struct {
+			Static []struct{ Targets []string } `json:"static_configs"`
+		} `json:"scrape_configs"`
+	}
+	for _, tree := range trees {
+		for _, o := range tree.Objects() {
+			switch {
+			case o["kind"] == "Service":
+				for _, port := range recorder.At(o, "spec.ports").([]any) {
+					ports[fmt.Sprintf("%v.%v.svc:%v", recorder.At(o, "metadata.name"), recorder.At(o, "metadata.namespace"), recorder.At(port, "port"))] = true
+				}
+			case o["kind"] == "ConfigMap" && recorder.At(o, "metadata.name") == "prometheus":
+				text := recorder.At(o, "data").(map[string]any)["prometheus.yml"].(string)
+				require.NoError(t, yaml.Unmarshal([]byte(text), &settings))
+			}
+		}
+	}
+	asked := 0
+	for _, c := range settings.Configs {
+		for _, s := range c.Static {
+			for _, target := range s.Targets {
+				asked++
+				assert.True(t, ports[target], "no Service is at %s", target)
+			}
+		}
+	}
+	assert.Greater(t, asked, 4)
 }
 
 // From the definition to the cluster: what `render` prints is what Git gets and
@@ -308,7 +346,7 @@ func realStack(t *testing.T) *recorder.Recording {
 
 func TestTheRealLayersMakeAStack(t *testing.T) {
 	r := realStack(t)
-	r.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "reviews", "tenancy", "cost", "portal", "endpoints")
+	r.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "reviews", "tenancy", "cost", "dashboards", "portal", "endpoints")
 
 	tree, err := realRenderer(t).Layer(context.Background(), argocd.Layer)
 	require.NoError(t, err)

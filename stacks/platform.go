@@ -9,6 +9,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/certificates"
 	"github.com/neuroscale-platform/neuroscale/components/cluster"
 	"github.com/neuroscale-platform/neuroscale/components/cost"
+	"github.com/neuroscale-platform/neuroscale/components/dashboards"
 	"github.com/neuroscale-platform/neuroscale/components/endpoints"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/guardrails"
@@ -107,6 +108,7 @@ var platform = []part{
 		}, s.onCluster())
 		return err
 	}},
+	{"dashboards", dashboardsLayers, nil},
 	{"portal", portalLayers, func(s *site, layers layer.List) (err error) {
 		s.portal, err = portal.New(s.ctx, "portal", &portal.Args{
 			Settings: s.cfg.Portal, Address: s.cluster.Address, Forge: s.forge,
@@ -154,7 +156,15 @@ func costLayers(c *config.Config) (layer.List, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cost.Layers(c.Cost, c.Cluster.StorageClass, prices), nil
+	return cost.Layers(c.Cost, c.Cluster.StorageClass, prices, c.Serving.Auth == config.AuthKeys), nil
+}
+
+func dashboardsLayers(c *config.Config) (layer.List, error) {
+	prices, err := prices.DefaultPrices()
+	if err != nil {
+		return nil, err
+	}
+	return dashboards.Layers(c, prices), nil
 }
 
 func guardrailsLayers(*config.Config) (layer.List, error) {

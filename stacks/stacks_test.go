@@ -50,7 +50,7 @@ func programWith(t *testing.T, raw map[string]string, renderer *render.Renderer)
 
 func TestEveryResourceHasItsParentAndTheOneProvider(t *testing.T) {
 	r := recorder.MustRun(t, program(t, nil), recorder.Options{})
-	r.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "reviews", "tenancy", "cost", "portal", "endpoints")
+	r.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "reviews", "tenancy", "cost", "dashboards", "portal", "endpoints")
 	assert.Greater(t, len(r.Registrations), 60)
 }
 
@@ -79,6 +79,7 @@ func TestLayersBecomeReadyInTheirOrder(t *testing.T) {
 		{r.Get(t, "Job", "probe-kserve-runtimes-*"), runtimes},
 		{application("prometheus"), r.Get(t, "Job", "probe-kserve-runtimes-*")},
 		{application("opencost"), r.Get(t, "Job", "probe-kserve-runtimes-*")},
+		{application("dashboards"), r.Get(t, "Job", "probe-kserve-runtimes-*")},
 		{r.Get(t, "Job", "cost-probe-*"), application("prometheus")},
 		{r.Get(t, "Job", "cost-probe-*"), application("opencost")},
 		{r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "Job", "probe-kserve-runtimes-*")},
@@ -106,6 +107,7 @@ func TestNothingWaitsThatNeedNot(t *testing.T) {
 		"Argo CD waits for the forge":      {r.Get(t, "Deployment", "argocd-server"), r.Get(t, "Deployment", "gitea")},
 		"a project waits for the pods":     {r.Get(t, "AppProject", "tenant-default"), r.Get(t, "Deployment", "argocd-server")},
 		"endpoints wait for costs":         {r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "Application", "prometheus")},
+		"endpoints wait for dashboards":    {r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "Application", "dashboards")},
 		"costs wait for Prometheus":        {r.Get(t, "Application", "opencost"), r.Get(t, "Application", "prometheus")},
 		"endpoints wait for Kyverno":       {r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "Application", "kyverno")},
 		"the gateway waits for keys":       {r.Get(t, "Application", "knative"), r.Get(t, "Application", "doorkeeper")},
@@ -127,7 +129,7 @@ var twoTenants = map[string]string{"neuroscale:tenants": `[
 func TestASecondTenantIsBesideTheFirst(t *testing.T) {
 	one := recorder.MustRun(t, program(t, nil), recorder.Options{})
 	two := recorder.MustRun(t, program(t, twoTenants), recorder.Options{})
-	two.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "reviews", "tenancy", "cost", "portal", "endpoints")
+	two.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "reviews", "tenancy", "cost", "dashboards", "portal", "endpoints")
 	set := two.Get(t, "ApplicationSet", "neuroscale-model-endpoints-team-b")
 	for _, earlier := range []*recorder.Registration{
 		two.Get(t, "Namespace", "team-b"), two.Get(t, "AppProject", "tenant-team-b"), two.Get(t, "Secret", "repository-models-b"),

@@ -24,6 +24,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
 	"github.com/neuroscale-platform/neuroscale/internal/forgeapi"
 	"github.com/neuroscale-platform/neuroscale/internal/guard"
 	"github.com/neuroscale-platform/neuroscale/internal/keypair"
@@ -32,7 +34,7 @@ import (
 
 // settings are the command line's.
 type settings struct {
-	forge, organization, account, secrets, certificate, authority, rules, scratch, kyverno, listen, follow, gateway string
+	forge, organization, account, secrets, certificate, authority, rules, scratch, kyverno, listen, metrics, follow, gateway string
 }
 
 func main() {
@@ -65,6 +67,7 @@ func run(ctx context.Context, log *slog.Logger, args []string) error {
 	switch args[0] {
 	case "serve":
 		flags.StringVar(&s.rules, "rules", "/etc/guard/rules/rules.zip", "archive of the rules")
+		flags.StringVar(&s.metrics, "metrics", ":9090", "address to serve what is counted at")
 	case "follow":
 		flags.StringVar(&s.follow, "settings", "/etc/guard/follower/settings.json", "file with what to follow")
 		flags.StringVar(&s.gateway, "gateway", "/etc/guard/gateway/url", "file with the URL that people ask endpoints at")
@@ -119,6 +122,19 @@ func serve(ctx context.Context, log *slog.Logger, s settings, unpacked string) e
 	// What unpacking took is not needed again.
 	archive = nil
 	debug.FreeOSMemory()
+	counted, err := net.Listen("tcp", s.metrics)
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(r.Metrics(), promhttp.HandlerOpts{}))
+	h := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10}
+	defer h.Close()
+	go func() {
+		if err := h.Serve(counted); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("what is counted is served no more", "error", err)
+		}
+	}()
 	return s.answer(ctx, log, r.Handler(s.hook), r.Run)
 }
 

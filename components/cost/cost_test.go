@@ -2,12 +2,15 @@ package cost
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +27,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/cost"
+	"github.com/neuroscale-platform/neuroscale/internal/dashboards"
 	"github.com/neuroscale-platform/neuroscale/internal/recorder"
 	"github.com/neuroscale-platform/neuroscale/internal/render"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
@@ -59,7 +63,7 @@ func build(t *testing.T, s config.Cost) *recorder.Recording {
 		if _, err := layer.NewGroup(ctx, "before", &layer.GroupArgs{Layers: layer.List{earlier}, Delivery: d}, on); err != nil {
 			return err
 		}
-		_, err = New(ctx, "cost", &Args{Settings: s, Layers: Layers(s, "", defaultPrices(t)), Delivery: d, ProbeImage: "python:1"}, on)
+		_, err = New(ctx, "cost", &Args{Settings: s, Layers: Layers(s, "", defaultPrices(t), true), Delivery: d, ProbeImage: "python:1"}, on)
 		return err
 	})
 }
@@ -80,7 +84,7 @@ func TestCostsAreAskedForWhenBothLayersAreThere(t *testing.T) {
 func TestWhoWantsNoCostsHasNothingOfThem(t *testing.T) {
 	s := config.Default().Cost
 	s.Enabled = false
-	assert.Empty(t, Layers(s, "", defaultPrices(t)))
+	assert.Empty(t, Layers(s, "", defaultPrices(t), true))
 	r := build(t, s)
 	assert.Len(t, r.Kind("Application"), 1)
 	assert.Len(t, r.Kind("Job"), 1, "that of the layer before")
@@ -94,7 +98,7 @@ func objects(t *testing.T, s config.Cost, p *cost.Prices) map[string]map[string]
 	renderer, err := render.New(gitops.FS, filepath.Join(cache, "render"))
 	require.NoError(t, err)
 	out := map[string]map[string]any{}
-	for _, d := range Layers(s, "fast", p) {
+	for _, d := range Layers(s, "fast", p, true) {
 		tree, err := d.Tree(t.Context(), layer.Source{Renderer: renderer})
 		require.NoError(t, err)
 		for _, o := range tree.Objects() {
@@ -106,6 +110,14 @@ func objects(t *testing.T, s config.Cost, p *cost.Prices) map[string]map[string]
 
 func container(o map[string]any) map[string]any {
 	return recorder.At(o, "spec.template.spec.containers.0").(map[string]any)
+}
+
+func TestTheDoorkeeperIsMeasuredWhereThereIsOne(t *testing.T) {
+	settings := func(keys bool) string {
+		return fmt.Sprint(prometheusPatches(config.Default().Cost, "", keys)[0].Merge)
+	}
+	assert.Contains(t, settings(true), "job_name: doorkeeper")
+	assert.NotContains(t, settings(false), "doorkeeper", "a namespace that is not there cannot be looked at")
 }
 
 func TestSettingsReachTheRenderedLayers(t *testing.T) {
@@ -204,11 +216,15 @@ func TestNobodyHasMoreRightsThanItsWork(t *testing.T) {
 			for _, verb := range recorder.At(rule, "verbs").([]any) {
 				assert.Contains(t, []any{"get", "list", "watch"}, verb, name)
 			}
+			if paths := recorder.At(rule, "nonResourceURLs"); paths != nil {
+				assert.Equal(t, []any{"/metrics"}, paths, name)
+				assert.Equal(t, []any{"get"}, recorder.At(rule, "verbs"), name)
+				continue
+			}
 			resources := recorder.At(rule, "resources").([]any)
 			assert.False(t, slices.ContainsFunc(resources, func(r any) bool {
 				return slices.Contains([]string{"secrets", "nodes/proxy", "pods/exec", "pods/log", "*"}, r.(string))
 			}), "%s: %v", name, resources)
-			assert.Nil(t, recorder.At(rule, "nonResourceURLs"), name)
 		}
 	}
 	assert.Nil(t, all["ClusterRole neuroscale-prometheus"]["aggregationRule"])
@@ -247,6 +263,47 @@ func TestEveryScrapeHasALimit(t *testing.T) {
 		assert.Positive(t, c.Sample, c.Job)
 		assert.NotEmpty(t, c.Body, c.Job)
 	}
+}
+
+// Whoever answers a scrape makes series, and a tenant may have pods answer anything.
+func TestNoPodOfATenantIsAsked(t *testing.T) {
+	var settings struct {
+		Configs []struct {
+			Job    string                       `json:"job_name"`
+			Static []struct{ Targets []string } `json:"static_configs"`
+			Kube   []struct {
+				Role       string
+				Namespaces struct{ Names []string }
+			} `json:"kubernetes_sd_configs"`
+		} `json:"scrape_configs"`
+	}
+	text := recorder.At(objects(t, config.Default().Cost, defaultPrices(t))["ConfigMap prometheus"], "data").(map[string]any)["prometheus.yml"].(string)
+	require.NoError(t, yaml.UnmarshalStrict([]byte(text), &map[string]any{}))
+	require.NoError(t, yaml.Unmarshal([]byte(text), &settings))
+	own := []string{"argocd", "guard", "dashboards", "opencost", "doorkeeper", "kourier-system"}
+	for _, c := range settings.Configs {
+		assert.NotEmpty(t, len(c.Static)+len(c.Kube), "%s asks nobody", c.Job)
+		for _, k := range c.Kube {
+			if k.Role == "node" {
+				continue
+			}
+			require.NotEmpty(t, k.Namespaces.Names, "%s asks whoever says so, in every namespace", c.Job)
+			for _, name := range k.Namespaces.Names {
+				assert.Contains(t, own, name, c.Job)
+			}
+		}
+		for _, s := range c.Static {
+			for _, target := range s.Targets {
+				if target == "localhost:9090" || target == "kubernetes.default.svc:443" {
+					continue
+				}
+				parts := strings.Split(target, ".")
+				require.Len(t, parts, 3, target)
+				assert.Contains(t, own, parts[1], c.Job)
+			}
+		}
+	}
+	assert.NotContains(t, text, "__meta_kubernetes_pod_annotation", "a pod's annotations are its maker's")
 }
 
 // rules are those of the layer, and the file that tests them, in one folder.
@@ -335,4 +392,125 @@ func TestBadArgs(t *testing.T) {
 		"cost: Args.Delivery is missing",
 		"cost: Args.ProbeImage is empty",
 	}, "\n"), refusal(&Args{Settings: config.Cost{Enabled: true}}))
+}
+
+// metrics is the list of what those who are measured say, each with who.
+const metrics = "testdata/metrics.txt"
+
+// known are the names of all that is measured or made of it by a rule.
+func known(t *testing.T) map[string]bool {
+	t.Helper()
+	names := map[string]bool{"up": true, "ALERTS": true}
+	text, err := os.ReadFile(metrics)
+	require.NoError(t, err)
+	for line := range strings.Lines(string(text)) {
+		if name, _, found := strings.Cut(strings.TrimSpace(line), " "); found && name != "#" {
+			names[name] = true
+		}
+	}
+	for _, r := range everyRule(t) {
+		names[r.Record] = true
+	}
+	return names
+}
+
+type rule struct{ Record, Alert, Expr string }
+
+// everyRule is in the files of rules, in any of them.
+func everyRule(t *testing.T) (all []rule) {
+	t.Helper()
+	dir, files := rules(t)
+	for _, name := range files {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err)
+		var file struct{ Groups []struct{ Rules []rule } }
+		require.NoError(t, yaml.Unmarshal(text, &file))
+		for _, g := range file.Groups {
+			all = append(all, g.Rules...)
+		}
+	}
+	require.NotEmpty(t, all)
+	return all
+}
+
+// everyBoard is a dashboard of the platform's.
+func everyBoard(t *testing.T) []dashboards.Board {
+	t.Helper()
+	files, err := fs.Sub(gitops.FS, "platform/dashboards/boards")
+	require.NoError(t, err)
+	boards, err := dashboards.Load(files)
+	require.NoError(t, err)
+	return boards
+}
+
+var (
+	// notNames are what of an expression names no metric: what selects labels, what
+	// lists them, texts and times.
+	notNames = regexp.MustCompile(`"[^"]*"|\{[^}]*\}|\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)|\[[^]]*\]|\boffset\s+\w+`)
+	word     = regexp.MustCompile(`[a-zA-Z_:][a-zA-Z0-9_:]*\s*\(?`)
+	operator = []string{"and", "or", "unless", "bool"}
+)
+
+// names of the metrics in an expression.
+func names(expr string) (all []string) {
+	for _, w := range word.FindAllString(notNames.ReplaceAllString(expr, " "), -1) {
+		if name := strings.TrimSpace(w); !strings.HasSuffix(name, "(") && !slices.Contains(operator, name) {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+func TestNamesOfAnExpressionAreItsMetricsOnly(t *testing.T) {
+	assert.Equal(t, []string{"a:b", "c", "up", "d_total", "e"}, names(
+		`sum by (x, y) ((a:b{z="up(q"} - c offset 5m >= 0) or up and on (job) (rate(d_total[5m]))) / 2^30 > bool max(e)`))
+}
+
+// One that was renamed would be an empty plot, and nobody would miss it.
+func TestWhatRulesAndDashboardsNameIsMeasured(t *testing.T) {
+	there := known(t)
+	check := func(where, expr string) {
+		found := names(expr)
+		assert.NotEmpty(t, found, "%s: %s names nothing", where, expr)
+		for _, name := range found {
+			assert.True(t, there[name], "%s: nobody measures %s, and no rule makes it (%s has what is measured)", where, name, metrics)
+		}
+	}
+	for _, r := range everyRule(t) {
+		check("rule "+r.Record+r.Alert, r.Expr)
+	}
+	panels := 0
+	for _, b := range everyBoard(t) {
+		for _, p := range b.Panels {
+			panels++
+			for _, s := range p.Series {
+				check("dashboard "+b.Name+", "+p.Title, s.Expr)
+			}
+		}
+	}
+	assert.Greater(t, panels, 10)
+}
+
+func TestEveryExpressionOfADashboardIsOne(t *testing.T) {
+	promtool := rig.Promtool(t)
+	var made []any
+	for _, b := range everyBoard(t) {
+		for i, p := range b.Panels {
+			for j, s := range p.Series {
+				made = append(made, map[string]any{"record": fmt.Sprintf("%s:%d:%d", b.Name, i, j), "expr": s.Expr})
+			}
+		}
+	}
+	check := func(rules []any) (string, error) {
+		text, err := yaml.Marshal(map[string]any{"groups": []any{map[string]any{"name": "dashboards", "rules": rules}}})
+		require.NoError(t, err)
+		file := filepath.Join(t.TempDir(), "rules.yaml")
+		require.NoError(t, os.WriteFile(file, text, 0o600))
+		out, err := exec.CommandContext(t.Context(), promtool, "check", "rules", file).CombinedOutput()
+		return string(out), err
+	}
+	out, err := check(made)
+	require.NoError(t, err, out)
+	out, err = check([]any{map[string]any{"record": "a:b", "expr": "sum(up"}})
+	require.Error(t, err, "what is no expression is not seen: %s", out)
 }

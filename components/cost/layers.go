@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -46,11 +47,19 @@ const Series = 50_000
 //go:embed prometheus.yml
 var prometheusYAML string
 
+// doorkeeperYAML is what measures it, where there is one.
+//
+//go:embed doorkeeper.yml
+var doorkeeperYAML string
+
+// seldom is how often is measured what takes much to say, at most.
+const seldom = time.Minute
+
 // Layers of cost as settings and prices make them, on a volume of a StorageClass, empty
-// for the cluster's default; none if it is not enabled. They
-// come after all that the first prediction waits for, and wait for each other only
-// by asking again.
-func Layers(s config.Cost, class string, prices *cost.Prices) layer.List {
+// for the cluster's default; none if it is not enabled. Keys is whether keys are judged,
+// so that there is a doorkeeper to measure. They come after all that the first
+// prediction waits for, and wait for each other only by asking again.
+func Layers(s config.Cost, class string, prices *cost.Prices, keys bool) layer.List {
 	if !s.Enabled {
 		return nil
 	}
@@ -62,7 +71,7 @@ func Layers(s config.Cost, class string, prices *cost.Prices) layer.List {
 	return layer.List{
 		{
 			Name: PrometheusLayer, Namespaces: []string{prometheusNamespace}, Shared: []string{serving.GatewayNamespace}, ClusterKinds: kinds,
-			Tree:     layer.Rendered(PrometheusLayer, prometheusPatches(s, class)...),
+			Tree:     layer.Rendered(PrometheusLayer, prometheusPatches(s, class, keys)...),
 			After:    []string{serving.RuntimesLayer},
 			Forwards: []layer.Forward{Prometheus},
 		},
@@ -80,13 +89,19 @@ func address(f layer.Forward) string {
 	return fmt.Sprintf("%s.%s.svc:%d", f.Service, f.Namespace, f.Port)
 }
 
-func prometheusPatches(s config.Cost, class string) []render.Patch {
+func prometheusPatches(s config.Cost, class string, keys bool) []render.Patch {
+	text := prometheusYAML
+	if keys {
+		text += doorkeeperYAML
+	}
 	settings := strings.NewReplacer(
 		"@INTERVAL@", s.Interval.String(),
+		"@SELDOM@", max(s.Interval, config.Duration(seldom)).String(),
+		"@DOORKEEPER@", serving.DoorkeeperNamespace,
 		"@OPENCOST@", address(OpenCost),
 		"@SERIES@", strconv.Itoa(Series),
 		"@GATEWAY@", serving.GatewayNamespace,
-	).Replace(prometheusYAML)
+	).Replace(text)
 	return []render.Patch{
 		configMap(prometheusNamespace, "prometheus", map[string]any{"prometheus.yml": settings}),
 		{Kind: "PersistentVolumeClaim", Namespace: prometheusNamespace, Name: "prometheus", Merge: map[string]any{

@@ -20,7 +20,10 @@ const (
 	// Account is the service account it looks at the cluster with.
 	Account = "portal"
 
-	port      = 7007
+	// Host is its name in the cluster, which it answers at Port.
+	Host = Layer + "." + Namespace + ".svc"
+	Port = 7007
+
 	localPort = 7010
 )
 
@@ -43,7 +46,7 @@ func Layers(c *config.Config, excluded Excluded) layer.List {
 			}
 			return s.Renderer.Layer(ctx, Layer, patches...)
 		},
-		Forwards: []layer.Forward{{Name: Layer, Namespace: Namespace, Service: Layer, Port: port, LocalPort: localPort, TLS: !c.TLS.Plain(config.ServerPortal)}},
+		Forwards: []layer.Forward{{Name: Layer, Namespace: Namespace, Service: Layer, Port: Port, LocalPort: localPort, TLS: !c.TLS.Plain(config.ServerPortal)}},
 	}}
 }
 

@@ -64,7 +64,7 @@ type Args struct {
 
 // Hosts are the names and addresses at which it is asked at a node's address.
 func Hosts(address string) []string {
-	return []string{Namespace + "." + Namespace + ".svc", address, "localhost", "127.0.0.1", "::1"}
+	return []string{Host, address, "localhost", "127.0.0.1", "::1"}
 }
 
 func scheme(plain bool) string {

@@ -25,7 +25,10 @@ const (
 	KnativeNamespace = "knative-serving"
 	// GatewayNamespace has the gateway.
 	GatewayNamespace = "kourier-system"
-	kserveNamespace  = "kserve"
+	// GatewayHost is its name in the cluster.
+	GatewayHost = gatewayService + "." + GatewayNamespace + ".svc"
+
+	kserveNamespace = "kserve"
 	// DoorkeeperNamespace has what judges keys, and the keys' hashes.
 	DoorkeeperNamespace = keys.Namespace
 	// DoorkeeperAccount is the service account it has there.

@@ -34,6 +34,7 @@ type Doorkeeper struct {
 	limits  limits
 	metrics metrics
 	inside  insiders
+	starts  starts
 
 	putting sync.Mutex
 	sources map[string]keys.Store // nil until it was read
@@ -44,7 +45,10 @@ type Doorkeeper struct {
 // New makes one that takes its keys from sources, by any names. Refused requests
 // are logged, ten a second at most and without what was shown.
 func New(log *slog.Logger, sources ...string) *Doorkeeper {
-	d := &Doorkeeper{log: log, now: time.Now, refused: rate.NewLimiter(10, 50), sources: map[string]keys.Store{}, bad: map[string]int{}}
+	d := &Doorkeeper{
+		log: log, now: time.Now, refused: rate.NewLimiter(10, 50), sources: map[string]keys.Store{}, bad: map[string]int{},
+		starts: starts{began: time.Now()},
+	}
 	for _, s := range sources {
 		d.sources[s] = nil
 	}

@@ -60,20 +60,35 @@ func (d *Doorkeeper) followPods(ctx context.Context, a *API, namespace string) e
 	}
 	return a.follow(ctx, source{
 		resource: "pods", namespace: namespace, object: &corev1.Pod{}, selector: fields.Everything(), slim: slim,
-	}, func(o any) { set(o, addresses(o.(*corev1.Pod))) }, func(o any) { set(o, nil) }, func() {})
+	}, func(o any) {
+		set(o, addresses(o.(*corev1.Pod)))
+		d.starts.see(o.(*corev1.Pod))
+	}, func(o any) {
+		set(o, nil)
+		d.starts.forget(o.(*corev1.Pod))
+	}, func() {})
 }
 
-// slim keeps of a pod what its addresses take.
+// slim keeps of a pod what its addresses take, and when it began and got ready.
 func slim(o any) (any, error) {
 	p, is := o.(*corev1.Pod)
 	if !is {
 		return o, nil
 	}
-	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name, UID: p.UID, ResourceVersion: p.ResourceVersion},
-		Spec:       corev1.PodSpec{HostNetwork: p.Spec.HostNetwork},
-		Status:     corev1.PodStatus{Phase: p.Status.Phase, PodIPs: p.Status.PodIPs},
-	}, nil
+	kept := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: p.Namespace, Name: p.Name, UID: p.UID, ResourceVersion: p.ResourceVersion, CreationTimestamp: p.CreationTimestamp,
+			Labels: map[string]string{endpointLabel: p.Labels[endpointLabel], componentLabel: p.Labels[componentLabel]},
+		},
+		Spec:   corev1.PodSpec{HostNetwork: p.Spec.HostNetwork},
+		Status: corev1.PodStatus{Phase: p.Status.Phase, PodIPs: p.Status.PodIPs},
+	}
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			kept.Status.Conditions = []corev1.PodCondition{c}
+		}
+	}
+	return kept, nil
 }
 
 // addresses that are the pod's alone: not the node's, and not those it had while it

@@ -88,4 +88,5 @@ func (d *Doorkeeper) WriteMetrics(w io.Writer) {
 	}
 	sum += m.took[len(bounds)]
 	fmt.Fprintf(w, "%s_bucket{le=\"+Inf\"} %d\n%s_sum %g\n%s_count %d\n", took, sum, took, m.seconds, took, sum)
+	d.starts.write(w)
 }

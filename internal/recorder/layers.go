@@ -216,6 +216,13 @@ kind: Deployment
 metadata: {name: prometheus, namespace: prometheus-system}
 spec: {template: {spec: {containers: [{name: prometheus, image: example.com/prometheus:v3}]}}}
 `,
+		"platform/dashboards/layer.yaml": "version: []\n",
+		"platform/dashboards/objects.yaml": `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: dashboards, namespace: dashboards}
+spec: {template: {spec: {containers: [{name: dashboards, image: example.com/dashboards:v1}]}}}
+`,
 		"platform/opencost/layer.yaml": "version: []\n",
 		"platform/opencost/objects.yaml": `
 apiVersion: v1

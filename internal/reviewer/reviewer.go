@@ -53,6 +53,7 @@ type Reviewer struct {
 	queue        workqueue.TypedRateLimitingInterface[subject]
 	slots        chan struct{}
 	digests      digests
+	metrics      metrics
 }
 
 // New makes one. The rules are a name of what check goes by: with another name
@@ -61,7 +62,7 @@ func New(log *slog.Logger, forge *forgeapi.Forge, repositories []string, rules s
 	return &Reviewer{
 		log: log, forge: forge, repositories: repositories, rules: rules, check: check,
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[subject](time.Second, sweep)),
-		slots: make(chan struct{}, checks),
+		slots: make(chan struct{}, checks), metrics: newMetrics(),
 	}
 }
 
@@ -170,6 +171,7 @@ func (r *Reviewer) review(ctx context.Context, c *gitea.Client, s subject) (agai
 			return 0, err
 		}
 		if verdict, err = r.judge(ctx, c, s, now); err != nil {
+			r.metrics.checks.WithLabelValues(resultFailed).Inc()
 			// Left as it is, it would count as an attempt that ended with the process.
 			return 0, errors.Join(err, r.post(c, s, now, gitea.StatusError, "could not check, tries again: "+oneLine(err.Error())))
 		}
@@ -189,6 +191,7 @@ func (r *Reviewer) review(ctx context.Context, c *gitea.Client, s subject) (agai
 	if err := r.post(c, s, now, state, verdict.Summary); err != nil {
 		return 0, err
 	}
+	r.metrics.judged(verdict, time.Since(started))
 	log.Info("judged", "passed", verdict.Passed, "summary", verdict.Summary, "seconds", time.Since(started).Seconds())
 	return 0, nil
 }

@@ -2,14 +2,20 @@ package verify
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/neuroscale-platform/neuroscale/components/dashboards"
 	"github.com/neuroscale-platform/neuroscale/internal/check"
+	pages "github.com/neuroscale-platform/neuroscale/internal/dashboards"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/showback"
 )
@@ -31,6 +37,13 @@ func (p *Platform) cost() []check.Check {
 				"is in its answer with more than nothing.", billed),
 			Remedy: "see the runbook, *No costs*",
 			Run:    p.unlessCostsAreOff(p.tenantsAreBilled),
+		},
+		{
+			ID: "E3", Title: "the dashboards have something to show", Follows: []string{"E1"},
+			Asks: "Asks for the page of every dashboard, and for what is on it: no plot is without an answer, " +
+				"and none is empty that has data on every platform.",
+			Remedy: "see `kubectl logs -n dashboards deployment/dashboards`, and the runbook, *No costs*",
+			Run:    p.unlessCostsAreOff(p.dashboardsHaveData),
 		},
 	}
 }
@@ -80,4 +93,71 @@ func (p *Platform) tenantsAreBilled(ctx context.Context) (string, error) {
 		err = errors.New("no tenant costs anything")
 	}
 	return fmt.Sprintf("%s cost something", count(n, "tenant")), err
+}
+
+// dashboardsHaveData asks for each page and its plots, as a browser does.
+func (p *Platform) dashboardsHaveData(ctx context.Context) (string, error) {
+	if _, err := p.run("dashboards")(ctx); err != nil {
+		return "", err
+	}
+	f := dashboards.Pages
+	client := p.Cluster.HTTP(f.Namespace, f.Service, f.Port)
+	ask := func(path string, to any) error {
+		if err := fetch(ctx, client, "http://"+f.Service+path, to); err != nil {
+			return fmt.Errorf("dashboards%s: %w", path, err)
+		}
+		return nil
+	}
+	var names []string
+	if err := ask("/api/boards", &names); err != nil {
+		return "", err
+	}
+	if len(names) == 0 {
+		return "", errors.New("there is no dashboard")
+	}
+	plots, drawn := 0, 0
+	var errs []error
+	for _, name := range names {
+		var view pages.View
+		if err := errors.Join(ask("/"+name, nil), ask("/api/boards/"+name, &view)); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		for _, panel := range view.Panels {
+			plots++
+			switch {
+			case panel.Error != "":
+				errs = append(errs, fmt.Errorf("dashboard %s, %s: %s", name, panel.Title, panel.Error))
+			case len(panel.Lines) > 0:
+				drawn++
+			case panel.Empty == "":
+				errs = append(errs, fmt.Errorf("dashboard %s, %s: it has no data", name, panel.Title))
+			}
+		}
+	}
+	return fmt.Sprintf("%s, %d of %s have data", count(len(names), "page"), drawn, count(plots, "plot")), errors.Join(errs...)
+}
+
+// fetch asks for an address, and decodes the answer's JSON if it is to go anywhere.
+func fetch(ctx context.Context, client *http.Client, address string, to any) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 32<<20))
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("it answers %s: %s", response.Status, strings.TrimSpace(string(body)))
+	}
+	if to == nil {
+		return nil
+	}
+	return json.Unmarshal(body, to)
 }

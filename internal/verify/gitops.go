@@ -34,7 +34,7 @@ func (p *Platform) gitops() []check.Check {
 			Run:    p.run("argocd"),
 		},
 		{
-			ID: "A3", Title: "every layer is synced and healthy at the revision of the outputs", Follows: []string{"A2", "B1", "C5", "D1", "E1"},
+			ID: "A3", Title: "every layer is synced and healthy at the revision of the outputs", Follows: []string{"A2", "B1", "C5", "D1", "E1", "E3"},
 			Asks:   "Each layer's Application compared and synced the very commit of the hash that the stack's outputs name, and is healthy.",
 			Remedy: "see `neuroscale status`, then `kubectl describe application LAYER -n argocd`; `neuroscale up` asks for the right revision",
 			Run:    p.layersAreSynced,
@@ -59,7 +59,7 @@ func (p *Platform) gitops() []check.Check {
 			Run:    p.folderHeals,
 		},
 		{
-			ID: "A7", Title: "a deleted object of a layer comes back, and every layer would heal", Follows: []string{"A2", "A3", "A5", "B1", "C5", "D1", "E1"}, Alone: true, Limit: 15 * time.Second,
+			ID: "A7", Title: "a deleted object of a layer comes back, and every layer would heal", Follows: []string{"A2", "A3", "A5", "B1", "C5", "D1", "E1", "E3"}, Alone: true, Limit: 15 * time.Second,
 			Asks: "Deletes a Deployment of a layer, but not its pods, or else a Role, and waits as above. " +
 				"The Application of every layer says selfHeal.",
 			Remedy: "see `kubectl describe application LAYER -n argocd`: its syncPolicy has to say selfHeal; `neuroscale up` puts that back",

@@ -20,20 +20,10 @@ import (
 // replaced.
 func (s *suite) forwardSurvivesItsPods(t *testing.T) {
 	ctx := within(t, 2*time.Minute)
-	c := s.command("forward", "forge", "-o", "json")
-	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
-	cmd.Env, cmd.Dir, cmd.Stderr = c.Env, c.Dir, os.Stderr
-	out, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	ended := make(chan error, 1)
-	var forwards []struct{ Name, URL string }
-	require.NoError(t, json.NewDecoder(out).Decode(&forwards))
-	go func() { ended <- cmd.Wait() }()
-	require.Len(t, forwards, 1)
+	at, end := s.forwarded(ctx, t, "forge")
 
 	healthy := func(ctx context.Context) (string, error) {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, forwards[0].URL+"/api/healthz", nil)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, at+"/api/healthz", nil)
 		require.NoError(t, err)
 		client := predict.NewClient(6*time.Second, s.outputs.Authority)
 		defer client.CloseIdleConnections()
@@ -69,12 +59,30 @@ func (s *suite) forwardSurvivesItsPods(t *testing.T) {
 		return healthy(ctx)
 	}))
 	t.Logf("the forge answered again %s after its pod was deleted", time.Since(start).Round(100*time.Millisecond))
+	end()
+}
 
-	require.NoError(t, cmd.Process.Signal(os.Interrupt))
-	select {
-	case err := <-ended:
-		assert.NoError(t, err, "ctrl-C is how it ends")
-	case <-time.After(10 * time.Second):
-		t.Error("it does not end")
+// forwarded has a service answer on loopback, at the URL, until end, which is ctrl-C.
+func (s *suite) forwarded(ctx context.Context, t *testing.T, name string) (at string, end func()) {
+	t.Helper()
+	c := s.command("forward", name, "-o", "json")
+	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
+	cmd.Env, cmd.Dir, cmd.Stderr = c.Env, c.Dir, os.Stderr
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	ended := make(chan error, 1)
+	var forwards []struct{ Name, URL string }
+	require.NoError(t, json.NewDecoder(out).Decode(&forwards))
+	go func() { ended <- cmd.Wait() }()
+	require.Len(t, forwards, 1)
+	return forwards[0].URL, func() {
+		require.NoError(t, cmd.Process.Signal(os.Interrupt))
+		select {
+		case err := <-ended:
+			assert.NoError(t, err, "ctrl-C is how it ends")
+		case <-time.After(10 * time.Second):
+			t.Error("it does not end")
+		}
 	}
 }

@@ -42,5 +42,9 @@ func (s *suite) personAsks(t *testing.T) {
 	page := s.outputs.PortalURL + "/catalog/default/component/" + name
 	require.NoError(t, b.Look(page, "as Git says, well", ""))
 	require.NoError(t, b.Try("endpoint"))
+	at, end := s.forwarded(ctx, t, "dashboards")
+	defer end()
+	require.NoError(t, b.Plots(at+"/endpoints", "dashboards"))
+	require.NoError(t, b.Plots(at+"/platform", ""))
 	unmerge(ctx, t, s.clone(ctx, t, s.outputs.Repository, s.administrator()), name)
 }

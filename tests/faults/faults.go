@@ -29,6 +29,7 @@ type Platform struct {
 	Outputs *stacks.Outputs
 	// Command calls neuroscale for it.
 	Command func(verb string, more ...string) rig.Command
+	cluster *kube.Cluster
 	objects dynamic.Interface
 }
 
@@ -38,7 +39,7 @@ func New(kubeconfig string, outputs *stacks.Outputs, command func(string, ...str
 	if err != nil {
 		return nil, err
 	}
-	return &Platform{Outputs: outputs, Command: command, objects: c.Dynamic}, nil
+	return &Platform{Outputs: outputs, Command: command, cluster: c, objects: c.Dynamic}, nil
 }
 
 // Mend undoes a fault.

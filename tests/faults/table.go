@@ -159,11 +159,14 @@ var All = []Fault{
 		return p.starve(ctx, "kyverno", "kyverno-admission-controller-")
 	}},
 
-	{"Prometheus has no pod", map[string]string{"E1": "Deployment prometheus-system/prometheus", "E2": "ask Prometheus"}, nil, 5, func(ctx context.Context, p *Platform) (Mend, error) {
+	{"Prometheus has no pod", map[string]string{"E1": "Deployment prometheus-system/prometheus", "E2": "ask Prometheus", "E3": "ask Prometheus"}, nil, 5, func(ctx context.Context, p *Platform) (Mend, error) {
 		return p.starve(ctx, "prometheus-system", "prometheus-")
 	}},
 	{"OpenCost hangs", map[string]string{"E2": "no answer in time"}, []string{"E1"}, 5, func(ctx context.Context, p *Platform) (Mend, error) {
 		return p.stop(ctx, "opencost", "opencost-")
+	}},
+	{"the dashboards have no pod", map[string]string{"E3": "Deployment dashboards/dashboards"}, nil, 6, func(ctx context.Context, p *Platform) (Mend, error) {
+		return p.starve(ctx, "dashboards", "dashboards-")
 	}},
 
 	{"the forge is gone", map[string]string{"C7": "it is scaled to zero"}, []string{"A8"}, 6, func(ctx context.Context, p *Platform) (Mend, error) {

@@ -283,3 +283,15 @@ func (b *Browser) Try(picture string) error {
 	}
 	return b.Picture(picture)
 }
+
+// Plots opens a page of dashboards, waits until it has drawn some and keeps a picture.
+func (b *Browser) Plots(at, picture string) error {
+	err := b.within(10*time.Second, "look at "+at, chromedp.EmulateViewport(1280, 1020), chromedp.Navigate(at))
+	if err != nil {
+		return err
+	}
+	if err := b.await(time.Minute, "see plots at "+at, `Number(document.body.dataset.drawn) >= 5 && document.querySelectorAll("canvas").length >= 5`); err != nil {
+		return err
+	}
+	return b.Picture(picture)
+}

@@ -51,6 +51,15 @@ func (b *builder) fetch(ctx context.Context, j *job) error {
 			return err
 		}
 	}
+	if len(j.NPMFiles) > 0 {
+		packages := map[string]Package{}
+		for _, f := range j.NPMFiles {
+			packages[f.Package] = b.table.Packages[f.Package]
+		}
+		if err := b.npm(ctx, filepath.Join(j.work, "npm"), packages); err != nil {
+			return err
+		}
+	}
 	if j.Venv != nil {
 		return b.fetchVenv(ctx, j.Recipe, j.work, j.mod, j.root)
 	}
@@ -143,6 +152,12 @@ func (b *builder) copyFiles(ctx context.Context, j *job) error {
 		}
 		if err := copyProgram(filepath.Join(part, w.Path), filepath.Join(j.root, to)); err != nil {
 			return err
+		}
+	}
+	for to, f := range j.NPMFiles {
+		from := os.DirFS(filepath.Join(j.work, "npm", "node_modules", filepath.FromSlash(f.Package)))
+		if err := copyTree(from, f.Path, filepath.Join(j.root, to)); err != nil {
+			return fmt.Errorf("file %s of the npm package %s: %w", f.Path, f.Package, err)
 		}
 	}
 	for to, content := range j.Files {

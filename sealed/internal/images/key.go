@@ -35,7 +35,7 @@ func (t *Table) keys(goVersion string) (map[string]string, error) {
 		if r.Go != nil && r.Go.Like != "" {
 			inputs = append(inputs, keys[r.Go.Like])
 		}
-		if r.Go != nil && r.Go.PNPM != nil || r.Backstage != nil {
+		if r.Go != nil && r.Go.PNPM != nil || r.Backstage != nil || len(r.NPMFiles) > 0 {
 			inputs = append(inputs, t.Wheels[nodeWheel])
 		}
 		if r.Venv != nil {
@@ -47,6 +47,9 @@ func (t *Table) keys(goVersion string) (map[string]string, error) {
 		for _, p := range r.paths() {
 			if w, ok := r.WheelFiles[p]; ok {
 				inputs = append(inputs, t.Wheels[w.Wheel])
+			}
+			if f, ok := r.NPMFiles[p]; ok {
+				inputs = append(inputs, t.Packages[f.Package])
 			}
 			if f, ok := r.ToolFiles[p]; ok {
 				inputs = append(inputs, keys[path.Dir(f)])

@@ -20,10 +20,12 @@ var recipeFiles embed.FS
 
 // Table is images.yaml: what is built, from what, in the platform's order.
 type Table struct {
-	Debian  Release          `json:"debian"`
-	Wheels  map[string]Wheel `json:"wheels"`
-	Layers  []*Recipe        `json:"layers"`
-	Entries []*Recipe        `json:"entries"`
+	Debian Release          `json:"debian"`
+	Wheels map[string]Wheel `json:"wheels"`
+	// Packages of npm, by their names.
+	Packages map[string]Package `json:"packages"`
+	Layers   []*Recipe          `json:"layers"`
+	Entries  []*Recipe          `json:"entries"`
 	// Later names the entries the first prediction does not need.
 	Later []string `json:"later"`
 }
@@ -67,6 +69,7 @@ type Recipe struct {
 	RecipeFiles  map[string]string    `json:"recipe-files,omitempty"` // path: path in _recipes
 	ToolFiles    map[string]string    `json:"tool-files,omitempty"`   // path: entry/file
 	WheelFiles   map[string]WheelFile `json:"wheel-files,omitempty"`
+	NPMFiles     map[string]NPMFile   `json:"npm-files,omitempty"`
 	Files        map[string]string    `json:"files,omitempty"` // path: content
 	Links        map[string]string    `json:"links,omitempty"` // path: target
 	Dirs         map[string]Dir       `json:"dirs,omitempty"`
@@ -146,6 +149,12 @@ type Train struct {
 type WheelFile struct {
 	Wheel string `json:"wheel"`
 	Path  string `json:"path"`
+}
+
+// NPMFile is one file in an npm package.
+type NPMFile struct {
+	Package string `json:"package"`
+	Path    string `json:"path"`
 }
 
 // Dir is a folder with an owner ("uid:gid", default 0:0) and a mode (octal,
@@ -323,6 +332,14 @@ func (t *Table) validateFiles(r *Recipe) error {
 			bad("wheel %q is not pinned", w)
 		}
 	}
+	for p, f := range r.NPMFiles {
+		if _, ok := t.Packages[f.Package]; !ok {
+			bad("%s comes from the npm package %q, which is not pinned", p, f.Package)
+		}
+		if !fs.ValidPath(f.Path) {
+			bad("%s: path %q in the npm package must be clean and relative", p, f.Path)
+		}
+	}
 	for _, f := range r.recipeFiles() {
 		if _, err := fs.Stat(recipeFiles, path.Join("_recipes", f)); err != nil {
 			bad("there is no file _recipes/%s", f)
@@ -396,6 +413,9 @@ func (r *Recipe) paths() []string {
 		}
 	}
 	for p := range r.WheelFiles {
+		paths = append(paths, p)
+	}
+	for p := range r.NPMFiles {
 		paths = append(paths, p)
 	}
 	for p := range r.Dirs {
