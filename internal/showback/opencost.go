@@ -245,18 +245,40 @@ func (o OpenCost) Measures(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// since is when measuring began, if that is after start, to the minute.
+// Young is that measuring began too short a time ago to say what anything costs.
+type Young struct {
+	// For is how long has been measured, Needs how long it takes.
+	For, Needs time.Duration
+}
+
+// Error implements error.
+func (y *Young) Error() string {
+	return fmt.Sprintf("not measured yet: measuring is %s old, and what something costs is known after %s", y.For, y.Needs)
+}
+
+// since is when measuring began, if that is after start: to the measurement within a
+// few hours, else to the minute.
 func (o OpenCost) since(ctx context.Context, start, now time.Time) (time.Time, error) {
-	first, err := o.instant(ctx, fmt.Sprintf(`min(min_over_time(timestamp(up{job="opencost"} == 1)[%ds:60s]))`, int(now.Sub(start).Seconds())), now)
+	span := now.Sub(start)
+	step := o.Interval
+	if span > 2*time.Hour {
+		step = max(step, time.Minute)
+	}
+	first, err := o.instant(ctx, fmt.Sprintf(`min(min_over_time(timestamp(up{job="opencost"} == 1)[%ds:%ds]))`,
+		int(span.Seconds()), int(step.Seconds())), now)
 	if err != nil {
 		return time.Time{}, err
 	}
 	since := time.Unix(int64(first), 0)
+	if first == 0 { // the steps of a long time have not come to the first measurement yet
+		since = now
+	}
 	if since.Before(start) {
 		since = start
 	}
-	if now.Sub(since) < 2*o.Interval {
-		return since, fmt.Errorf("nothing was measured until a moment ago: ask again in %s", 2*o.Interval)
+	// OpenCost's first step comes after its first measurement.
+	if age, needs := now.Sub(since), 2*o.Interval; age < needs {
+		return since, &Young{max(0, age.Truncate(time.Second)), needs}
 	}
 	return since, nil
 }

@@ -177,6 +177,33 @@ func TestATimeBeginsWhenMeasuringDid(t *testing.T) {
 	assert.InDelta(t, 0.000765121*6*730, r.Rows[0].Monthly, 1e-9)
 }
 
+// The first minutes of a platform are the first that anybody looks at.
+func TestAYoungPlatformSaysHowOldItsMeasurementsAre(t *testing.T) {
+	ask := func(window time.Duration, query, answer string) (*Report, error) {
+		a := answers()
+		a["/api/v1/query "+query] = `{"status":"success","data":{"result":[` + answer + `]}}`
+		s := serve(t, a)
+		return Ask(t.Context(), OpenCost{Client: s, Prometheus: s, Interval: 30 * time.Second}, noon.Add(-window), noon, Settings{By: ByTenant})
+	}
+	// By its measurements, and not by whole minutes, which come up to one later.
+	const quarter = `min(min_over_time(timestamp(up{job="opencost"} == 1)[900s:30s]))`
+	at := func(ago time.Duration) string { return fmt.Sprintf(`{"value":[0,"%d"]}`, noon.Add(-ago).Unix()) }
+	_, err := ask(15*time.Minute, quarter, at(40*time.Second))
+	require.EqualError(t, err, "not measured yet: measuring is 40s old, and what something costs is known after 1m0s")
+	var young *Young
+	require.ErrorAs(t, err, &young)
+	r, err := ask(15*time.Minute, quarter, at(time.Minute))
+	require.NoError(t, err)
+	assert.Equal(t, noon.Add(-time.Minute), r.Start.UTC())
+	// No step has come to the first measurement: that is not measured since ever.
+	for window, query := range map[time.Duration]string{
+		15 * time.Minute: quarter, 24 * time.Hour: `min(min_over_time(timestamp(up{job="opencost"} == 1)[86400s:60s]))`,
+	} {
+		_, err = ask(window, query, "")
+		require.EqualError(t, err, "not measured yet: measuring is 0s old, and what something costs is known after 1m0s", window)
+	}
+}
+
 func TestNobodyThereIsAnErrorAndNoZero(t *testing.T) {
 	const up = `/api/v1/query`
 	nobody := serve(t, nil)

@@ -33,6 +33,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/kube/kubetest"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
+	"github.com/neuroscale-platform/neuroscale/internal/showback"
 	"github.com/neuroscale-platform/neuroscale/stacks"
 )
 
@@ -507,3 +508,34 @@ func TestAPullRequestThatNobodyJudgesIsSeen(t *testing.T) {
 }
 
 func at(text string) netip.AddrPort { return netip.MustParseAddrPort(text) }
+
+// Measuring begins after the first endpoints have, so that a pod may have run for longer.
+func TestAYoungPlatformIsNotMeasuredYetAndAMissingCostStillFails(t *testing.T) {
+	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	running := func(tenant string, ago time.Duration) unstructured.Unstructured {
+		return *kubetest.Object("v1", "Pod", tenant, "iris", object{"status": object{"phase": "Running", "startTime": now.Add(-ago).Format(time.RFC3339)}})
+	}
+	for name, test := range map[string]struct {
+		measured time.Duration
+		rows     []showback.Row
+		pods     []unstructured.Unstructured
+		want     string
+	}{
+		"billed":              {time.Hour, []showback.Row{{Name: "a", Cost: 1}}, []unstructured.Unstructured{running("a", time.Hour)}, ""},
+		"young, and billed":   {70 * time.Second, []showback.Row{{Name: "a", Cost: 1}}, []unstructured.Unstructured{running("a", time.Hour)}, ""},
+		"young":               {70 * time.Second, []showback.Row{{Name: "a", Cost: 1}}, []unstructured.Unstructured{running("b", time.Hour)}, "not measured yet: measuring is 1m10s old, and what something costs is known after 2m0s"},
+		"young, with nothing": {70 * time.Second, nil, nil, "not measured yet: measuring is 1m10s old"},
+		"missing": {121 * time.Second, []showback.Row{{Name: "a", Cost: 1}, {Name: "b"}}, []unstructured.Unstructured{running("b", 121*time.Second)},
+			"tenant b costs nothing, and pod iris has run since 2026-11-26T11:57:59Z"},
+		"a pod that just began": {time.Hour, []showback.Row{{Name: "a", Cost: 1}}, []unstructured.Unstructured{running("b", time.Minute)}, ""},
+		"nobody":                {time.Hour, nil, nil, "no tenant costs anything"},
+	} {
+		start := now.Add(-min(test.measured, 15*time.Minute))
+		_, err := billedFor(&showback.Report{Asked: now.Add(-15 * time.Minute), Start: start, Rows: test.rows}, test.pods, now, 30*time.Second)
+		if test.want == "" {
+			require.NoError(t, err, name)
+			continue
+		}
+		require.ErrorContains(t, err, test.want, name)
+	}
+}

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/neuroscale-platform/neuroscale/components/dashboards"
 	"github.com/neuroscale-platform/neuroscale/internal/check"
@@ -64,35 +66,46 @@ func (p *Platform) tenantsAreBilled(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	costs := map[string]float64{}
-	for _, row := range report.Rows {
-		costs[row.Name] = row.Cost
-	}
-	before := now.Add(-4 * time.Duration(p.Config.Cost.Interval))
-	n := 0
-	err = every(p.Config.Namespaces(), func(tenant string) error {
+	var pods []unstructured.Unstructured
+	for _, tenant := range p.Config.Namespaces() {
 		list, err := p.Cluster.Dynamic.Resource(kube.Pods).Namespace(tenant).List(ctx, metav1.ListOptions{})
 		if err != nil {
-			return fmt.Errorf("list the pods of %s: %w", tenant, err)
+			return "", fmt.Errorf("list the pods of %s: %w", tenant, err)
 		}
-		for _, pod := range list.Items {
-			started := kube.Moment(kube.Text(pod.Object, "status", "startTime"))
-			running := kube.Text(pod.Object, "status", "phase") == string(corev1.PodRunning) && started != nil && started.Before(before)
-			if running && !(costs[tenant] > 0) {
-				return fmt.Errorf("tenant %s costs nothing, and pod %s has run since %s", tenant, pod.GetName(), started.UTC().Format(time.RFC3339))
-			}
-		}
-		return nil
-	})
-	for _, cost := range costs {
-		if cost > 0 {
+		pods = append(pods, list.Items...)
+	}
+	return billedFor(report, pods, now, time.Duration(p.Config.Cost.Interval))
+}
+
+// billedFor is how many tenants a report has with a cost. Each with a pod that has run
+// for long enough to be in it has to be among them.
+func billedFor(report *showback.Report, pods []unstructured.Unstructured, now time.Time, interval time.Duration) (string, error) {
+	costs := map[string]float64{}
+	n := 0
+	for _, row := range report.Rows {
+		costs[row.Name] = row.Cost
+		if row.Cost > 0 {
 			n++
 		}
 	}
-	if n == 0 && err == nil {
-		err = errors.New("no tenant costs anything")
+	known := 4 * interval
+	var errs []error
+	for _, pod := range pods {
+		started := kube.Moment(kube.Text(pod.Object, "status", "startTime"))
+		running := kube.Text(pod.Object, "status", "phase") == string(corev1.PodRunning) && started != nil && started.Before(now.Add(-known))
+		if running && !(costs[pod.GetNamespace()] > 0) {
+			costs[pod.GetNamespace()] = math.Inf(1) // said once
+			errs = append(errs, fmt.Errorf("tenant %s costs nothing, and pod %s has run since %s", pod.GetNamespace(), pod.GetName(), started.UTC().Format(time.RFC3339)))
+		}
 	}
-	return fmt.Sprintf("%s cost something", count(n, "tenant")), err
+	if n == 0 && len(errs) == 0 {
+		errs = append(errs, errors.New("no tenant costs anything"))
+	}
+	// A pod may have run for longer than anybody has measured.
+	if age := now.Sub(report.Start); len(errs) > 0 && age < known && report.Start.After(report.Asked) {
+		return "", &showback.Young{For: age.Truncate(time.Second), Needs: known}
+	}
+	return fmt.Sprintf("%s cost something", count(n, "tenant")), errors.Join(errs...)
 }
 
 // dashboardsHaveData asks for each page and its plots, as a browser does.
