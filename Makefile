@@ -41,9 +41,9 @@ preview: bin/neuroscale ## show what `make up` would change
 down: need-sealed bin/sealed ## end the sealed node and everything on it
 	@bin/sealed down --name $(NAME)
 
-bench: need-sealed bin/neuroscale plugins ## measure the platform (takes the node down and up again)
+bench: need-sealed bin/neuroscale plugins ## measure what the platform promises, for docs/slo.json and the README (takes the node down and up again)
 	@bin/sealed status --name $(NAME) >/dev/null 2>&1 || { echo "make: no platform is up that could be measured: run 'make up' first" >&2; exit 1; }
-	@$(SEALED_ENV); bin/neuroscale bench -s ci --sealed bin/sealed --sealed-name $(NAME)
+	@$(SEALED_ENV); bin/neuroscale bench -s ci --sealed bin/sealed --sealed-name $(NAME) --record
 
 pictures: need-sealed bin/sealed bin/neuroscale plugins ## take the pictures in docs/img anew, by a browser (chromium) on a node of its own
 	@mkdir -p docs/img

@@ -11,8 +11,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/neuroscale-platform/neuroscale/internal/automation"
 	"github.com/neuroscale-platform/neuroscale/internal/bench"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/git"
+	"github.com/neuroscale-platform/neuroscale/internal/portalapi"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
 	"github.com/neuroscale-platform/neuroscale/stacks"
 )
@@ -20,7 +23,7 @@ import (
 type benchFlags struct {
 	only               []string
 	sealed, sealedName string
-	noFail             bool
+	noFail, record     bool
 }
 
 func (a *app) benchCommand() *cobra.Command {
@@ -32,7 +35,11 @@ func (a *app) benchCommand() *cobra.Command {
 		Example: "  neuroscale bench --only drift,latency-p50\n" +
 			"  neuroscale bench --sealed bin/sealed -o json",
 		Long: "Measure what the platform promises, on the running platform, and say which promises were kept.\n\n" +
-			"With --sealed the platform and its node are taken down and up again: what was pushed to its forge is lost.",
+			"It proposes, merges and removes endpoints bench-walk-1 and so on as a member of the first tenant, and pushes and removes\n" +
+			"bench-iris-1 and so on as the administrator. With --sealed the platform and its node are taken down and up again:\n" +
+			"what was pushed to its forge is lost.\n\n" +
+			"With --record what was measured is written to " + bench.RecordFile + " and to the table in " + bench.PageFile + "; what could not be measured\n" +
+			"stays there as it was.",
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			results, err := a.bench(cmd.Context(), f)
@@ -53,25 +60,18 @@ func (a *app) benchCommand() *cobra.Command {
 	cmd.Flags().StringSliceVar(&f.only, "only", nil, "measure only these, by name")
 	cmd.Flags().StringVar(&f.sealed, "sealed", "", "path of the sealed program: also measure taking the node down and up")
 	cmd.Flags().StringVar(&f.sealedName, "sealed-name", "default", "name of the sealed node")
+	cmd.Flags().BoolVar(&f.record, "record", false, "write what was measured to "+bench.RecordFile+" and "+bench.PageFile)
 	cmd.Flags().BoolVar(&f.noFail, "no-fail", false, "exit 0 even if a target is missed")
 	outputFlag(cmd, &format, "text", "json")
 	return cmd
 }
 
 func (a *app) bench(ctx context.Context, f benchFlags) ([]bench.Result, error) {
-	targets, err := bench.Select(f.only, f.sealed != "")
-	if err != nil {
-		return nil, err
-	}
-	platform, err := a.platform(ctx, f)
-	if err != nil {
-		return nil, err
-	}
-	return bench.Run(ctx, platform, targets)
-}
-
-func (a *app) platform(ctx context.Context, f benchFlags) (*bench.Platform, error) {
 	cfg, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	targets, err := bench.Select(f.only, bench.Has{Sealed: f.sealed != "", Portal: cfg.Portal.Enabled})
 	if err != nil {
 		return nil, err
 	}
@@ -79,6 +79,40 @@ func (a *app) platform(ctx context.Context, f benchFlags) (*bench.Platform, erro
 	if err != nil {
 		return nil, err
 	}
+	platform, err := a.platform(ctx, cfg, project, f)
+	if err != nil {
+		return nil, err
+	}
+	origin := bench.Origin{}
+	if f.record {
+		if origin, err = originOf(ctx, project.Root, f.sealed != ""); err != nil {
+			return nil, err
+		}
+	}
+	results, err := bench.Run(ctx, platform, targets)
+	if err == nil && f.record {
+		err = bench.Keep(project.Root, results, origin)
+	}
+	return results, err
+}
+
+// originOf is what is measured, and where.
+func originOf(ctx context.Context, root string, sealed bool) (bench.Origin, error) {
+	commit, err := git.Read(ctx, root, nil, "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty")
+	if err != nil {
+		return bench.Origin{}, fmt.Errorf("--record says which commit was measured: %w", err)
+	}
+	cluster := "an existing cluster"
+	if sealed {
+		cluster = "a sealed node"
+	}
+	return bench.Origin{
+		Date: time.Now().UTC().Format(time.DateOnly), Commit: strings.TrimSpace(string(commit)),
+		Machine: bench.Machine(cluster), BusyCores: bench.BusyCores(ctx),
+	}, nil
+}
+
+func (a *app) platform(ctx context.Context, cfg *config.Config, project *automation.Project, f benchFlags) (*bench.Platform, error) {
 	out, cluster, err := a.deployed(ctx)
 	if err != nil {
 		return nil, err
@@ -90,13 +124,20 @@ func (a *app) platform(ctx context.Context, f benchFlags) (*bench.Platform, erro
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
+	member, err := merger(cfg.Tenants[0], out)
+	if err != nil {
+		return nil, err
+	}
 	p := &bench.Platform{
 		Dynamic: cluster.Dynamic, Get: cluster.Get, HTTP: predict.NewClient(time.Minute, out.Authority), Log: a.err,
 		Gateway: out.GatewayURL, Key: out.PlatformKey, Domain: cfg.Serving.Domain, Namespace: cfg.Tenants[0].Namespace,
-		Repository: endpointsOf(out),
+		Repository: endpointsOf(out), Member: member,
 		Self: func(ctx context.Context, args ...string) ([]byte, error) {
 			return execute(ctx, self, append(args, "-s", a.stack, "-C", project.Root)...)
 		},
+	}
+	if out.PortalURL != "" {
+		p.SignIn = func(ctx context.Context) (bench.Form, error) { return form(ctx, out, cfg.Tenants[0].Namespace, member) }
 	}
 	if f.sealed != "" {
 		p.Sealed = func(ctx context.Context, args ...string) ([]byte, error) {
@@ -104,6 +145,34 @@ func (a *app) platform(ctx context.Context, f benchFlags) (*bench.Platform, erro
 		}
 	}
 	return p, nil
+}
+
+// merger is a member of a tenant who proposes endpoints and merges them; nobody if
+// it has none.
+func merger(tenant config.Tenant, out *stacks.Outputs) (bench.Account, error) {
+	mergers := tenant.MayMerge()
+	if len(mergers) == 0 {
+		return bench.Account{}, nil
+	}
+	password, there := out.Members[mergers[0]]
+	if !there {
+		return bench.Account{}, fmt.Errorf("the stack's outputs have no password of %s: run `neuroscale up`", mergers[0])
+	}
+	return bench.Account{Name: mergers[0], Password: password}, nil
+}
+
+// form signs a member in to the portal and returns the form that asks for an endpoint.
+func form(ctx context.Context, out *stacks.Outputs, tenant string, member bench.Account) (bench.Form, error) {
+	session, err := portalapi.SignIn(ctx, out.PortalURL, out.ForgeURL, out.Authority, member.Name, member.Password)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, name string) (string, error) {
+		return session.Submit(ctx, portalapi.AskTemplate, map[string]any{
+			"tenant": tenant, "name": name, "modelFormat": "sklearn", "size": "small", "minReplicas": 1, "maxReplicas": 2,
+			"storageUri": bench.ExampleModel,
+		})
+	}, nil
 }
 
 // endpointsOf are the first tenant's endpoints, written by the administrator: members

@@ -76,7 +76,7 @@ func dry(args []string, mention bool) error {
 	case "bench":
 		only, err := cmd.Flags().GetStringSlice("only")
 		if err == nil {
-			_, err = bench.Select(only, cmd.Flags().Changed("sealed"))
+			_, err = bench.Select(only, bench.Has{Sealed: cmd.Flags().Changed("sealed"), Portal: true})
 		}
 		return err
 	}

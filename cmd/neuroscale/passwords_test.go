@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/neuroscale-platform/neuroscale/internal/bench"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/fakepulumi"
 	"github.com/neuroscale-platform/neuroscale/internal/git"
 	"github.com/neuroscale-platform/neuroscale/stacks"
@@ -161,4 +163,19 @@ func TestPasswordsSaysWhatIsWrong(t *testing.T) {
 func TestTheBenchPushesAsTheAdministrator(t *testing.T) {
 	out := &stacks.Outputs{Repository: "r", ForgeUser: "ops", ForgePassword: "o", Members: map[string]string{"anna": "a"}}
 	assert.Equal(t, git.Remote{URL: "r", Username: "ops", Password: "o"}, endpointsOf(out), "a member may not push to main")
+}
+
+func TestTheBenchMergesAsWhoMay(t *testing.T) {
+	out := &stacks.Outputs{Members: map[string]string{"anna": "a", "bob": "b"}}
+	got, err := merger(config.Tenant{Members: []string{"anna", "bob"}}, out)
+	require.NoError(t, err)
+	assert.Equal(t, bench.Account{Name: "anna", Password: "a"}, got)
+	got, err = merger(config.Tenant{Members: []string{"anna", "bob"}, Mergers: []string{"bob"}}, out)
+	require.NoError(t, err)
+	assert.Equal(t, bench.Account{Name: "bob", Password: "b"}, got)
+	got, err = merger(config.Tenant{}, out)
+	require.NoError(t, err)
+	assert.Empty(t, got, "the bench says so when it needs somebody")
+	_, err = merger(config.Tenant{Members: []string{"zoe"}}, out)
+	assert.ErrorContains(t, err, "no password of zoe")
 }

@@ -33,20 +33,35 @@ type Target struct {
 	Statistic string `json:"statistic"`
 }
 
-// Targets are all promises, in the order they are measured: what only looks
-// comes first, what takes the platform down and up again last.
+// Targets are all promises, in the order they are measured: what only looks comes
+// first, memory after what makes it grow, what takes the platform down and up again
+// last.
 var Targets = []Target{
 	{"no-change", "`up` again, nothing to change", "s", 10, "max"},
 	{"preview", "`preview`", "s", 10, "max"},
+	{"guard-1000", "`guard` of 1,000 manifests", "s", 20, "max"},
 	{"latency-p50", "prediction through the gateway, one connection, p50", "ms", 10, "median"},
 	{"latency-p95", "prediction through the gateway, one connection, p95", "ms", 50, "p95"},
-	{"memory", "RSS of all platform pods", "GB", 2.0, "max"},
 	{"drift", "deleted nginx-test Deployment back and Ready", "s", 3, "median"},
+	{"form", "form of the portal submitted, to its pull request", "s", 5, "max"},
+	{"propose", "`new endpoint --propose`, to its pull request", "s", 5, "max"},
+	{"status", "pull request, to the guard's status", "s", 10, "max"},
+	{"merge", "merge asked for, to first 200 through the gateway", "s", 15, "median"},
 	{"push", "endpoint folder pushed to main, to first 200", "s", 20, "median"},
 	{"zero", "first request to an endpoint scaled to zero", "s", 5, "median"},
+	{"guard-memory", "RSS of the idle guard", "MB", 80, "max"},
+	{"portal-memory", "RSS of the portal", "MB", 450, "max"},
+	{"memory", "RSS of all platform pods", "GB", 2.0, "max"},
+	{"portal-ready", "portal's pod made, to portal ready", "s", 20, "max"},
 	{"destroy", "`destroy` of the stack", "s", 40, "max"},
 	{"node-down", "`sealed down`", "s", 10, "max"},
 	{"warm-up", "node down, images cached: to the prediction", "s", 120, "max"},
+	{"warm-all", "node down, images cached: to the end of `up`", "s", 150, "max"},
+}
+
+// ByHand are promises that no run on a platform can measure.
+var ByHand = []Target{
+	{"first-up", "first `make up` on a machine, no caches, 2 cores, to the prediction: `time make up` in an empty home", "min", 30, "max"},
 }
 
 // Result is a promise with what was measured.
@@ -75,8 +90,13 @@ type Platform struct {
 	Gateway, Domain, Namespace string
 	// Key opens them; empty if the gateway asks for none.
 	Key string
-	// Repository of the endpoints.
+	// Repository of the endpoints, as an administrator.
 	Repository git.Remote
+	// Member proposes endpoints to Repository and merges them.
+	Member Account
+	// SignIn signs Member in to the portal and returns the form that asks for an endpoint;
+	// nil without a portal.
+	SignIn func(ctx context.Context) (Form, error)
 	// Self runs this program with arguments and returns its output.
 	Self func(ctx context.Context, args ...string) ([]byte, error)
 	// Sealed runs the sealed node's program; nil leaves out what needs it.
@@ -85,9 +105,39 @@ type Platform struct {
 	Log io.Writer
 }
 
-// Select returns the targets of the given names; none means all. Those that need
-// a sealed node are left out of "all" without one.
-func Select(names []string, sealed bool) ([]Target, error) {
+// Account is one of the forge's.
+type Account struct{ Name, Password string }
+
+// Form asks for an endpoint of that name and returns the pull request's URL.
+type Form func(ctx context.Context, name string) (string, error)
+
+// Has is what a platform has that some measurements need.
+type Has struct {
+	// Sealed is a node that may be taken down and up again.
+	Sealed bool
+	// Portal is the pages on which people ask for endpoints.
+	Portal bool
+}
+
+// lacks says what has to be there to measure a target, and is not; "" if nothing is
+// missing.
+func (h Has) lacks(target string) string {
+	switch target {
+	case "destroy", "node-down", "warm-up", "warm-all":
+		if !h.Sealed {
+			return "takes the platform down and up again: pass --sealed with the path of the sealed program"
+		}
+	case "form", "portal-memory", "portal-ready":
+		if !h.Portal {
+			return "is about the portal, and there is none: set neuroscale:portal.enabled to true and run `neuroscale up`"
+		}
+	}
+	return ""
+}
+
+// Select returns the targets of the given names; none means all that the platform
+// has everything for.
+func Select(names []string, has Has) ([]Target, error) {
 	var known []string
 	for _, t := range Targets {
 		known = append(known, t.Name)
@@ -100,12 +150,12 @@ func Select(names []string, sealed bool) ([]Target, error) {
 	}
 	var out []Target
 	for _, t := range Targets {
-		lifecycle := t.Name == "destroy" || t.Name == "node-down" || t.Name == "warm-up"
+		lacks := has.lacks(t.Name)
 		switch {
 		case len(names) > 0 && !slices.Contains(names, t.Name):
-		case lifecycle && !sealed && slices.Contains(names, t.Name):
-			return nil, fmt.Errorf("--only %s takes the platform down and up again: pass --sealed with the path of the sealed program", t.Name)
-		case lifecycle && !sealed:
+		case lacks != "" && len(names) > 0:
+			return nil, fmt.Errorf("--only %s %s", t.Name, lacks)
+		case lacks != "":
 		default:
 			out = append(out, t)
 		}
@@ -113,21 +163,40 @@ func Select(names []string, sealed bool) ([]Target, error) {
 	return out, nil
 }
 
-// measure returns the samples in the target's unit and a note.
-type measure func(context.Context, *Platform) ([]float64, string, error)
+// Samples are figures by the name of the target that they are for, in its unit.
+type Samples map[string][]float64
 
-var measures = map[string]measure{
-	"no-change":   noChange,
-	"preview":     preview,
-	"latency-p50": latency,
-	"latency-p95": latency,
-	"memory":      memory,
-	"drift":       drift,
-	"push":        push,
-	"zero":        fromZero,
-	"destroy":     destroy,
-	"node-down":   nodeDown,
-	"warm-up":     warmUp,
+// measurement measures one target or several at once. Its note says more about how.
+type measurement struct {
+	targets []string
+	run     func(context.Context, *Platform) (Samples, string, error)
+}
+
+// measurements are all, in the order of Targets.
+var measurements = []measurement{
+	of("no-change", noChange),
+	of("preview", preview),
+	of("guard-1000", guardThousand),
+	{[]string{"latency-p50", "latency-p95"}, latency},
+	of("drift", drift),
+	{[]string{"form", "propose", "status", "merge"}, goldenPath},
+	of("push", push),
+	of("zero", fromZero),
+	of("guard-memory", guardMemory),
+	of("portal-memory", portalMemory),
+	of("memory", memory),
+	of("portal-ready", portalReady),
+	of("destroy", destroy),
+	of("node-down", nodeDown),
+	{[]string{"warm-up", "warm-all"}, warmUp},
+}
+
+// of is a measurement of one target.
+func of(target string, run func(context.Context, *Platform) ([]float64, string, error)) measurement {
+	return measurement{[]string{target}, func(ctx context.Context, p *Platform) (Samples, string, error) {
+		samples, note, err := run(ctx, p)
+		return Samples{target: samples}, note, err
+	}}
 }
 
 // Run measures the targets one after another. A measurement that fails is a
@@ -135,20 +204,44 @@ var measures = map[string]measure{
 // ends the run.
 func Run(ctx context.Context, p *Platform, targets []Target) ([]Result, error) {
 	results := make([]Result, 0, len(targets))
-	for _, t := range targets {
-		fmt.Fprintf(p.Log, "measuring %s: %s\n", t.Name, t.What)
-		samples, note, err := measures[t.Name](ctx, p)
+	for _, m := range measurements {
+		wanted := slices.DeleteFunc(slices.Clone(targets), func(t Target) bool { return !slices.Contains(m.targets, t.Name) })
+		if len(wanted) == 0 {
+			continue
+		}
+		for _, t := range wanted {
+			fmt.Fprintf(p.Log, "measuring %s: %s\n", t.Name, t.What)
+		}
+		samples, note, err := m.run(ctx, p)
 		if ctx.Err() != nil {
-			return results, ctx.Err()
+			return results, errors.Join(ctx.Err(), left(err))
 		}
-		r := summarize(t, samples)
-		r.Note = note
-		if err != nil {
-			r.Error, r.Pass = err.Error(), false
+		for _, t := range wanted {
+			r := summarize(t, samples[t.Name])
+			r.Note = note
+			if err != nil {
+				r.Error, r.Pass = err.Error(), false
+			}
+			results = append(results, r)
 		}
-		results = append(results, r)
 	}
 	return results, nil
+}
+
+// leftError is that something which a measurement made is still there.
+type leftError struct{ cause error }
+
+func (e *leftError) Error() string {
+	return "could not remove everything that was made to be measured: " + e.cause.Error()
+}
+func (e *leftError) Unwrap() error { return e.cause }
+
+// left is the part of an error that says what was not removed.
+func left(err error) error {
+	if e := (*leftError)(nil); errors.As(err, &e) {
+		return e
+	}
+	return nil
 }
 
 // Missed is an error naming the promises not kept, nil if there are none.

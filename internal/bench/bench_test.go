@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,12 +61,18 @@ func TestTheStatisticOfTheTargetDecides(t *testing.T) {
 	assert.InDelta(t, 3.85, r.P95, 1e-9)
 }
 
-func TestEveryTargetHasAMeasureAndAKnownStatistic(t *testing.T) {
+func TestEveryTargetIsMeasuredOnceAndInItsTurn(t *testing.T) {
+	var targets, measured []string
 	for _, target := range Targets {
-		assert.Contains(t, measures, target.Name)
+		targets = append(targets, target.Name)
+	}
+	for _, m := range measurements {
+		measured = append(measured, m.targets...)
+	}
+	assert.Equal(t, targets, measured)
+	for _, target := range slices.Concat(Targets, ByHand) {
 		assert.Contains(t, []string{"median", "p95", "max"}, target.Statistic)
 	}
-	assert.Len(t, measures, len(Targets))
 }
 
 func TestSelectNeverTakesTheNodeDownUnasked(t *testing.T) {
@@ -77,11 +84,16 @@ func TestSelectNeverTakesTheNodeDownUnasked(t *testing.T) {
 		}
 		return strings.Join(n, " ")
 	}
-	assert.Equal(t, "no-change preview latency-p50 latency-p95 memory drift push zero", names(Select(nil, false)))
-	assert.Equal(t, "drift warm-up", names(Select([]string{"warm-up", "drift"}, true)))
-	_, err := Select([]string{"destroy"}, false)
+	all := names(Select(nil, Has{Portal: true}))
+	assert.Equal(t, "no-change preview guard-1000 latency-p50 latency-p95 drift form propose status merge push zero guard-memory portal-memory memory portal-ready", all)
+	assert.Equal(t, "no-change preview guard-1000 latency-p50 latency-p95 drift propose status merge push zero guard-memory memory", names(Select(nil, Has{})))
+	assert.Equal(t, all+" destroy node-down warm-up warm-all", names(Select(nil, Has{Portal: true, Sealed: true})))
+	assert.Equal(t, "drift warm-up", names(Select([]string{"warm-up", "drift"}, Has{Sealed: true})))
+	_, err := Select([]string{"destroy"}, Has{})
 	assert.ErrorContains(t, err, "pass --sealed")
-	_, err = Select([]string{"drifd"}, false)
+	_, err = Select([]string{"form"}, Has{})
+	assert.ErrorContains(t, err, "portal.enabled")
+	_, err = Select([]string{"drifd"}, Has{})
 	assert.ErrorContains(t, err, `--only drifd is unknown (did you mean "drift"?)`)
 }
 
@@ -92,7 +104,7 @@ func TestAFailedMeasurementIsAMissedTargetAndTheOthersRun(t *testing.T) {
 		}
 		return []byte(`{"changed":false}`), nil
 	}}
-	targets, err := Select([]string{"no-change", "preview"}, false)
+	targets, err := Select([]string{"no-change", "preview"}, Has{})
 	require.NoError(t, err)
 	results, err := Run(context.Background(), p, targets)
 	require.NoError(t, err)
@@ -114,16 +126,28 @@ func TestWarmUpTakesTheNodeDownFirst(t *testing.T) {
 	p := &Platform{
 		Self: func(_ context.Context, a ...string) ([]byte, error) {
 			calls = append(calls, "self "+a[0])
-			return nil, nil
+			return []byte(`{"seconds":120,"phases":[{"name":"prediction","fromSeconds":80,"seconds":15.5}]}`), nil
 		},
 		Sealed: func(_ context.Context, a ...string) ([]byte, error) {
 			calls = append(calls, "sealed "+a[0])
 			return nil, nil
 		},
 	}
-	_, _, err := warmUp(context.Background(), p)
+	samples, _, err := warmUp(context.Background(), p)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"sealed down", "sealed up", "self up"}, calls)
+	// All of this took no time, so that only what `up` reports is left.
+	assert.InDelta(t, 95.5, samples["warm-up"][0], 1)
+	assert.InDelta(t, 0, samples["warm-all"][0], 1)
+}
+
+func TestThePredictionIsWhatCountsNotTheEndOfUp(t *testing.T) {
+	const report = `{"seconds":120,"phases":[{"name":"portal","fromSeconds":1,"seconds":118},{"name":"prediction","fromSeconds":80,"seconds":15.5}]}`
+	at, err := predictedAfter([]byte(report), 122)
+	require.NoError(t, err)
+	assert.Equal(t, 97.5, at, "the two seconds nobody reports count as before")
+	_, err = predictedAfter([]byte(`{"seconds":120,"phases":[]}`), 122)
+	assert.ErrorContains(t, err, "no prediction")
 }
 
 func object(apiVersion, kind, namespace, name string, more map[string]any) *unstructured.Unstructured {

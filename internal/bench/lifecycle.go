@@ -61,23 +61,49 @@ func nodeDown(ctx context.Context, p *Platform) ([]float64, string, error) {
 	})
 }
 
-// warmUp leaves the platform up.
-func warmUp(ctx context.Context, p *Platform) ([]float64, string, error) {
+// warmUp leaves the platform up. It counts from the start of the node to the first
+// prediction, and to the end of `up`.
+func warmUp(ctx context.Context, p *Platform) (Samples, string, error) {
 	if _, err := p.Sealed(ctx, "down"); err != nil {
 		return nil, "", err
 	}
-	var node float64
-	samples, _, err := repeat(1, func() (float64, error) {
-		return timed(func() error {
-			var err error
-			if node, err = timed(func() error { _, err := p.Sealed(ctx, "up", "--skip-images"); return err }); err != nil {
-				return err
-			}
-			_, err = p.Self(ctx, "up", "-o", "json")
-			return err
-		})
-	})
-	return samples, fmt.Sprintf("%.1f s of it for the node", node), err
+	node, err := timed(func() error { _, err := p.Sealed(ctx, "up", "--skip-images"); return err })
+	if err != nil {
+		return nil, "", err
+	}
+	var out []byte
+	took, err := timed(func() (err error) { out, err = p.Self(ctx, "up", "-o", "json"); return err })
+	if err != nil {
+		return nil, "", err
+	}
+	predicted, err := predictedAfter(out, took)
+	if err != nil {
+		return nil, "", err
+	}
+	return Samples{"warm-up": {node + predicted}, "warm-all": {node + took}}, fmt.Sprintf("%.1f s of it for the node", node), nil
+}
+
+// predictedAfter is how many seconds after its start an `up` that took as many, and
+// has reported that, had its first prediction.
+func predictedAfter(report []byte, took float64) (float64, error) {
+	var up struct {
+		Seconds float64 `json:"seconds"`
+		Phases  []struct {
+			Name    string  `json:"name"`
+			From    float64 `json:"fromSeconds"`
+			Seconds float64 `json:"seconds"`
+		} `json:"phases"`
+	}
+	if err := json.Unmarshal(report, &up); err != nil {
+		return 0, fmt.Errorf("read what `up` reports: %w", err)
+	}
+	for _, phase := range up.Phases {
+		if phase.Name == "prediction" {
+			// What it took before it began to count, and after, is counted as before.
+			return max(took-up.Seconds, 0) + phase.From + phase.Seconds, nil
+		}
+	}
+	return 0, errors.New("`up` reports no prediction: is there an endpoint?")
 }
 
 // repeat collects n samples and ends at the first error.

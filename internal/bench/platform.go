@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -120,7 +119,7 @@ func (p *Platform) request(endpoint, host string) predict.Request {
 
 // latency sends 300 requests one after another over one connection, after 20
 // that warm it up.
-func latency(ctx context.Context, p *Platform) ([]float64, string, error) {
+func latency(ctx context.Context, p *Platform) (Samples, string, error) {
 	host, err := p.host(ctx, warmEndpoint)
 	if err != nil {
 		return nil, "", err
@@ -130,61 +129,11 @@ func latency(ctx context.Context, p *Platform) ([]float64, string, error) {
 			return nil, "", err
 		}
 	}
-	return repeat(300, func() (float64, error) {
+	samples, _, err := repeat(300, func() (float64, error) {
 		answer, err := predict.Do(ctx, p.HTTP, p.request(warmEndpoint, host))
 		return answer.LatencyMS, err
 	})
-}
-
-// summary is the part of the kubelet's /stats/summary that is used.
-type summary struct {
-	Pods []struct {
-		PodRef struct {
-			Name      string `json:"name"`
-			Namespace string `json:"namespace"`
-		} `json:"podRef"`
-		Containers []struct {
-			Memory struct {
-				RSS        uint64 `json:"rssBytes"`
-				WorkingSet uint64 `json:"workingSetBytes"`
-			} `json:"memory"`
-		} `json:"containers"`
-	} `json:"pods"`
-}
-
-// memory adds up the resident memory of every pod that is not a tenant's, as the
-// kubelets see it.
-func memory(ctx context.Context, p *Platform) ([]float64, string, error) {
-	list, err := p.Dynamic.Resource(nodes).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, "", fmt.Errorf("list the nodes: %w", err)
-	}
-	var rss, workingSet uint64
-	counted := 0
-	for _, node := range list.Items {
-		raw, err := p.Get(ctx, "/api/v1/nodes/"+node.GetName()+"/proxy/stats/summary")
-		if err != nil {
-			return nil, "", fmt.Errorf("read the statistics of node %s: %w", node.GetName(), err)
-		}
-		var s summary
-		if err := json.Unmarshal(raw, &s); err != nil {
-			return nil, "", fmt.Errorf("read the statistics of node %s: %w", node.GetName(), err)
-		}
-		for _, pod := range s.Pods {
-			if pod.PodRef.Namespace == p.Namespace {
-				continue
-			}
-			counted++
-			for _, c := range pod.Containers {
-				rss += c.Memory.RSS
-				workingSet += c.Memory.WorkingSet
-			}
-		}
-	}
-	if counted == 0 || rss == 0 {
-		return nil, "", fmt.Errorf("the kubelets report no resident memory for any platform pod (%d pods)", counted)
-	}
-	return []float64{float64(rss) / 1e9}, fmt.Sprintf("%d pods, anonymous memory (the kubelet's rssBytes); working set %.2f GB", counted, float64(workingSet)/1e9), nil
+	return Samples{"latency-p50": samples, "latency-p95": samples}, "", err
 }
 
 // gone waits until an endpoint's InferenceService is deleted.

@@ -13,6 +13,9 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
 )
 
+// author of what a measurement writes into the endpoints repository.
+var author = git.Author{Name: "neuroscale bench", Email: "bench@neuroscale.test"}
+
 // push adds an endpoint the way people do, by a push to main, and waits for its
 // first prediction; then it removes the folder and waits until all is gone.
 func push(ctx context.Context, p *Platform) ([]float64, string, error) {
@@ -21,7 +24,7 @@ func push(ctx context.Context, p *Platform) ([]float64, string, error) {
 		return nil, "", fmt.Errorf("create a folder for the clone: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	checkout, err := git.Clone(ctx, p.Repository, git.Author{Name: "neuroscale bench", Email: "bench@neuroscale.test"}, dir)
+	checkout, err := git.Clone(ctx, p.Repository, author, dir)
 	if err != nil {
 		return nil, "", err
 	}
@@ -31,7 +34,10 @@ func push(ctx context.Context, p *Platform) ([]float64, string, error) {
 		run++
 		name := fmt.Sprintf("bench-iris-%d", run)
 		took, err := repo.addEndpoint(ctx, p, name)
-		return took, errors.Join(err, repo.removeEndpoint(ctx, p, name))
+		if e := repo.removeEndpoint(ctx, p, name); e != nil {
+			err = errors.Join(err, &leftError{e})
+		}
+		return took, err
 	})
 	return samples, "from the start of `git push`", err
 }

@@ -3,14 +3,9 @@ package e2e
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"html"
-	"io"
+	"errors"
 	"net/http"
-	"net/http/cookiejar"
-	"net/url"
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,147 +14,56 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/neuroscale-platform/neuroscale/internal/portalapi"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
 )
 
-// visitor is a browser of somebody who has signed in to the portal.
-type visitor struct {
-	client *http.Client
-	portal string
-	// token is the portal's for this person, forge the forge's.
-	token, forge string
-	groups       []string
-}
+// visitor is somebody who has signed in to the portal.
+type visitor struct{ *portalapi.Session }
 
-var (
-	hiddenFields = regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"]*)"`)
-	// signedIn is what the portal tells the page that opened the sign-in.
-	signedIn = regexp.MustCompile(`decodeURIComponent\('([^']+)'\)`)
-)
-
-// visit signs somebody in to the portal by the forge's pages, as a browser does.
+// visit signs somebody in to the portal.
 func (s *suite) visit(ctx context.Context, t *testing.T, by person) *visitor {
 	t.Helper()
-	jar, err := cookiejar.New(nil)
+	session, err := portalapi.SignIn(ctx, s.outputs.PortalURL, s.outputs.ForgeURL, s.outputs.Authority, by.name, by.password)
 	require.NoError(t, err)
-	v := &visitor{portal: s.outputs.PortalURL, client: predict.NewClient(time.Minute, s.outputs.Authority)}
-	v.client.Jar = jar
-	v.read(ctx, t, http.MethodGet, s.outputs.ForgeURL+"/user/login", nil)
-	v.read(ctx, t, http.MethodPost, s.outputs.ForgeURL+"/user/login", url.Values{"user_name": {by.name}, "password": {by.password}})
-	page := v.read(ctx, t, http.MethodGet, v.portal+"/api/auth/gitea/start?env=production&origin="+url.QueryEscape(v.portal), nil)
-	if !signedIn.MatchString(page) {
-		// The forge asks the first time.
-		form := url.Values{"granted": {"true"}}
-		for _, field := range hiddenFields.FindAllStringSubmatch(page, -1) {
-			form.Set(field[1], html.UnescapeString(field[2]))
-		}
-		page = v.read(ctx, t, http.MethodPost, s.outputs.ForgeURL+"/login/oauth/grant", form)
-	}
-	found := signedIn.FindStringSubmatch(page)
-	require.NotNil(t, found, "%s is not signed in", by.name)
-	text, err := url.PathUnescape(found[1])
-	require.NoError(t, err)
-	var message struct {
-		Error    any `json:"error"`
-		Response struct {
-			ProviderInfo struct {
-				AccessToken string `json:"accessToken"`
-			} `json:"providerInfo"`
-			BackstageIdentity struct {
-				Token    string `json:"token"`
-				Identity struct {
-					OwnershipEntityRefs []string `json:"ownershipEntityRefs"`
-				} `json:"identity"`
-			} `json:"backstageIdentity"`
-		} `json:"response"`
-	}
-	require.NoError(t, json.Unmarshal([]byte(text), &message))
-	require.Nil(t, message.Error)
-	v.token, v.forge = message.Response.BackstageIdentity.Token, message.Response.ProviderInfo.AccessToken
-	v.groups = message.Response.BackstageIdentity.Identity.OwnershipEntityRefs
-	require.NotEmpty(t, v.token)
-	return v
-}
-
-// read returns a page, with a form if there is one.
-func (v *visitor) read(ctx context.Context, t *testing.T, method, at string, form url.Values) string {
-	t.Helper()
-	request, err := http.NewRequestWithContext(ctx, method, at, strings.NewReader(form.Encode()))
-	require.NoError(t, err)
-	if form != nil {
-		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
-	response, err := v.client.Do(request)
-	require.NoError(t, err)
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
-	return string(text)
+	return &visitor{session}
 }
 
 // ask calls the portal's API, and decodes its answer into out unless that is nil.
 func (v *visitor) ask(ctx context.Context, t *testing.T, method, at, body string, out any) int {
 	t.Helper()
-	request, err := http.NewRequestWithContext(ctx, method, v.portal+at, strings.NewReader(body))
+	status, text, err := v.Ask(ctx, method, at, []byte(body))
 	require.NoError(t, err)
-	request.Header.Set("Authorization", "Bearer "+v.token)
-	request.Header.Set("Content-Type", "application/json")
-	response, err := v.client.Do(request)
-	require.NoError(t, err)
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
-	if out != nil && response.StatusCode < http.StatusBadRequest {
+	if out != nil && status < http.StatusBadRequest {
 		require.NoError(t, json.Unmarshal(text, out), "%s", text)
 	}
-	return response.StatusCode
+	return status
 }
 
 // propose submits the form that asks for an endpoint.
 func (v *visitor) propose(ctx context.Context, t *testing.T, tenant, name string) (page, refused string) {
 	t.Helper()
-	return v.submit(ctx, t, "kserve-model-endpoint", map[string]any{
+	return v.submit(ctx, t, portalapi.AskTemplate, map[string]any{
 		"tenant": tenant, "name": name, "modelFormat": "sklearn", "size": "small", "minReplicas": 1, "maxReplicas": 2,
 		"storageUri": "gs://kfserving-examples/models/sklearn/1.0/model",
 	})
 }
 
-// submit fills in a form, waits for its end and returns the pull request's URL, or why
-// there is none.
+// submit fills in a form and returns the pull request's URL, or why there is none.
 func (v *visitor) submit(ctx context.Context, t *testing.T, template string, values map[string]any) (page, refused string) {
 	t.Helper()
-	body, err := json.Marshal(map[string]any{
-		"templateRef": "template:default/" + template, "values": values, "secrets": map[string]string{"FORGE_TOKEN": v.forge},
-	})
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	page, err := v.Submit(ctx, template, values)
+	var no *portalapi.RefusedError
+	switch {
+	case errors.As(err, &no) && no.Status != 0:
+		return "", strconv.Itoa(no.Status)
+	case errors.As(err, &no):
+		return "", no.Text
+	}
 	require.NoError(t, err)
-	var task struct {
-		ID string `json:"id"`
-	}
-	if code := v.ask(ctx, t, http.MethodPost, "/api/scaffolder/v2/tasks", string(body), &task); code != http.StatusCreated {
-		return "", fmt.Sprint(code)
-	}
-	require.Eventually(t, func() bool {
-		var state struct{ Status string }
-		v.ask(ctx, t, http.MethodGet, "/api/scaffolder/v2/tasks/"+task.ID, "", &state)
-		return state.Status == "completed" || state.Status == "failed"
-	}, time.Minute, 200*time.Millisecond)
-	var events []struct {
-		Type string `json:"type"`
-		Body struct {
-			Error  struct{ Message string }
-			Output struct{ Links []struct{ URL string } }
-		} `json:"body"`
-	}
-	v.ask(ctx, t, http.MethodGet, "/api/scaffolder/v2/tasks/"+task.ID+"/events", "", &events)
-	for _, event := range events {
-		if event.Type == "completion" && len(event.Body.Output.Links) > 0 {
-			page = event.Body.Output.Links[0].URL
-		}
-		if event.Type == "completion" {
-			refused = event.Body.Error.Message
-		}
-	}
-	return page, refused
+	return page, ""
 }
 
 // examples is the name of the first tenant's repository.
@@ -173,7 +77,7 @@ func (s *suite) portalProposes(t *testing.T) {
 	const name = "portal-iris"
 	by := s.member(t, scientist)
 	v := s.visit(ctx, t, by)
-	assert.Contains(t, v.groups, "group:default/default")
+	assert.Contains(t, v.Groups, "group:default/default")
 
 	_, refused := v.propose(ctx, t, "nobodys", name)
 	assert.Equal(t, "400", refused)
@@ -272,7 +176,7 @@ func (s *suite) pageShows(ctx context.Context, t *testing.T, v *visitor, name st
 		if strings.HasSuffix(at, "/predict") {
 			method = http.MethodPost
 		}
-		stranger := &visitor{client: v.client, portal: v.portal}
+		stranger := &visitor{&portalapi.Session{Client: v.Client, Portal: v.Portal}}
 		assert.Equal(t, http.StatusUnauthorized, stranger.ask(ctx, t, method, at, "{}", nil), "who has not signed in gets %s", at)
 		elsewhere := strings.Replace(at, "/default/", "/kube-system/", 1)
 		assert.Equal(t, http.StatusBadRequest, v.ask(ctx, t, method, elsewhere, "{}", nil), "a member gets %s", elsewhere)

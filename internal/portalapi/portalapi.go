@@ -1,0 +1,262 @@
+// Package portalapi is the portal as its pages use it: for somebody who has signed in
+// with an account of the forge.
+package portalapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/neuroscale-platform/neuroscale/internal/predict"
+)
+
+// AskTemplate is the form that asks for an endpoint.
+const AskTemplate = "kserve-model-endpoint"
+
+const (
+	// maxAnswer bounds what is read of an answer, in bytes.
+	maxAnswer = 8 << 20
+	// often is how often a form's task is looked at.
+	often = 50 * time.Millisecond
+)
+
+// Session is somebody at the portal. One without a Token has not signed in.
+type Session struct {
+	Client *http.Client
+	// Portal is its URL.
+	Portal string
+	// Token is the portal's for this person, ForgeToken the forge's.
+	Token, ForgeToken string
+	// Groups are what the person belongs to, as references to the portal's catalog.
+	Groups []string
+}
+
+// RefusedError is that a form was not taken, or did not come to its end.
+type RefusedError struct {
+	// Status of the answer; 0 if the form was taken.
+	Status int
+	// Text is why.
+	Text string
+}
+
+func (e *RefusedError) Error() string {
+	if e.Status == 0 {
+		return "the portal opened no pull request: " + e.Text
+	}
+	return fmt.Sprintf("the portal answered %d %s to the form: %s", e.Status, http.StatusText(e.Status), e.Text)
+}
+
+var (
+	hiddenFields = regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"]*)"`)
+	// signedIn is what the portal tells the page that opened the sign-in.
+	signedIn = regexp.MustCompile(`decodeURIComponent\('([^']+)'\)`)
+)
+
+// SignIn signs somebody in by the forge's pages, as a browser does. It trusts the
+// servers that authority, in PEM form, has signed the certificates of.
+func SignIn(ctx context.Context, portal, forge, authority, account, password string) (*Session, error) {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{Portal: portal, Client: predict.NewClient(time.Minute, authority)}
+	s.Client.Jar = jar
+	page, err := s.signIn(ctx, forge, account, password)
+	if err != nil {
+		return nil, fmt.Errorf("sign in to the portal as %s: %w", account, err)
+	}
+	found := signedIn.FindStringSubmatch(page)
+	if found == nil {
+		return nil, fmt.Errorf("sign in to the portal as %s: the forge's pages do not lead back to it: is that account's password right, and is it a member of a tenant?", account)
+	}
+	if err := s.read(found[1]); err != nil {
+		return nil, fmt.Errorf("sign in to the portal as %s: %w", account, err)
+	}
+	return s, nil
+}
+
+// signIn returns the page that the portal shows at the end.
+func (s *Session) signIn(ctx context.Context, forge, account, password string) (string, error) {
+	if _, err := s.page(ctx, http.MethodGet, forge+"/user/login", nil); err != nil {
+		return "", err
+	}
+	if _, err := s.page(ctx, http.MethodPost, forge+"/user/login", url.Values{"user_name": {account}, "password": {password}}); err != nil {
+		return "", err
+	}
+	page, err := s.page(ctx, http.MethodGet, s.Portal+"/api/auth/gitea/start?env=production&origin="+url.QueryEscape(s.Portal), nil)
+	if err != nil || signedIn.MatchString(page) {
+		return page, err
+	}
+	// The forge asks the first time.
+	form := url.Values{"granted": {"true"}}
+	for _, field := range hiddenFields.FindAllStringSubmatch(page, -1) {
+		form.Set(field[1], html.UnescapeString(field[2]))
+	}
+	return s.page(ctx, http.MethodPost, forge+"/login/oauth/grant", form)
+}
+
+// read takes the tokens out of what the portal says at the end of a sign-in.
+func (s *Session) read(escaped string) error {
+	text, err := url.PathUnescape(escaped)
+	if err != nil {
+		return err
+	}
+	var message struct {
+		Error    *struct{ Message string } `json:"error"`
+		Response struct {
+			ProviderInfo struct {
+				AccessToken string `json:"accessToken"`
+			} `json:"providerInfo"`
+			BackstageIdentity struct {
+				Token    string `json:"token"`
+				Identity struct {
+					OwnershipEntityRefs []string `json:"ownershipEntityRefs"`
+				} `json:"identity"`
+			} `json:"backstageIdentity"`
+		} `json:"response"`
+	}
+	if err := json.Unmarshal([]byte(text), &message); err != nil {
+		return fmt.Errorf("the portal's last page: %w", err)
+	}
+	if message.Error != nil {
+		return errors.New(message.Error.Message)
+	}
+	s.ForgeToken = message.Response.ProviderInfo.AccessToken
+	s.Token, s.Groups = message.Response.BackstageIdentity.Token, message.Response.BackstageIdentity.Identity.OwnershipEntityRefs
+	if s.Token == "" {
+		return errors.New("the portal gave no token")
+	}
+	return nil
+}
+
+// page is one for people, with a form if there is one.
+func (s *Session) page(ctx context.Context, method, at string, form url.Values) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, method, at, strings.NewReader(form.Encode()))
+	if err != nil {
+		return "", err
+	}
+	if form != nil {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	_, text, err := s.do(request)
+	return string(text), err
+}
+
+// Ask calls the portal's API at a path, with a JSON body unless that is nil, and
+// returns the answer's status and text.
+func (s *Session) Ask(ctx context.Context, method, at string, body []byte) (status int, text []byte, err error) {
+	request, err := http.NewRequestWithContext(ctx, method, s.Portal+at, bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+s.Token)
+	request.Header.Set("Content-Type", "application/json")
+	return s.do(request)
+}
+
+func (s *Session) do(request *http.Request) (status int, text []byte, err error) {
+	response, err := s.Client.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	text, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return 0, nil, fmt.Errorf("read the answer of %s: %w", request.URL.Host, err)
+	}
+	return response.StatusCode, text, nil
+}
+
+// Submit fills in a form, waits until its task has ended and returns the URL of the
+// pull request that it opened. A *RefusedError says why there is none.
+func (s *Session) Submit(ctx context.Context, template string, values map[string]any) (string, error) {
+	body, err := json.Marshal(map[string]any{
+		"templateRef": "template:default/" + template, "values": values, "secrets": map[string]string{"FORGE_TOKEN": s.ForgeToken},
+	})
+	if err != nil {
+		return "", err
+	}
+	status, text, err := s.Ask(ctx, http.MethodPost, "/api/scaffolder/v2/tasks", body)
+	if err != nil {
+		return "", err
+	}
+	if status != http.StatusCreated {
+		return "", &RefusedError{Status: status, Text: strings.Join(strings.Fields(string(text)), " ")}
+	}
+	var task struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal(text, &task); err != nil || task.ID == "" {
+		return "", errors.New("the portal took the form and names no task")
+	}
+	if err := s.await(ctx, task.ID); err != nil {
+		return "", err
+	}
+	return s.outcome(ctx, task.ID)
+}
+
+// await waits until a task has ended, either way.
+func (s *Session) await(ctx context.Context, task string) error {
+	return predict.Poll(ctx, often, func(ctx context.Context) error {
+		var state struct {
+			Status string `json:"status"`
+		}
+		if err := s.get(ctx, "/api/scaffolder/v2/tasks/"+task, &state); err != nil {
+			return err
+		}
+		switch state.Status {
+		case "completed", "failed", "cancelled":
+			return nil
+		}
+		return fmt.Errorf("the form's task is %s", state.Status)
+	})
+}
+
+// outcome is what the last event of a task says.
+func (s *Session) outcome(ctx context.Context, task string) (string, error) {
+	var events []struct {
+		Type string `json:"type"`
+		Body struct {
+			Error  *struct{ Message string }
+			Output struct{ Links []struct{ URL string } }
+		} `json:"body"`
+	}
+	if err := s.get(ctx, "/api/scaffolder/v2/tasks/"+task+"/events", &events); err != nil {
+		return "", err
+	}
+	for _, event := range events {
+		switch {
+		case event.Type != "completion":
+		case event.Body.Error != nil && event.Body.Error.Message != "":
+			return "", &RefusedError{Text: event.Body.Error.Message}
+		case len(event.Body.Output.Links) > 0:
+			return event.Body.Output.Links[0].URL, nil
+		}
+	}
+	return "", &RefusedError{Text: "its task does not say why"}
+}
+
+// get decodes what the portal's API has at a path.
+func (s *Session) get(ctx context.Context, at string, out any) error {
+	status, text, err := s.Ask(ctx, http.MethodGet, at, nil)
+	if err != nil {
+		return err
+	}
+	if status != http.StatusOK {
+		return fmt.Errorf("the portal answered %d %s to GET %s", status, http.StatusText(status), at)
+	}
+	if err := json.Unmarshal(text, out); err != nil {
+		return fmt.Errorf("the portal's answer to GET %s: %w", at, err)
+	}
+	return nil
+}
