@@ -129,7 +129,7 @@ func (a *app) platform(ctx context.Context, cfg *config.Config, project *automat
 		return nil, err
 	}
 	p := &bench.Platform{
-		Dynamic: cluster.Dynamic, Get: cluster.Get, HTTP: predict.NewClient(time.Minute, out.Authority), Log: a.err,
+		Dynamic: cluster.Dynamic, Get: cluster.Get, HTTP: predict.NewClient(time.Minute, out.Authority), Authority: out.Authority, Log: a.err,
 		Gateway: out.GatewayURL, Key: out.PlatformKey, Domain: cfg.Serving.Domain, Namespace: cfg.Tenants[0].Namespace,
 		Repository: endpointsOf(out), Member: member,
 		Self: func(ctx context.Context, args ...string) ([]byte, error) {

@@ -53,7 +53,7 @@ func TestTheTableShowsPromiseMeasurementAndVerdict(t *testing.T) {
 
 func TestTheStatisticOfTheTargetDecides(t *testing.T) {
 	samples := []float64{1, 1, 1, 1, 10}
-	for statistic, want := range map[string]bool{"median": true, "p95": false, "max": false} {
+	for statistic, want := range map[string]bool{"median": true, "p95": false, "max": false, "least": false} {
 		assert.Equal(t, want, summarize(Target{Limit: 5, Statistic: statistic}, samples).Pass, statistic)
 	}
 	r := summarize(Target{Limit: 5, Statistic: "median"}, []float64{4, 1, 3, 2})
@@ -71,7 +71,7 @@ func TestEveryTargetIsMeasuredOnceAndInItsTurn(t *testing.T) {
 	}
 	assert.Equal(t, targets, measured)
 	for _, target := range slices.Concat(Targets, ByHand) {
-		assert.Contains(t, []string{"median", "p95", "max"}, target.Statistic)
+		assert.Contains(t, []string{"median", "p95", "max", "least"}, target.Statistic)
 	}
 }
 
@@ -85,8 +85,8 @@ func TestSelectNeverTakesTheNodeDownUnasked(t *testing.T) {
 		return strings.Join(n, " ")
 	}
 	all := names(Select(nil, Has{Portal: true}))
-	assert.Equal(t, "no-change preview guard-1000 latency-p50 latency-p95 drift form propose status merge push zero guard-memory portal-memory memory portal-ready", all)
-	assert.Equal(t, "no-change preview guard-1000 latency-p50 latency-p95 drift propose status merge push zero guard-memory memory", names(Select(nil, Has{})))
+	assert.Equal(t, "no-change preview guard-1000 latency-p50 latency-p95 drift form propose status merge push zero load-p99 load-failed load-most load-pod load-doorkeeper load-gateway load-argocd load-kyverno guard-memory portal-memory memory portal-ready", all)
+	assert.Equal(t, "no-change preview guard-1000 latency-p50 latency-p95 drift propose status merge push zero load-p99 load-failed load-most load-pod load-doorkeeper load-gateway load-argocd load-kyverno guard-memory memory", names(Select(nil, Has{})))
 	assert.Equal(t, all+" destroy node-down warm-up warm-all", names(Select(nil, Has{Portal: true, Sealed: true})))
 	assert.Equal(t, "drift warm-up", names(Select([]string{"warm-up", "drift"}, Has{Sealed: true})))
 	_, err := Select([]string{"destroy"}, Has{})

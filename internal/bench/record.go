@@ -38,6 +38,7 @@ type Promise struct {
 	Statistic string  `json:"statistic"`
 	P50       float64 `json:"p50"`
 	P95       float64 `json:"p95"`
+	Min       float64 `json:"min"`
 	Max       float64 `json:"max"`
 	N         int     `json:"n"`
 	Kept      bool    `json:"kept"`
@@ -81,7 +82,8 @@ func (r *Record) Update(results []Result, origin Origin) {
 		p.ID, p.Text, p.Target, p.Unit, p.Statistic = t.Name, t.What, t.Limit, t.Unit, t.Statistic
 		for _, result := range results {
 			if result.Name == t.Name && result.Error == "" && len(result.Samples) > 0 {
-				p.P50, p.P95, p.Max, p.N = round(result.Median), round(result.P95), round(result.Max), len(result.Samples)
+				p.P50, p.P95, p.N = round(result.Median), round(result.P95), len(result.Samples)
+				p.Min, p.Max = round(result.Min), round(result.Max)
 				p.Kept, p.Note, p.Measured = result.Pass, result.Note, &origin
 			}
 		}
@@ -142,7 +144,7 @@ func (r *Record) Show(page string) (string, error) {
 // Markdown is the record as a table, with where and when it was measured.
 func (r *Record) Markdown() string {
 	var out strings.Builder
-	fmt.Fprintln(&out, "| what | at most | p50 | p95 | max | n | measured |")
+	fmt.Fprintln(&out, "| what | promised | p50 | p95 | max | n | measured |")
 	fmt.Fprintln(&out, "|---|---|---|---|---|---|---|")
 	var origins []string
 	for _, p := range r.Promises {
@@ -176,6 +178,8 @@ func (p Promise) promised() string {
 		return text + " (p50)"
 	case "p95":
 		return text + " (p95)"
+	case "least":
+		return "at least " + text
 	}
 	return text
 }
