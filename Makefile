@@ -12,7 +12,7 @@ NICE := nice -n 5
 PLUGINS = $(NICE) $(GO) build -C sealed -o ../bin/pulumi-resource-standin ./cmd/pulumi-resource-standin && bin/sealed plugins
 SEALED_ENV = eval "$$(bin/sealed env --name $(NAME))"
 
-.PHONY: help up up-dev up-ci down test test-unit test-sealed test-programs test-e2e bench pictures preview lint all-images need-go need-sealed \
+.PHONY: help up up-dev up-ci down down-dev down-ci test test-unit test-sealed test-programs test-docker test-e2e bench pictures preview lint all-images need-go need-sealed \
         release-dry-run bin/neuroscale bin/sealed bin/release plugins
 
 help: ## show this
@@ -38,7 +38,12 @@ up-%: bin/neuroscale
 preview: bin/neuroscale ## show what `make up` would change
 	@if [ -x bin/sealed ]; then $(SEALED_ENV) 2>/dev/null || true; fi; bin/neuroscale preview -s $(STACK)
 
-down: need-sealed bin/sealed ## end the sealed node and everything on it
+down: down-$(STACK) ## take down the node and everything on it
+
+down-dev: bin/neuroscale
+	@bin/neuroscale destroy -s dev --yes
+
+down-ci: need-sealed bin/sealed
 	@bin/sealed down --name $(NAME)
 
 bench: need-sealed bin/neuroscale plugins ## measure what the platform promises, for docs/slo.json and the README (takes the node down and up again)
@@ -74,8 +79,13 @@ test-sealed: all-images ## the node, for real
 test-programs: all-images ## what unit tests ask the real programs of Kyverno and Prometheus
 	@NEUROSCALE_E2E=1 $(GO) test -count 1 -timeout 10m ./cmd/neuroscale ./components/cost ./internal/guard
 
+# Not part of `make test`: it needs more of the machine than a run of all tests leaves.
+test-docker: all-images bin/neuroscale plugins ## stack dev on a Docker engine of its own
+	@NEUROSCALE_E2E=1 $(GO) test -C sealed -count 1 -timeout 10m ./internal/standin/docker
+	@NEUROSCALE_E2E=1 $(GO) test -v -count 1 -timeout 25m ./tests/docker
+
 test-e2e: all-images bin/neuroscale plugins ## end to end on a sealed node of its own
-	@NEUROSCALE_E2E=1 $(GO) test -count 1 -timeout 40m ./tests/...
+	@NEUROSCALE_E2E=1 $(GO) test -count 1 -timeout 40m $$($(GO) list ./tests/... | grep -v /tests/docker)
 
 # Gets packages and images with progress and outside the tests' deadlines: nothing
 # may skip there for want of a node, a program or an image.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/components/argocd"
 	"github.com/neuroscale-platform/neuroscale/components/certificates"
-	"github.com/neuroscale-platform/neuroscale/components/cluster"
 	"github.com/neuroscale-platform/neuroscale/components/cost"
 	"github.com/neuroscale-platform/neuroscale/components/dashboards"
 	"github.com/neuroscale-platform/neuroscale/components/endpoints"
@@ -38,7 +37,7 @@ type part struct {
 // its layers name.
 var platform = []part{
 	{"cluster", nil, func(s *site, _ layer.List) (err error) {
-		s.cluster, err = cluster.Existing(s.ctx, "cluster", s.clusterArgs)
+		s.cluster, err = s.newCluster("cluster")
 		return err
 	}},
 	{"certificates", nil, func(s *site, _ layer.List) (err error) {

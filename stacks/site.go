@@ -2,8 +2,8 @@ package stacks
 
 import (
 	"errors"
-	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -24,15 +24,15 @@ import (
 // site is what parts are brought up with, and what earlier ones leave for later
 // ones.
 type site struct {
-	ctx         *pulumi.Context
-	cfg         *config.Config
-	clusterArgs *cluster.Args
-	authority   *keypair.Pair // of the settings, nil without
-	upstream    *render.Upstream
-	images      pins
-	parts       []layer.List // the layers of each part
-	layers      layer.List   // of all
-	source      layer.Source
+	ctx       *pulumi.Context
+	cfg       *config.Config
+	options   Options
+	authority *keypair.Pair // of the settings, nil without
+	upstream  *render.Upstream
+	images    pins
+	parts     []layer.List // the layers of each part
+	layers    layer.List   // of all
+	source    layer.Source
 
 	cluster      *cluster.Cluster
 	certificates *certificates.Certificates
@@ -47,11 +47,6 @@ type site struct {
 
 // newSite finds out what cannot work before anything is registered.
 func newSite(ctx *pulumi.Context, cfg *config.Config, renderer *render.Renderer, o Options) (*site, error) {
-	if cfg.Cluster.Provider == config.ProviderK3d {
-		return nil, fmt.Errorf("stack %s wants a cluster in Docker (neuroscale:cluster.provider is %s), which is not available yet: "+
-			"use stack ci with a cluster you have (KUBECONFIG) or a sealed one (`sealed up`), then `pulumi up -s ci`",
-			ctx.Stack(), cfg.Cluster.Provider)
-	}
 	parts, err := layersOfParts(cfg)
 	if err != nil {
 		return nil, err
@@ -71,18 +66,56 @@ func newSite(ctx *pulumi.Context, cfg *config.Config, renderer *render.Renderer,
 	s := &site{
 		ctx: ctx, cfg: cfg, authority: authority, upstream: renderer.Upstream(), images: images,
 		parts: parts, layers: layers, source: Source(renderer, layers),
-		clusterArgs: &cluster.Args{
-			Kubeconfig: cfg.Cluster.Kubeconfig, Context: cfg.Cluster.Context,
-			Address: cfg.Cluster.Address, DeleteUnreachable: cfg.Cluster.DeleteUnreachable,
-		},
+		options: o,
 	}
 	if o.Schemas != nil {
 		s.source.Schemas = o.Schemas
 	}
-	if o.Cluster != nil {
-		o.Cluster(s.clusterArgs)
-	}
 	return s, nil
+}
+
+// newCluster is the one the settings name.
+func (s *site) newCluster(name string) (*cluster.Cluster, error) {
+	c := s.cfg.Cluster
+	if c.Provider == config.ProviderDocker {
+		return s.newClusterInDocker(name)
+	}
+	args := &cluster.Args{
+		Kubeconfig: c.Kubeconfig, Context: c.Context, Address: c.Address, DeleteUnreachable: c.DeleteUnreachable,
+	}
+	if s.options.Cluster != nil {
+		s.options.Cluster(args)
+	}
+	return cluster.Existing(s.ctx, name, args)
+}
+
+// ClusterName is that of the cluster in Docker of a stack, and of its first container.
+func ClusterName(stack string) string { return config.Namespace + "-" + stack }
+
+// newClusterInDocker publishes what the platform serves on nodes. Whatever is in the
+// cluster goes with it, so that a destroy asks nothing of it.
+func (s *site) newClusterInDocker(name string) (*cluster.Cluster, error) {
+	image, err := s.upstream.Image("", s.cfg.Cluster.Distribution)
+	if err != nil {
+		return nil, err
+	}
+	args := &cluster.DockerArgs{
+		Name: ClusterName(s.ctx.Stack()), Settings: s.cfg.Cluster, Image: image, Ports: s.cfg.NodePorts(),
+		Host: cluster.CurrentHost(s.ctx.Context()),
+	}
+	if s.options.Docker != nil {
+		s.options.Docker(args)
+	}
+	made, err := cluster.Docker(s.ctx, name, args)
+	if err != nil {
+		return nil, err
+	}
+	return made, s.ctx.RegisterStackTransformation(func(r *pulumi.ResourceTransformationArgs) *pulumi.ResourceTransformationResult {
+		if !strings.HasPrefix(r.Type, "kubernetes:") {
+			return nil
+		}
+		return &pulumi.ResourceTransformationResult{Props: r.Props, Opts: append(r.Opts, pulumi.DeletedWith(made.Lifetime))}
+	})
 }
 
 // pins are the images the program itself runs.

@@ -30,8 +30,10 @@ type Options struct {
 	// Schemas of all kinds, as files; nil means those that Renderer's pins and layers
 	// make.
 	Schemas func(context.Context) (map[string][]byte, error)
-	// Cluster, if not nil, is given the cluster's Args before they are used.
+	// Cluster and Docker, if not nil, are given the Args of an existing cluster, or of
+	// one in Docker, before they are used.
 	Cluster func(*cluster.Args)
+	Docker  func(*cluster.DockerArgs)
 }
 
 // Program is what `pulumi up` runs.

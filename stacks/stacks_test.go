@@ -230,10 +230,49 @@ func TestSecretsAreOnlyInSecrets(t *testing.T) {
 	assert.True(t, provider.Inputs["kubeconfig"].IsSecret(), "the kubeconfig is readable")
 }
 
-func TestStackDevSaysHowToGoOn(t *testing.T) {
-	_, err := recorder.Run(program(t, map[string]string{"neuroscale:cluster": `{"provider":"k3d"}`}), recorder.Options{})
-	require.EqualError(t, err, "stack test wants a cluster in Docker (neuroscale:cluster.provider is k3d), which is not available yet: "+
-		"use stack ci with a cluster you have (KUBECONFIG) or a sealed one (`sealed up`), then `pulumi up -s ci`")
+// inDocker is the program on an engine that has room.
+func inDocker(t *testing.T, preflight error) pulumi.RunFunc {
+	t.Helper()
+	return New(Options{
+		Config: map[string]string{"neuroscale:cluster": `{"provider":"docker"}`}, Renderer: recorder.Renderer(t), Schemas: noSchemas,
+		Docker: func(args *cluster.DockerArgs) {
+			args.Preflight = func(context.Context, cluster.Wanted) error { return preflight }
+		},
+	})
+}
+
+func TestAStackInDockerIsTheSamePlatform(t *testing.T) {
+	r := recorder.MustRun(t, inDocker(t, nil), recorder.Options{})
+	r.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "reviews", "tenancy", "cost", "portal", "endpoints")
+	server := r.Type(t, "docker:index/container:Container", "cluster")
+	assert.Equal(t, "neuroscale-test", server.Object()["name"])
+	objects := 0
+	for _, g := range r.Registrations {
+		if g.Kind() == "" {
+			continue
+		}
+		objects++
+		assert.Equal(t, server.URN, g.DeletedWith, "%s is deleted one by one, of a cluster that goes as a whole", g.URN)
+	}
+	existing := recorder.MustRun(t, program(t, nil), recorder.Options{})
+	there := 0
+	for _, g := range existing.Registrations {
+		if g.Kind() != "" {
+			there++
+		}
+	}
+	assert.Equal(t, there, objects)
+	image, err := recorder.Renderer(t).Upstream().Image("", "k3s")
+	require.NoError(t, err)
+	assert.Contains(t, image, "@sha256:")
+	assert.Equal(t, image, r.Type(t, "docker:index/remoteImage:RemoteImage", "cluster").Object()["name"])
+}
+
+func TestAnEngineThatCannotStopsTheStackBeforeAnythingIsMade(t *testing.T) {
+	r, err := recorder.Run(inDocker(t, errors.New("port 30080 is in use by nginx")), recorder.Options{})
+	require.EqualError(t, err, "port 30080 is in use by nginx")
+	assert.Empty(t, r.Registrations)
+	recorder.MustRun(t, inDocker(t, errors.New("no Docker here")), recorder.Options{DryRun: true})
 }
 
 func TestBadConfigurationRegistersNothing(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/internal/backup"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/stacks"
 )
@@ -185,9 +186,13 @@ func (a *app) backup(ctx context.Context, file, passphrase string) (report backu
 }
 
 func (a *app) restore(ctx context.Context, file, passphrase string, f upFlags) (*upReport, error) {
-	cfg, cluster, err := a.reachable(ctx)
+	cfg, cluster, err := a.adopted(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if cluster == nil {
+		return nil, fmt.Errorf("neuroscale:cluster.provider of stack %s is %q: write %q, a backup is restored onto a cluster that is there before the platform",
+			a.stack, cfg.Cluster.Provider, config.ProviderExisting)
 	}
 	images, err := stacks.Pinned(cfg)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/neuroscale-platform/neuroscale/internal/config"
@@ -10,11 +11,11 @@ import (
 )
 
 // cluster connects to the cluster of the stack's settings: the one the program
-// takes, too.
-func (a *app) cluster(c *config.Config) (*kube.Cluster, error) {
-	if c.Cluster.Provider == config.ProviderK3d {
-		return nil, fmt.Errorf("stack %s makes its cluster with Docker, which this version cannot do yet: "+
-			"use -s ci with the kubeconfig of a cluster, or `make up STACK=ci` as root on Debian for a sealed node", a.stack)
+// takes, too. One in Docker is only known by the stack that made it.
+func (a *app) cluster(ctx context.Context, c *config.Config) (*kube.Cluster, error) {
+	if c.Cluster.Provider == config.ProviderDocker {
+		_, cluster, err := a.deployed(ctx)
+		return cluster, err
 	}
 	return kube.Connect(kube.Source{Path: c.Cluster.Kubeconfig, Context: c.Cluster.Context, Getenv: a.getenv})
 }
@@ -25,11 +26,35 @@ func (a *app) reachable(ctx context.Context) (*config.Config, *kube.Cluster, err
 	if err != nil {
 		return nil, nil, err
 	}
-	cluster, err := a.cluster(cfg)
+	cluster, err := a.cluster(ctx, cfg)
 	if err != nil {
 		return nil, nil, err
 	}
 	return cfg, cluster, cluster.Reachable(ctx)
+}
+
+// adopted are the stack's settings and the cluster it is brought up on, which answers;
+// nil if bringing it up makes the cluster.
+func (a *app) adopted(ctx context.Context) (*config.Config, *kube.Cluster, error) {
+	cfg, err := a.config()
+	if err != nil || cfg.Cluster.Provider == config.ProviderDocker {
+		return cfg, nil, err
+	}
+	return a.reachable(ctx)
+}
+
+// madeAnswers is an error if the stack has made a cluster and that does not answer: what
+// is in it cannot be looked at. One that was never up, or not to the end, has none yet.
+func (a *app) madeAnswers(ctx context.Context) error {
+	_, made, err := a.deployed(ctx)
+	if err != nil {
+		return nil
+	}
+	if err := made.Reachable(ctx); err != nil {
+		return fmt.Errorf("the cluster in Docker of stack %s does not answer (%w): run `docker start %s`; if it is gone for good, run `neuroscale destroy -s %s --unreachable` and this again",
+			a.stack, errors.Unwrap(err), stacks.ClusterName(a.stack), a.stack)
+	}
+	return nil
 }
 
 // outputs are those of the stack, which was brought up.

@@ -52,15 +52,18 @@ func (a *app) destroy(ctx context.Context, o automation.DestroyOptions, yes bool
 	}
 	release := func(context.Context) {}
 	if !o.Unreachable {
-		cfg, cluster, err := a.reachable(ctx)
+		cfg, cluster, err := a.adopted(ctx)
 		if err != nil {
 			return fmt.Errorf("%w; if it is gone for good, run `neuroscale destroy -s %s --unreachable`", err, a.stack)
 		}
-		layers, err := stacks.Layers(cfg)
-		if err != nil {
-			return err
+		// A cluster that the stack made goes as a whole.
+		if cluster != nil {
+			layers, err := stacks.Layers(cfg)
+			if err != nil {
+				return err
+			}
+			release = func(ctx context.Context) { a.releaseOrphans(ctx, cluster, layers) }
 		}
-		release = func(ctx context.Context) { a.releaseOrphans(ctx, cluster, layers) }
 	}
 	if !yes {
 		if err := a.confirm(); err != nil {

@@ -87,7 +87,7 @@ func (a *app) patient(ctx context.Context) (*doctor.Platform, error) {
 	if p.Policies, err = policy.Load(gitops.FS); err != nil {
 		return nil, err
 	}
-	chosen, err := a.cluster(cfg)
+	chosen, err := a.cluster(ctx, cfg)
 	if err == nil {
 		p.Chosen, p.Cluster = chosen.Kubeconfig, chosen
 	}

@@ -111,7 +111,7 @@ func (a *app) guard(ctx context.Context, paths []string, f guardFlags) (*guard.R
 		}
 	}
 	if f.cluster {
-		if o.Cluster, err = a.cluster(cfg); err != nil {
+		if o.Cluster, err = a.cluster(ctx, cfg); err != nil {
 			return nil, err
 		}
 	}

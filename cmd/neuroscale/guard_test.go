@@ -8,11 +8,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/neuroscale-platform/neuroscale/internal/fakepulumi"
 	"github.com/neuroscale-platform/neuroscale/internal/guard"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
 func TestGuardRefusesWhatItCannotDo(t *testing.T) {
+	fakepulumi.Install(t, fakepulumi.Script{})
 	m := newMachine(t)
 	m.write("prices.yaml", "currency: USD\n")
 	prices := filepath.Join(m.root, "prices.yaml")
@@ -23,7 +25,7 @@ func TestGuardRefusesWhatItCannotDo(t *testing.T) {
 		`the CPU threshold is "much"`:                                                   {"guard", "x", "--cpu-threshold", "much"},
 		"read the prices (--prices): open nowhere: no such file or directory":           {"guard", "x", "--prices", "nowhere"},
 		"--prices " + prices + ": ":                                                     {"guard", "x", "--prices", prices},
-		"stack dev makes its cluster with Docker, which this version cannot do yet":     {"guard", "x", "--cluster", "-s", "dev"},
+		"run `neuroscale up -s dev` first":                                              {"guard", "x", "--cluster", "-s", "dev"},
 	} {
 		code, out, errout := m.run(args...)
 		assert.Equal(t, 1, code, args)

@@ -59,7 +59,7 @@ func newMachine(t *testing.T) *machine {
 	m := &machine{t: t, root: t.TempDir(), services: map[string]string{}, answers: map[string]string{}, verdict: tenancy.Enforced}
 	m.write("Pulumi.yaml", "name: neuroscale\nruntime: go\n")
 	m.write("Pulumi.ci.yaml", "config:\n  neuroscale:cluster:\n    provider: existing\n")
-	m.write("Pulumi.dev.yaml", "config:\n  neuroscale:cluster:\n    provider: k3d\n")
+	m.write("Pulumi.dev.yaml", "config:\n  neuroscale:cluster:\n    provider: docker\n")
 	m.api = httptest.NewServer(http.HandlerFunc(m.serveAPI))
 	t.Cleanup(m.api.Close)
 	home := t.TempDir()
@@ -188,11 +188,13 @@ func (m *machine) run(args ...string) (code int, out, errout string) {
 }
 
 // up marks the stack as one with state.
-func (m *machine) up() {
+func (m *machine) up() { m.upStack("ci") }
+
+func (m *machine) upStack(stack string) {
 	m.t.Helper()
 	dir := filepath.Join(m.env["HOME"], ".local", "state", "neuroscale", ".pulumi", "stacks", "neuroscale")
 	require.NoError(m.t, os.MkdirAll(dir, 0o755))
-	require.NoError(m.t, os.WriteFile(filepath.Join(dir, "ci.json"), []byte(`{}`), 0o600))
+	require.NoError(m.t, os.WriteFile(filepath.Join(dir, stack+".json"), []byte(`{}`), 0o600))
 }
 
 func (m *machine) outputs(gateway string) map[string]any {

@@ -22,7 +22,7 @@ func TestBadInputIsOneSentenceAndExitCodeOne(t *testing.T) {
 		setup func(*machine)
 		want  string
 	}{
-		"unknown command":            {args: []string{"upp"}, want: `neuroscale: unknown command "upp" (did you mean "up"?): there are backup, bench, ca, config, cost, destroy, endpoints, forward, guard, keys, new, passwords, predict, preview, render, restore, status, top, up, verify, version`},
+		"unknown command":            {args: []string{"upp"}, want: `neuroscale: unknown command "upp" (did you mean "up"?): there are backup, bench, ca, config, cost, destroy, doctor, endpoints, forward, guard, keys, kubeconfig, new, passwords, predict, preview, render, restore, status, top, up, verify, version`},
 		"unknown flag":               {args: []string{"up", "--foo"}, want: "neuroscale: unknown flag: --foo: see `neuroscale up --help`"},
 		"extra argument":             {args: []string{"preview", "ci"}, want: `neuroscale: preview takes no arguments: remove "ci"`},
 		"missing argument":           {args: []string{"predict"}, want: "neuroscale: predict takes 1 argument(s) (NAME), got 0: see `neuroscale predict --help`"},
@@ -73,9 +73,14 @@ func TestBadInputIsOneSentenceAndExitCodeOne(t *testing.T) {
 			setup: func(m *machine) { m.api.Close() },
 			want:  "does not answer (connect: connection refused): start it, or point KUBECONFIG or neuroscale:cluster.kubeconfig at one that runs",
 		},
-		"a stack that needs Docker": {
-			args: []string{"up", "-s", "dev"},
-			want: "neuroscale: stack dev makes its cluster with Docker, which this version cannot do yet: use -s ci",
+		"status of a cluster in Docker that was never made": {
+			args: []string{"status", "-s", "dev"},
+			want: "run `neuroscale up -s dev` first",
+		},
+		"restoring into a cluster in Docker": {
+			args:  []string{"restore", "platform.backup", "-s", "dev"},
+			setup: func(m *machine) { m.env[passphraseVariable] = "hush, that is a secret" },
+			want:  `neuroscale:cluster.provider of stack dev is "docker": write "existing"`,
 		},
 		"not a checkout":    {args: []string{"-C", "/", "up"}, want: "no Pulumi.yaml in / or above it"},
 		"predict before up": {args: []string{"predict", "demo-iris-2"}, want: "run `neuroscale up -s ci` first"},

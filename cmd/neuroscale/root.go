@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
+	"github.com/neuroscale-platform/neuroscale/components/cluster"
 	"github.com/neuroscale-platform/neuroscale/internal/automation"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/nearest"
@@ -55,7 +56,7 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().StringVarP(&a.dir, "directory", "C", "", "folder in the checkout (default: the working directory)")
 	root.PersistentFlags().StringVarP(&a.stack, "stack", "s", stack, "stack: a name with a Pulumi.<name>.yaml ($NEUROSCALE_STACK)")
 	root.AddCommand(a.upCommand(), a.previewCommand(), a.destroyCommand(), a.verifyCommand(), a.doctorCommand(), a.statusCommand(), a.endpointsCommand(), a.costCommand(), a.topCommand(), a.forwardCommand(), a.predictCommand(),
-		a.newCommand(), a.configCommand(), a.keysCommand(), a.passwordsCommand(), a.caCommand(), a.guardCommand(), a.backupCommand(), a.restoreCommand(), a.renderCommand(),
+		a.newCommand(), a.configCommand(), a.keysCommand(), a.passwordsCommand(), a.caCommand(), a.kubeconfigCommand(), a.guardCommand(), a.backupCommand(), a.restoreCommand(), a.renderCommand(),
 		a.benchCommand(), a.versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	for _, c := range append(root.Commands(), root) {
@@ -108,7 +109,7 @@ func (a *app) open(ctx context.Context, program pulumi.RunFunc) (*automation.Sta
 		return nil, err
 	}
 	return automation.Open(ctx, automation.Options{
-		Project: project, Stack: a.stack, Program: program, Log: a.log(), Getenv: a.getenv,
+		Project: project, Stack: a.stack, Program: program, Abandoned: cluster.RemoveAbandoned, Log: a.log(), Getenv: a.getenv,
 	})
 }
 

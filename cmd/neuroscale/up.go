@@ -108,14 +108,20 @@ func (a *app) upCommand() *cobra.Command {
 
 func (a *app) up(ctx context.Context, f upFlags) (*upReport, error) {
 	start := time.Now()
-	cfg, cluster, err := a.reachable(ctx)
+	cfg, cluster, err := a.adopted(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if cluster == nil {
+		if err := a.madeAnswers(ctx); err != nil {
+			return nil, err
+		}
 	}
 	choice, err := endpointChoice(cfg)
 	if err != nil {
 		return nil, err
 	}
+	// The cluster is the one there is by then.
 	if cfg.Serving.Auth == config.AuthKeys {
 		choice.Key = func(ctx context.Context) (string, error) { return keyring.PlatformToken(ctx, cluster.Dynamic) }
 	}
@@ -126,7 +132,7 @@ func (a *app) up(ctx context.Context, f upFlags) (*upReport, error) {
 	}
 	stop := progress.Watch(ctx, tracker, a.renderer(), 200*time.Millisecond)
 	ended := func() {}
-	if !f.skipPredict {
+	if !f.skipPredict && cluster != nil {
 		ended = a.predictEarly(ctx, tracker, cluster, choice, gateway(cfg, cluster))
 	}
 	result, err := stack.Up(ctx, automation.UpOptions{}, tracker.Observe)
@@ -138,6 +144,11 @@ func (a *app) up(ctx context.Context, f upFlags) (*upReport, error) {
 	out, err := stacks.DecodeOutputs(result.Outputs)
 	if err != nil {
 		return nil, err
+	}
+	if cluster == nil {
+		if cluster, err = kube.Connect(kube.Source{Text: out.Kubeconfig, Owner: "in the outputs of stack " + a.stack}); err != nil {
+			return nil, err
+		}
 	}
 	authority, err := stack.KeepAuthority(out.Authority)
 	if err != nil {

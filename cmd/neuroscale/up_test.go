@@ -166,6 +166,19 @@ func TestUpShowsTheFirstPredictionBeforeTheWholePlatformIsThere(t *testing.T) {
 	assert.True(t, answered(), "an answer that came must be kept")
 }
 
+func TestUpOfAClusterInDockerThatDoesNotAnswerSaysHowToGoOn(t *testing.T) {
+	m := newMachine(t)
+	calls := fakepulumi.Install(t, fakepulumi.Script{Outputs: m.outputs("https://127.0.0.1:30080")})
+	m.upStack("dev")
+	m.api.Close()
+	code, _, errout := m.run("up", "-s", "dev")
+	assert.Equal(t, 1, code)
+	assert.Contains(t, errout, "does not answer (connect: connection refused): run `docker start neuroscale-dev`; if it is gone for good, run `neuroscale destroy -s dev --unreachable` and this again")
+	assert.NotContains(t, strings.Join(calls.Lines(t), "\n"), "refresh", "the look at what is in it would wait for it")
+	code, _, errout = m.run("destroy", "-s", "dev", "--yes")
+	assert.Equal(t, 0, code, errout)
+}
+
 func TestUpThatEndsBeforeTheFirstPredictionShowsNone(t *testing.T) {
 	m := newMachine(t)
 	cluster, err := kube.Connect(kube.Source{Text: m.kubeconfig()})

@@ -152,7 +152,13 @@ func (a *app) toVerify(ctx context.Context) (*verify.Platform, error) {
 	}
 	p := &verify.Platform{
 		Config: cfg, Outputs: out, Cluster: cluster, HTTP: predict.NewClient(verify.Whole, out.Authority), Run: strings.ToLower(rand.Text()[:6]),
-		Drift: a.drift,
+		Drift: func(ctx context.Context) ([]string, error) {
+			// To look into a cluster in Docker that is stopped would remove it.
+			if err := cluster.Reachable(ctx); err != nil {
+				return nil, err
+			}
+			return a.drift(ctx)
+		},
 	}
 	if p.Status, err = a.wanted(cfg, out); err != nil {
 		return nil, err

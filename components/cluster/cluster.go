@@ -41,6 +41,9 @@ type Cluster struct {
 	Kubeconfig pulumi.StringOutput
 	// Address is the host at which node ports are reached.
 	Address string
+	// Lifetime is what everything in the cluster is deleted with; nil if the cluster
+	// stays.
+	Lifetime pulumi.Resource
 }
 
 // Existing adopts the cluster a kubeconfig points at. A kubeconfig that is
@@ -62,18 +65,9 @@ func Existing(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Resou
 	if regErr := ctx.RegisterComponentResource(Token, name, c, opts...); regErr != nil {
 		return nil, regErr
 	}
-	providerArgs := &kubernetes.ProviderArgs{
-		EnableServerSideApply: pulumi.Bool(true),
-		// Objects of fixed name are changed in place; those that must restart
-		// something carry their content's hash in their name.
-		EnableConfigMapMutable: pulumi.Bool(true),
-		EnableSecretMutable:    pulumi.Bool(true),
-		DeleteUnreachable:      pulumi.Bool(args.DeleteUnreachable),
-		// A look at every object is one burst: at the default an up waits for its own client.
-		KubeClientSettings: &kubernetes.KubeClientSettingsArgs{Qps: pulumi.Float64(400), Burst: pulumi.Int(800)},
-	}
+	identity := ""
 	if target != nil {
-		providerArgs.ClusterIdentifier = pulumi.String(identifier(target))
+		identity = identifier(target)
 		if c.Address == "" {
 			c.Address = target.Host
 		}
@@ -89,15 +83,33 @@ func Existing(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.Resou
 	if c.Address == "" {
 		c.Address = "localhost"
 	}
-	providerArgs.Kubeconfig = c.Kubeconfig
-
-	if c.Provider, err = kubernetes.NewProvider(ctx, name, providerArgs, pulumi.Parent(c)); err != nil {
+	if c.Provider, err = kubernetes.NewProvider(ctx, name, providerArgs(c.Kubeconfig, args.DeleteUnreachable, identity), pulumi.Parent(c)); err != nil {
 		return nil, fmt.Errorf("cluster: provider: %w", err)
 	}
 	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{
 		"kubeconfig": c.Kubeconfig,
 		"address":    pulumi.String(c.Address),
 	})
+}
+
+// providerArgs of the one provider; identity stays the same for as long as the
+// cluster does, and is empty if it is not known.
+func providerArgs(kubeconfig pulumi.StringOutput, deleteUnreachable bool, identity string) *kubernetes.ProviderArgs {
+	args := &kubernetes.ProviderArgs{
+		Kubeconfig:            kubeconfig,
+		EnableServerSideApply: pulumi.Bool(true),
+		// Objects of fixed name are changed in place; those that must restart
+		// something carry their content's hash in their name.
+		EnableConfigMapMutable: pulumi.Bool(true),
+		EnableSecretMutable:    pulumi.Bool(true),
+		DeleteUnreachable:      pulumi.Bool(deleteUnreachable),
+		// A look at every object is one burst: at the default an up waits for its own client.
+		KubeClientSettings: &kubernetes.KubeClientSettingsArgs{Qps: pulumi.Float64(400), Burst: pulumi.Int(800)},
+	}
+	if identity != "" {
+		args.ClusterIdentifier = pulumi.String(identity)
+	}
+	return args
 }
 
 // identifier stays the same for as long as the cluster does, whoever the user and

@@ -3,6 +3,7 @@ package automation
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -278,6 +279,31 @@ func TestPendingOperationsOfAKilledRunAreClearedAndNamed(t *testing.T) {
 	lines := strings.Join(calls.Lines(t), "\n")
 	assert.Less(t, strings.Index(lines, "stack import"), strings.Index(lines, "up --yes"), "clear before up")
 	assert.NotContains(t, lines, "--show-secrets --stack ci\nstack import", "secrets stay encrypted on the way")
+}
+
+func TestWhatAKilledRunHadBegunToMakeIsToldBeforeItIsForgotten(t *testing.T) {
+	const state = `{"version":3,"deployment":{"pending_operations":[
+		{"type":"creating","resource":{"urn":"urn:pulumi:dev::neuroscale::docker:index/container:Container::cluster","type":"docker:index/container:Container","inputs":{"name":"neuroscale-dev","envs":[{"4dabf18193072939515e22adb298388d":"1b47061264138c4ac30d75fd1eb44270"}]}}},
+		{"type":"deleting","resource":{"urn":"urn:pulumi:dev::neuroscale::docker:index/network:Network::cluster","type":"docker:index/network:Network","inputs":{"name":"neuroscale-dev"}}},
+		{"type":"creating","resource":{"urn":"urn:pulumi:dev::neuroscale::kubernetes:core/v1:Namespace::forge","type":"kubernetes:core/v1:Namespace","inputs":{"metadata":{"name":"forge"}}}}]}}`
+	calls := fakepulumi.Install(t, fakepulumi.Script{State: state})
+	root, dir := checkout(t)
+	writeState(t, dir, `{"checkpoint":{"latest":{"pending_operations":[{}]}}}`)
+	s := open(t, root, dir, nil)
+	var told []string
+	s.Abandoned = func(_ context.Context, token, name string) error {
+		told = append(told, token+" "+name)
+		return nil
+	}
+	_, err := s.Up(context.Background(), UpOptions{}, nil)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"docker:index/container:Container neuroscale-dev", "kubernetes:core/v1:Namespace "}, told)
+
+	s.Abandoned = func(context.Context, string, string) error { return errors.New("it stays") }
+	before := strings.Count(strings.Join(calls.Lines(t), "\n"), "stack import")
+	_, err = s.Up(context.Background(), UpOptions{}, nil)
+	require.EqualError(t, err, "it stays")
+	assert.Equal(t, before, strings.Count(strings.Join(calls.Lines(t), "\n"), "stack import"), "what is there would be forgotten")
 }
 
 func TestAStateWithoutPendingOperationsIsNotExported(t *testing.T) {

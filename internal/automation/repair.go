@@ -96,7 +96,7 @@ func (s *Stack) dropCutAttributes() error {
 // end of. The engine only warns about them and keeps them for ever. Exporting
 // and importing the state clears them (secrets stay encrypted on the way); it is
 // safe because every resource is applied under a fixed name, so that creating
-// one again adopts what is there.
+// one again adopts what is there, or Abandoned has removed it.
 func (s *Stack) clearPending(ctx context.Context) error {
 	if s.home.surelyClean(s.Project.Name, s.Options.Stack) {
 		return nil
@@ -108,6 +108,15 @@ func (s *Stack) clearPending(ctx context.Context) error {
 	pending, err := pendingOperations([]byte(state))
 	if err != nil || len(pending) == 0 {
 		return err
+	}
+	for _, p := range pending {
+		if s.Abandoned == nil || p.Type != "creating" {
+			continue
+		}
+		name, _ := p.Resource.Inputs["name"].(string)
+		if err := s.Abandoned(ctx, p.Resource.Type, name); err != nil {
+			return err
+		}
 	}
 	if _, err := s.run(ctx, []byte(state), "stack", "import"); err != nil {
 		return s.explain("clear the pending operations of stack "+s.Options.Stack, err, nil)
@@ -121,7 +130,9 @@ func (s *Stack) clearPending(ctx context.Context) error {
 type pendingOperation struct {
 	Type     string `json:"type"`
 	Resource struct {
-		URN string `json:"urn"`
+		URN    string         `json:"urn"`
+		Type   string         `json:"type"`
+		Inputs map[string]any `json:"inputs"`
 	} `json:"resource"`
 }
 

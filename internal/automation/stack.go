@@ -38,6 +38,9 @@ type Options struct {
 	Stack string
 	// Program is run by the engine for Up and Preview.
 	Program pulumi.RunFunc
+	// Abandoned, if not nil, is told the type of each resource that a killed run had
+	// begun to make, and its input "name": what cannot be made over it has to go.
+	Abandoned func(ctx context.Context, token, name string) error
 	// Log gets what was repaired and what is being waited for.
 	Log *slog.Logger
 	// Getenv is os.Getenv but for tests.

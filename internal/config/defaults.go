@@ -5,9 +5,12 @@ import "time"
 // Default is the configuration of somebody who wrote nothing.
 func Default() *Config {
 	return &Config{
-		Cluster: Cluster{Provider: ProviderExisting},
-		GitOps:  GitOps{NodePort: 30081},
-		Forge:   Forge{Provider: ForgeGitea, NodePort: 30082, Storage: "1Gi", Organization: "neuroscale", MaxPush: "20Mi", MaxRepository: "128Mi"},
+		Cluster: Cluster{
+			Provider: ProviderExisting, Distribution: DistributionK3s,
+			APIPort: 6550, Subnet: "10.89.0.0/24", Memory: "8Gi",
+		},
+		GitOps: GitOps{NodePort: 30081},
+		Forge:  Forge{Provider: ForgeGitea, NodePort: 30082, Storage: "1Gi", Organization: "neuroscale", MaxPush: "20Mi", MaxRepository: "128Mi"},
 		Serving: Serving{
 			Domain:  "neuroscale.test",
 			Gateway: Gateway{NodePort: 30080, Type: ServiceNodePort},

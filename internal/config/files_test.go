@@ -89,7 +89,8 @@ func TestEveryKeyIsDocumentedWhereItStands(t *testing.T) {
 	}
 }
 
-func TestTheExampleForAClusterInTheCloudHasEveryKey(t *testing.T) {
+// Those of a cluster in Docker stand in Pulumi.dev.yaml, all others in the example.
+func TestEveryKeyStandsInOneOfTheFiles(t *testing.T) {
 	c := Default()
 	c.Tenants[0].Egress = c.Serving.ModelStores
 	all, err := Settings(c, "", nil)
@@ -100,22 +101,30 @@ func TestTheExampleForAClusterInTheCloudHasEveryKey(t *testing.T) {
 		known[index.ReplaceAllString(s.Key, "[]")] = true
 	}
 	there := written(t, settingsFiles(t)["Pulumi.cloud.example.yaml"])
+	maps.Copy(there, written(t, settingsFiles(t)["Pulumi.dev.yaml"]))
 	for _, key := range slices.Sorted(maps.Keys(known)) {
-		assert.Contains(t, there, key)
+		_, stands := there[key]
+		assert.Truef(t, stands, "%s is in neither file", key)
 	}
 }
 
-// The example says of every key what its value is without it.
-func TestTheExampleNamesTheDefaults(t *testing.T) {
+// They say of every key what its value is without it.
+func TestTheFilesNameTheDefaults(t *testing.T) {
+	for _, name := range []string{"Pulumi.cloud.example.yaml", "Pulumi.dev.yaml"} {
+		namesDefaults(t, settingsFiles(t)[name])
+	}
+}
+
+func namesDefaults(t *testing.T, text string) {
+	t.Helper()
 	all, err := Settings(Default(), "", nil)
 	require.NoError(t, err)
-	text := settingsFiles(t)["Pulumi.cloud.example.yaml"]
 	lines := strings.Split(text, "\n")
 	at, err := writtenAt([]byte(text))
 	require.NoError(t, err)
 	for _, s := range all {
 		line, ok := at[s.Key]
-		if !ok || s.Value == "" || s.Key == "neuroscale:tenants[0].egress" {
+		if !ok || s.Value == "" || fmt.Sprint(s.Value) == "[]" {
 			continue
 		}
 		// The comment is behind the key or above it.

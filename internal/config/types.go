@@ -20,8 +20,16 @@ const Namespace = "neuroscale"
 const (
 	// ProviderExisting adopts the cluster a kubeconfig points at.
 	ProviderExisting = "existing"
-	// ProviderK3d makes k3s in Docker.
-	ProviderK3d = "k3d"
+	// ProviderDocker makes one in Docker.
+	ProviderDocker = "docker"
+)
+
+// Distributions of Kubernetes in Docker.
+const (
+	// DistributionK3s is k3s.
+	DistributionK3s = "k3s"
+	// DistributionNode is the sealed machine's node in a container.
+	DistributionNode = "node"
 )
 
 // Whether the gateway asks for a key, and what it does when it cannot find out
@@ -82,14 +90,14 @@ func (c *Config) Members() []string {
 // Cluster says which Kubernetes cluster carries the platform.
 type Cluster struct {
 	// Provider is ProviderExisting (default), the cluster of a kubeconfig, or
-	// ProviderK3d, one in Docker.
-	Provider string `json:"provider" enum:"existing k3d"`
+	// ProviderDocker, one in Docker.
+	Provider string `json:"provider" enum:"existing docker"`
 	// Kubeconfig is a path; empty means $KUBECONFIG, then ~/.kube/config.
 	Kubeconfig string `json:"kubeconfig"`
 	// Context of the kubeconfig; empty means its current one.
 	Context string `json:"context"`
 	// Address is the host name or IP address at which node ports are reached;
-	// empty means the host of the API server.
+	// empty means the host of the API server, in Docker 127.0.0.1.
 	Address string `json:"address"`
 	// DeleteUnreachable lets a destroy forget the resources of a cluster that
 	// no longer answers.
@@ -104,6 +112,33 @@ type Cluster struct {
 	// as registry.example.org/mirror/docker.io/kserve/agent; empty means that they come
 	// from where they are published.
 	ImageRegistry string `json:"imageRegistry"`
+
+	// Distribution is what runs in Docker: DistributionK3s (default), or
+	// DistributionNode, what `sealed node-image` made of the sealed machine's parts.
+	Distribution string `json:"distribution" enum:"k3s node"`
+	// Agents is how many nodes there are in Docker beside the first one.
+	Agents int `json:"agents" min:"0" max:"8"`
+	// APIPort is the port on loopback at which a cluster in Docker has its API server.
+	APIPort int `json:"apiPort" min:"1024" max:"65535"`
+	// Subnet has the addresses of the containers, so that they stay the same.
+	Subnet string `json:"subnet"`
+	// CPUs is how many a container may use at most, 0 for all of them, and Memory how
+	// much of that, a Kubernetes quantity.
+	CPUs   int    `json:"cpus" min:"0" max:"1024"`
+	Memory string `json:"memory" format:"quantity"`
+	// Mirrors answer for registries in Docker.
+	Mirrors []Mirror `json:"mirrors"`
+	// Images is the folder, with an absolute path, from which the distribution node has
+	// its images: the cache of `sealed`.
+	Images string `json:"images"`
+}
+
+// Mirror answers pulls for a registry.
+type Mirror struct {
+	// Registry is the host name of the registry, such as docker.io.
+	Registry string `json:"registry"`
+	// Endpoint is the URL of what answers for it.
+	Endpoint string `json:"endpoint"`
 }
 
 // Servers of the platform that people reach from outside, as TLS.HTTP names them.

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"maps"
-	"net"
 	"net/url"
 	"reflect"
 	"regexp"
@@ -38,12 +37,7 @@ func validate(c *Config, skip map[string]bool, reserved []string) []error {
 	maps.Copy(v.skip, skip)
 	walk(reflect.ValueOf(c).Elem(), v.tags)
 	v.cluster(c.Cluster)
-	v.nodePorts([]namedPort{
-		{"gitops.nodePort", c.GitOps.NodePort},
-		{"forge.nodePort", c.Forge.NodePort},
-		{"serving.gateway.nodePort", c.Serving.Gateway.NodePort},
-		{"portal.nodePort", c.Portal.NodePort},
-	})
+	v.nodePorts(c.NodePorts())
 	if c.Forge.Provider == ForgeGitHub {
 		v.refuse("forge.provider", c.Forge.Provider, ForgeGitea+": the guard, what follows a merge and the portal's sign-in know Gitea only, "+
 			"so on GitHub nobody would judge what is merged")
@@ -83,31 +77,14 @@ func (v *checker) tags(f field) {
 	}
 }
 
-func (v *checker) cluster(c Cluster) {
-	if c.Address != "" && net.ParseIP(c.Address) == nil && len(validation.IsDNS1123Subdomain(c.Address)) > 0 {
-		v.refuse("cluster.address", c.Address, "a host name or an IP address, without scheme or port")
-	}
-	if c.StorageClass != "" && len(validation.IsDNS1123Subdomain(c.StorageClass)) > 0 {
-		v.refuse("cluster.storageClass", c.StorageClass, "the name of a StorageClass such as gp3, see `kubectl get storageclass`")
-	}
-	if c.ImageRegistry != "" && !imagePrefix.MatchString(c.ImageRegistry) {
-		v.refuse("cluster.imageRegistry", c.ImageRegistry, "a registry and a folder in it, such as registry.example.org/mirror, without scheme and tag")
-	}
-}
-
-type namedPort struct {
-	field string
-	port  int
-}
-
-func (v *checker) nodePorts(ports []namedPort) {
+func (v *checker) nodePorts(ports []NodePort) {
 	taken := map[int]string{}
 	for _, p := range ports {
-		if other, ok := taken[p.port]; ok {
-			v.refuse(p.field, p.port, fmt.Sprintf("another number, %s:%s has this one", Namespace, other))
+		if other, ok := taken[p.Port]; ok {
+			v.refuse(p.Setting, p.Port, fmt.Sprintf("another number, %s:%s has this one", Namespace, other))
 			continue
 		}
-		taken[p.port] = p.field
+		taken[p.Port] = p.Setting
 	}
 }
 

@@ -30,6 +30,8 @@ upstreams:
   kyverno: {module: example.com/kyverno, version: v4.0.0, sum: h1:d}
 images:
   forge-proxy: example.com/forge-proxy:v1
+  k3s: "example.com/k3s:v5@sha256:0"
+  node: example.com/node:v6
 `,
 		"platform/argocd/layer.yaml": "version: [argo-cd]\n",
 		"platform/argocd/objects.yaml": `

@@ -125,7 +125,11 @@ func answer(args pulumi.MockResourceArgs) (resource.PropertyMap, error) {
 		}
 	case strings.HasPrefix(args.TypeToken, "github:index/"), args.TypeToken == "pulumi:providers:github":
 	case strings.HasPrefix(args.TypeToken, "neuroscale:platform:") && !args.Custom:
-	case args.TypeToken == "pulumi:providers:kubernetes":
+	case args.TypeToken == "docker:index/remoteImage:RemoteImage":
+		generated("imageId", "repoDigest")
+	case args.TypeToken == "docker:index/network:Network", args.TypeToken == "docker:index/volume:Volume",
+		args.TypeToken == "docker:index/container:Container":
+	case args.TypeToken == "pulumi:providers:kubernetes", args.TypeToken == "pulumi:providers:docker":
 	case strings.HasPrefix(args.TypeToken, "kubernetes:") && strings.Count(args.TypeToken, ":") == 2 &&
 		strings.Contains(args.TypeToken, "/"):
 	default:

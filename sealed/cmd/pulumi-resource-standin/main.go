@@ -1,5 +1,5 @@
-// Command pulumi-resource-standin stands in for Pulumi's random and tls plugins
-// where those cannot be installed. It is linked under the plugins' names; the
+// Command pulumi-resource-standin stands in for Pulumi's docker, random and tls
+// plugins where those cannot be installed. It is linked under the plugins' names; the
 // name it is called by says which one it is.
 package main
 

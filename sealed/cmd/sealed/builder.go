@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -34,11 +35,27 @@ func (b *builder) Missing() ([]string, error) {
 	}
 	var missing []string
 	for _, s := range all {
-		if !s.Current && !(s.Later && b.options.First) {
+		if !s.Current && !s.Asked && !(s.Later && b.options.First) {
 			missing = append(missing, s.Name)
 		}
 	}
 	return missing, nil
+}
+
+// ensureAsked builds those of the entries that are asked for which are to be built.
+func (b *builder) ensureAsked(ctx context.Context) error {
+	all, err := images.List(b.options)
+	if err != nil {
+		return err
+	}
+	current := func(name string) bool {
+		return slices.ContainsFunc(all, func(s images.Status) bool { return s.Name == name && s.Current })
+	}
+	b.options.Only = slices.DeleteFunc(slices.Clone(b.options.Only), current)
+	if len(b.options.Only) == 0 {
+		return nil
+	}
+	return b.Ensure(ctx)
 }
 
 // Packages of Debian that builds need on this machine.

@@ -57,7 +57,9 @@ func root() *cobra.Command {
 		},
 	}
 	cmd.PersistentFlags().StringVar(&s.repo, "repo", "", "folder of this repository (default: found from the working folder or the program's)")
-	cmd.AddCommand(upCommand(s), downCommand(s), statusCommand(s), logsCommand(s), envCommand(s), imagesCommand(s), pluginsCommand(s), initCommand(s))
+	cmd.AddCommand(upCommand(s), downCommand(s), statusCommand(s), logsCommand(s), envCommand(s), imagesCommand(s), pluginsCommand(s), initCommand(s),
+		engineCommand(s), engineInitCommand(s), engineRuntimeCommand(),
+		nodeImageCommand(s), nodeContainerCommand(s), nodeHealthCommand())
 	return cmd
 }
 

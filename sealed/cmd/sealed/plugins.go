@@ -10,6 +10,7 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/sealed/internal/images"
 	"github.com/neuroscale-platform/neuroscale/sealed/internal/plugins"
+	standins "github.com/neuroscale-platform/neuroscale/sealed/internal/standin"
 )
 
 func pluginsCommand(s *settings) *cobra.Command {
@@ -17,7 +18,7 @@ func pluginsCommand(s *settings) *cobra.Command {
 		Use:   "plugins",
 		Short: "Link the provider plugins that Pulumi has not installed where `sealed env` points",
 		Long: `Link the provider plugins that Pulumi has not installed where ` + "`sealed env`" + ` points:
-the Kubernetes provider as built from its module, and for the random and tls
+the Kubernetes provider as built from its module, and for the docker, random and tls
 providers the program pulumi-resource-standin beside this one.`,
 		Example: "  sealed plugins",
 		Args:    cobra.NoArgs,
@@ -28,7 +29,9 @@ providers the program pulumi-resource-standin beside this one.`,
 			}
 			programs := map[string]string{"kubernetes": images.KubernetesPlugin(s.cache)}
 			if standin := filepath.Join(filepath.Dir(self), "pulumi-resource-standin"); exists(standin) {
-				programs["random"], programs["tls"] = standin, standin
+				for name := range standins.Providers {
+					programs[name] = standin
+				}
 			}
 			linked, err := plugins.Link(s.cache, programs)
 			if err != nil {

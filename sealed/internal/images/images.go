@@ -71,6 +71,7 @@ type Status struct {
 	Seconds float64 `json:"seconds"` // the last build took, downloads included
 	Current bool    `json:"current"` // made by today's recipe and complete
 	Later   bool    `json:"later"`   // not needed for the first prediction
+	Asked   bool    `json:"asked"`   // built only when it is named
 }
 
 // ToolDir is the folder for PATH: pulumi, kubectl.
@@ -161,7 +162,7 @@ func List(o Options) ([]Status, error) {
 	defer b.close()
 	var list []Status
 	for _, r := range b.table.Entries {
-		s := Status{Name: r.Name, Image: r.reference, Current: b.current(ctx, r), Later: b.table.isLater(r)}
+		s := Status{Name: r.Name, Image: r.reference, Current: b.current(ctx, r), Later: b.table.isLater(r), Asked: b.table.isAsked(r)}
 		if rec, err := b.record(r); err == nil {
 			s.Digest, s.Size, s.Seconds = rec.Digest, rec.Size, rec.Seconds
 		}
@@ -263,7 +264,7 @@ func (b *builder) plan(ctx context.Context) ([]*Recipe, error) {
 	}
 	for _, r := range b.table.Entries {
 		forced := slices.Contains(b.only, r.Name)
-		if forced || len(b.only) == 0 && !(b.first && b.table.isLater(r)) {
+		if forced || len(b.only) == 0 && !b.table.isAsked(r) && !(b.first && b.table.isLater(r)) {
 			need(r, forced)
 		}
 	}

@@ -12,6 +12,8 @@ func LockFile(cache string) string { return filepath.Join(cache, "images", ".loc
 
 func (t *Table) isLater(r *Recipe) bool { return slices.Contains(t.Later, r.Name) }
 
+func (t *Table) isAsked(r *Recipe) bool { return slices.Contains(t.Asked, r.Name) }
+
 // forgetOutdated makes the registry say that it does not have the images that
 // are to be built later, where it has them as an older recipe made them.
 func (b *builder) forgetOutdated(ctx context.Context) error {
@@ -28,5 +30,5 @@ func (b *builder) forgetOutdated(ctx context.Context) error {
 
 // anyLeft says whether something is still to be built, now or later.
 func (b *builder) anyLeft(ctx context.Context) bool {
-	return slices.ContainsFunc(b.table.Entries, func(r *Recipe) bool { return !b.current(ctx, r) })
+	return slices.ContainsFunc(b.table.Entries, func(r *Recipe) bool { return !b.table.isAsked(r) && !b.current(ctx, r) })
 }

@@ -42,7 +42,23 @@ func TestAnOutdatedImageIsNotServedWhileItsSuccessorIsStillToBeBuilt(t *testing.
 	require.NoError(t, b.forgetOutdated(t.Context()), "what is not there is forgotten already")
 }
 
+func TestWhatIsOnlyBuiltWhenAskedForKeepsNobodyWaiting(t *testing.T) {
+	b, _ := small(t, "pause")
+	b.table.Asked = []string{"small"}
+	names, err := build(t, b)
+	require.NoError(t, err)
+	require.Equal(t, []string{"helper"}, names)
+	require.False(t, b.anyLeft(t.Context()))
+
+	b.only = []string{"small"}
+	names, err = build(t, b)
+	require.NoError(t, err)
+	require.Equal(t, []string{"ground", "small"}, names)
+}
+
 func TestALaterEntryThatDoesNotExistIsNamed(t *testing.T) {
 	_, err := loadTable([]byte("later: [kiverno]"), nil)
 	require.ErrorContains(t, err, `later: there is no entry "kiverno"`)
+	_, err = loadTable([]byte("asked: [nod]"), nil)
+	require.ErrorContains(t, err, `asked: there is no entry "nod"`)
 }

@@ -28,6 +28,8 @@ type Table struct {
 	Entries  []*Recipe          `json:"entries"`
 	// Later names the entries the first prediction does not need.
 	Later []string `json:"later"`
+	// Asked names the entries that are only built when somebody names them.
+	Asked []string `json:"asked"`
 }
 
 // Release is the Debian release packages come from.
@@ -306,9 +308,11 @@ func (t *Table) validate() error {
 		}
 		errs = append(errs, t.validateFiles(r))
 	}
-	for _, name := range t.Later {
-		if t.entry(name) == nil {
-			errs = append(errs, fmt.Errorf("later: there is no entry %q", name))
+	for list, names := range map[string][]string{"later": t.Later, "asked": t.Asked} {
+		for _, name := range names {
+			if t.entry(name) == nil {
+				errs = append(errs, fmt.Errorf("%s: there is no entry %q", list, name))
+			}
 		}
 	}
 	return errors.Join(errs...)

@@ -18,7 +18,6 @@ import (
 	"golang.org/x/sys/unix"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/metadb"
 	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/pki"
@@ -43,7 +42,7 @@ func Init(ctx context.Context, cache, name string) error {
 	if err != nil {
 		return err
 	}
-	err = run(ctx, i, log)
+	err = run(ctx, i, log, func(context.Context, *rest.Config) error { return nil })
 	if err != nil {
 		log.Error("node ends", "error", err)
 		_ = writeFile(i.failure(), []byte(err.Error()+"\n"), 0o644)
@@ -63,7 +62,7 @@ func awaitGo() error {
 	return nil
 }
 
-func run(ctx context.Context, i *Instance, log *slog.Logger) error {
+func run(ctx context.Context, i *Instance, log *slog.Logger, then ready) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	reaper := process.NewReaper()
@@ -99,7 +98,7 @@ func run(ctx context.Context, i *Instance, log *slog.Logger) error {
 	supervisor.Run(ctx, processes[containerd])
 	supervisor.Run(ctx, processes[apiServer])
 	go func() {
-		if err := startClients(ctx, i, supervisor, processes, log); err != nil && ctx.Err() == nil {
+		if err := startClients(ctx, i, supervisor, processes, log, then); err != nil && ctx.Err() == nil {
 			failed <- err
 		}
 	}()
@@ -141,13 +140,16 @@ func serve(ctx context.Context, i *Instance, spec Spec, log *slog.Logger, failed
 }
 
 // startClients starts what needs an API server, once there is one.
-func startClients(ctx context.Context, i *Instance, s *process.Supervisor, all map[string]process.Spec, log *slog.Logger) error {
-	config, err := clientcmd.BuildConfigFromFlags("", i.Path("pki", "admin.kubeconfig"))
+func startClients(ctx context.Context, i *Instance, s *process.Supervisor, all map[string]process.Spec, log *slog.Logger, then ready) error {
+	config, err := connected(i)
 	if err != nil {
-		return fmt.Errorf("read kubeconfig: %w", err)
+		return err
 	}
 	if err := poll(ctx, apiTimeout, func() (bool, error) { return apiReady(ctx, config), nil }); err != nil {
 		return fmt.Errorf("the API server was not ready in %s: %w", apiTimeout, err)
+	}
+	if err := then(ctx, config); err != nil {
+		return err
 	}
 	for _, name := range []string{kubelet, controllerManager, scheduler, proxy, router} {
 		s.Run(ctx, all[name])

@@ -66,6 +66,9 @@ type Instance struct {
 	// started, in clock ticks since boot; 0 when there is none.
 	PID       int    `json:"pid,omitempty"`
 	StartTime uint64 `json:"startTime,omitempty"`
+	// Address is that of the container the node is in; empty for a node with a pair of
+	// interfaces of its own.
+	Address string `json:"address,omitempty"`
 	// Launched is when that was, in whole seconds, as Kubernetes counts.
 	Launched time.Time `json:"launched,omitzero"`
 
@@ -83,7 +86,12 @@ func (i *Instance) Link() string { return "neuroscale" + strconv.Itoa(i.Index) }
 func (i *Instance) HostIP() net.IP { return net.IPv4(10, 88, byte(i.Index), 1) }
 
 // NodeIP is where everything of the node listens.
-func (i *Instance) NodeIP() net.IP { return net.IPv4(10, 88, byte(i.Index), 2) }
+func (i *Instance) NodeIP() net.IP {
+	if i.Address != "" {
+		return net.ParseIP(i.Address).To4()
+	}
+	return net.IPv4(10, 88, byte(i.Index), 2)
+}
 
 // Range of both addresses.
 func (i *Instance) Range() *net.IPNet {

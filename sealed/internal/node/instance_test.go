@@ -96,7 +96,7 @@ func TestSecondCommandWaitsForTheFirstAndIsToldWhoItIs(t *testing.T) {
 
 func TestSecretsAreMadeOnceAndAreForTheOwnerAlone(t *testing.T) {
 	i := example(t)
-	require.NoError(t, secrets(i))
+	require.NoError(t, secrets(i, ""))
 	before := map[string][]byte{}
 	for _, path := range []string{i.Kubeconfig(), i.Passphrase()} {
 		info, err := os.Stat(path)
@@ -106,7 +106,7 @@ func TestSecretsAreMadeOnceAndAreForTheOwnerAlone(t *testing.T) {
 		require.NoError(t, err)
 	}
 	assert.DirExists(t, i.StateDir())
-	require.NoError(t, secrets(i))
+	require.NoError(t, secrets(i, ""))
 	for path, content := range before {
 		now, err := os.ReadFile(path)
 		require.NoError(t, err)
@@ -132,7 +132,7 @@ func TestThePassphraseIsNotBesideTheStateItOpensAndTheOneOfBeforeIsKept(t *testi
 		return ""
 	}
 	assert.Equal(t, i.formerPassphrase(), file(), "a node that runs has lost its state")
-	require.NoError(t, secrets(i))
+	require.NoError(t, secrets(i, ""))
 	assert.Equal(t, i.Passphrase(), file())
 	assert.NoFileExists(t, i.formerPassphrase())
 	below, err := filepath.Rel(i.Path(), i.Passphrase())
@@ -142,12 +142,12 @@ func TestThePassphraseIsNotBesideTheStateItOpensAndTheOneOfBeforeIsKept(t *testi
 
 func TestTheKeyOfSecretsIsMadeOnceAndForAnInstanceOfBefore(t *testing.T) {
 	i := example(t)
-	require.NoError(t, secrets(i))
+	require.NoError(t, secrets(i, ""))
 	path := i.Path("pki", "secrets.key")
 	require.NoError(t, os.Remove(path), "as it was before there was a key")
 	authority, err := os.ReadFile(i.Path("pki", "ca.crt"))
 	require.NoError(t, err)
-	require.NoError(t, secrets(i))
+	require.NoError(t, secrets(i, ""))
 	first, err := pki.SecretsKey(i.Path("pki"))
 	require.NoError(t, err)
 	raw, err := base64.StdEncoding.DecodeString(first)
@@ -156,7 +156,7 @@ func TestTheKeyOfSecretsIsMadeOnceAndForAnInstanceOfBefore(t *testing.T) {
 	info, err := os.Stat(path)
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
-	require.NoError(t, secrets(i))
+	require.NoError(t, secrets(i, ""))
 	again, err := pki.SecretsKey(i.Path("pki"))
 	require.NoError(t, err)
 	assert.Equal(t, first, again, "Secrets could no longer be read")

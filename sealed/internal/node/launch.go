@@ -19,15 +19,16 @@ import (
 )
 
 // secrets creates certificates, kubeconfig, passphrase and state folder, those
-// of them that are not there.
-func secrets(i *Instance) error {
+// of them that are not there. Certificates are signed by the authorities in a folder,
+// or by new ones if it is empty.
+func secrets(i *Instance, authorities string) error {
 	for _, dir := range []string{i.LogDir(), i.StateDir()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("create %s: %w", dir, err)
 		}
 	}
 	err := pki.Ensure(i.Path("pki"), pki.Request{Cluster: i.FullName(), Server: i.APIServer(), Node: i.FullName(),
-		NodeIP: i.NodeIP(), ServiceIP: net.ParseIP(ServiceIP), Domain: Domain})
+		NodeIP: i.NodeIP(), ServiceIP: net.ParseIP(ServiceIP), Domain: Domain, Authorities: authorities})
 	if err != nil {
 		return err
 	}

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/client-go/tools/clientcmd"
-
 	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/cgroup"
 	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/metadb"
 	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/packages"
@@ -219,7 +217,7 @@ func prepare(ctx context.Context, o Options, i *Instance, images Images) error {
 			return fmt.Errorf("remove left-over %s: %w", dir, err)
 		}
 	}
-	if err := secrets(i); err != nil {
+	if err := secrets(i, ""); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(i.failure()); err != nil {
@@ -238,11 +236,10 @@ func prepare(ctx context.Context, o Options, i *Instance, images Images) error {
 // becomeReady waits for the API server, applies the add-ons and waits for node
 // and cluster DNS.
 func becomeReady(ctx context.Context, o Options, i *Instance, seconds func() string) error {
-	config, err := clientcmd.BuildConfigFromFlags("", i.Kubeconfig())
+	config, err := connected(i)
 	if err != nil {
-		return fmt.Errorf("read kubeconfig: %w", err)
+		return err
 	}
-	config.QPS, config.Burst = 100, 200
 	alive := func(ask func() bool) func() (bool, error) {
 		return func() (bool, error) {
 			if !i.Running() {

@@ -18,7 +18,7 @@ const Prefix = "pulumi-resource-"
 
 // Needed are the packages the platform's program uses, with the version of the
 // plugin that its SDKs ask for.
-var Needed = map[string]string{"kubernetes": "4.23.0", "random": "4.18.0", "tls": "5.2.0"}
+var Needed = map[string]string{"docker": "4.10.0", "kubernetes": "4.23.0", "random": "4.18.0", "tls": "5.2.0"}
 
 // Dir is the folder that belongs on PATH.
 func Dir(cache string) string { return filepath.Join(cache, "tools", "plugins") }

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/mod/modfile"
 )
 
-var programs = map[string]string{"kubernetes": "/built/kubernetes", "random": "/bin/standin", "tls": "/bin/standin"}
+var programs = map[string]string{"docker": "/bin/standin", "kubernetes": "/built/kubernetes", "random": "/bin/standin", "tls": "/bin/standin"}
 
 // install puts a plugin into Pulumi's plugin folder.
 func install(t *testing.T, home, folder, name string) {
@@ -32,7 +32,7 @@ func TestOnlyPluginsThatAreNotInstalledAreLinked(t *testing.T) {
 
 	linked, err := Link(cache, programs)
 	require.NoError(t, err)
-	assert.Equal(t, []string{"kubernetes", "random", "tls"}, linked)
+	assert.Equal(t, []string{"docker", "kubernetes", "random", "tls"}, linked)
 	for name, program := range programs {
 		assert.Equal(t, program, target(name))
 	}
@@ -42,19 +42,19 @@ func TestOnlyPluginsThatAreNotInstalledAreLinked(t *testing.T) {
 	install(t, home, "resource-tls-v6.0.0", "tls")
 	linked, err = Link(cache, programs)
 	require.NoError(t, err)
-	assert.Equal(t, []string{"random", "tls"}, linked, "an older version and another major version do not serve")
+	assert.Equal(t, []string{"docker", "random", "tls"}, linked, "an older version and another major version do not serve")
 	_, err = os.Lstat(filepath.Join(Dir(cache), "pulumi-resource-kubernetes"))
 	require.ErrorIs(t, err, os.ErrNotExist, "a link must make way for the installed plugin")
 
 	install(t, home, "resource-random-v4.18.1", "random")
 	linked, err = Link(cache, programs)
 	require.NoError(t, err)
-	assert.Equal(t, []string{"tls"}, linked)
+	assert.Equal(t, []string{"docker", "tls"}, linked)
 
 	require.NoError(t, os.RemoveAll(filepath.Join(home, "plugins")))
-	linked, err = Link(cache, map[string]string{"kubernetes": "/built/kubernetes", "random": "/bin/standin", "tls": "/moved/standin"})
+	linked, err = Link(cache, map[string]string{"docker": "/bin/standin", "kubernetes": "/built/kubernetes", "random": "/bin/standin", "tls": "/moved/standin"})
 	require.NoError(t, err)
-	assert.Len(t, linked, 3, "a plugin that was removed must be linked again")
+	assert.Len(t, linked, 4, "a plugin that was removed must be linked again")
 	assert.Equal(t, "/moved/standin", target("tls"), "a program that moved must be linked anew")
 }
 
@@ -65,14 +65,14 @@ func TestUnfinishedDownloadIsNoPlugin(t *testing.T) {
 	require.NoError(t, os.MkdirAll(filepath.Join(home, "plugins", "resource-random-v4.18.0"), 0o755))
 	linked, err := Link(t.TempDir(), programs)
 	require.NoError(t, err)
-	assert.Len(t, linked, 3)
+	assert.Len(t, linked, 4)
 }
 
 func TestPluginThatIsNowhereIsNamed(t *testing.T) {
 	t.Setenv("PULUMI_HOME", t.TempDir())
-	linked, err := Link(t.TempDir(), map[string]string{"kubernetes": "/built/kubernetes", "tls": "/bin/standin"})
+	linked, err := Link(t.TempDir(), map[string]string{"docker": "/bin/standin", "kubernetes": "/built/kubernetes", "tls": "/bin/standin"})
 	require.EqualError(t, err, "plugin random: it is not installed, and there is no program to link")
-	assert.Equal(t, []string{"kubernetes", "tls"}, linked, "the others are linked all the same")
+	assert.Equal(t, []string{"docker", "kubernetes", "tls"}, linked, "the others are linked all the same")
 }
 
 func TestVersionsAreThoseTheSDKsAskFor(t *testing.T) {
@@ -86,6 +86,7 @@ func TestVersionsAreThoseTheSDKsAskFor(t *testing.T) {
 	}
 	for name, module := range map[string]string{
 		"kubernetes": "github.com/pulumi/pulumi-kubernetes/sdk/v4",
+		"docker":     "github.com/pulumi/pulumi-docker/sdk/v4",
 		"random":     "github.com/pulumi/pulumi-random/sdk/v4",
 		"tls":        "github.com/pulumi/pulumi-tls/sdk/v5",
 	} {

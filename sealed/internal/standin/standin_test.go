@@ -40,7 +40,7 @@ func TestProcessAnnouncesItselfAndEndsWithItsEngine(t *testing.T) {
 	require.NoError(t, err, string(out))
 	out, err = exec.Command(binary).CombinedOutput()
 	require.Error(t, err)
-	assert.Contains(t, string(out), "pulumi-resource-random, pulumi-resource-tls")
+	assert.Contains(t, string(out), "pulumi-resource-docker, pulumi-resource-random, pulumi-resource-tls")
 
 	for name := range Providers {
 		t.Run(name, func(t *testing.T) {

@@ -2,9 +2,11 @@
 package pki
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
@@ -56,6 +58,28 @@ type Request struct {
 	NodeIP    net.IP
 	ServiceIP net.IP // address of the Service "kubernetes"
 	Domain    string // cluster domain
+	// Authorities is a folder with CA and FrontProxyCA to sign with; empty means new
+	// ones.
+	Authorities string
+}
+
+// Forget removes the certificates in dir if other authorities than those in the folder
+// signed them.
+func Forget(dir, authorities string) error {
+	for _, name := range []string{CA, FrontProxyCA} {
+		has, err := os.ReadFile(filepath.Join(dir, name+".crt"))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		want, err2 := os.ReadFile(filepath.Join(authorities, name+".crt"))
+		if err := errors.Join(err, err2); err != nil {
+			return fmt.Errorf("compare authorities: %w", err)
+		}
+		if !bytes.Equal(has, want) {
+			return os.RemoveAll(dir)
+		}
+	}
+	return nil
 }
 
 type authority struct {
@@ -117,11 +141,11 @@ func SecretsKey(dir string) (string, error) {
 }
 
 func write(dir string, r Request) error {
-	ca, err := newAuthority(dir, CA, "neuroscale-ca")
+	ca, err := r.authority(dir, CA, "neuroscale-ca")
 	if err != nil {
 		return err
 	}
-	front, err := newAuthority(dir, FrontProxyCA, "neuroscale-front-proxy-ca")
+	front, err := r.authority(dir, FrontProxyCA, "neuroscale-front-proxy-ca")
 	if err != nil {
 		return err
 	}
@@ -185,6 +209,31 @@ func serviceAccounts(dir string) error {
 	}
 	block := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})
 	return os.WriteFile(filepath.Join(dir, ServiceAccounts+".pub"), block, 0o600)
+}
+
+// authority is the one of that file, or a new one.
+func (r Request) authority(dir, file, name string) (*authority, error) {
+	if r.Authorities == "" {
+		return newAuthority(dir, file, name)
+	}
+	cert, err := os.ReadFile(filepath.Join(r.Authorities, file+".crt"))
+	if err != nil {
+		return nil, fmt.Errorf("read authority: %w", err)
+	}
+	private, err := os.ReadFile(filepath.Join(r.Authorities, file+".key"))
+	if err != nil {
+		return nil, fmt.Errorf("read authority: %w", err)
+	}
+	// It also looks whether they belong together.
+	pair, err := tls.X509KeyPair(cert, private)
+	if err != nil {
+		return nil, fmt.Errorf("authority %s: %w", file, err)
+	}
+	key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("authority %s: its key is no ECDSA key", file)
+	}
+	return &authority{cert: pair.Leaf, key: key, pem: cert}, save(dir, file, cert, private)
 }
 
 func newAuthority(dir, file, name string) (*authority, error) {

@@ -112,3 +112,34 @@ func TestFolderThatWasCutOffIsMadeAnew(t *testing.T) {
 	assert.Equal(t, "neuroscale-ca", certificate(t, dir, CA).Subject.CommonName)
 	assert.NoDirExists(t, dir+".new")
 }
+
+func TestWhoeverMadeTheContainerIsItsAuthority(t *testing.T) {
+	given := made(t) // any folder with authorities in it
+	dir := filepath.Join(t.TempDir(), "pki")
+	theirs := request
+	theirs.Authorities = given
+	require.NoError(t, Ensure(dir, theirs))
+	for _, name := range []string{CA, FrontProxyCA} {
+		assert.True(t, certificate(t, given, name).Equal(certificate(t, dir, name)), name)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(certificate(t, given, CA))
+	_, err := certificate(t, dir, APIServer).Verify(x509.VerifyOptions{Roots: roots, DNSName: "127.0.0.1"})
+	require.NoError(t, err, "the kubeconfig that was composed outside would not fit")
+
+	require.NoError(t, Forget(dir, given))
+	assert.DirExists(t, dir, "the cluster would be another one after every restart")
+	require.NoError(t, Forget(dir, made(t)))
+	assert.NoDirExists(t, dir, "what another authority signed is of no use")
+	require.NoError(t, Forget(dir, given))
+}
+
+func TestAnAuthorityWhoseKeyIsAnothersIsRefused(t *testing.T) {
+	given, other := made(t), made(t)
+	key, err := os.ReadFile(filepath.Join(other, CA+".key"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(given, CA+".key"), key, 0o600))
+	theirs := request
+	theirs.Authorities = given
+	assert.ErrorContains(t, Ensure(filepath.Join(t.TempDir(), "pki"), theirs), "authority ca:")
+}

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"math"
 	"sort"
@@ -20,6 +22,7 @@ const (
 	StringList
 	StringMap
 	Object
+	ObjectList
 )
 
 // Field is one property a resource takes.
@@ -112,13 +115,23 @@ func (k Kind) matches(v resource.PropertyValue) bool {
 			}
 		}
 		return true
+	case ObjectList:
+		if !v.IsArray() {
+			return false
+		}
+		for _, item := range v.ArrayValue() {
+			if !item.IsObject() {
+				return false
+			}
+		}
+		return true
 	default:
 		return v.IsObject()
 	}
 }
 
 func (k Kind) String() string {
-	return [...]string{"a string", "a whole number", "true or false", "a list of strings", "a map of strings", "an object"}[k]
+	return [...]string{"a string", "a whole number", "true or false", "a list of strings", "a map of strings", "an object", "a list of objects"}[k]
 }
 
 // Values are inputs that passed Complete, for reading. An absent value reads as
@@ -156,6 +169,18 @@ func (v Values) Strings(name string) []string {
 		}
 	}
 	return out
+}
+
+// Decode reads all values into a struct with JSON tags. One that has no field there
+// is an error.
+func (v Values) Decode(to any) error {
+	text, err := json.Marshal(resource.PropertyMap(v).Mappable())
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	return d.Decode(to)
 }
 
 // Has tells whether a value is there.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -36,25 +37,42 @@ type Generated struct {
 	InPlace []string
 }
 
-// Provider generates values. It has no configuration and nothing outside the
-// state, so reading returns what is known, deleting does nothing, and most
-// changes make a new value. Property maps hold secrets and computed values as the
-// engine sent them.
+// Provider has resources, by type token. Of what is generated there is nothing
+// outside the state, so reading returns what is known, deleting does nothing, and
+// most changes make a new value. Property maps hold secrets and computed values as
+// the engine sent them.
 type Provider struct {
 	// Package is what the provider serves, e.g. "random".
 	Package string
 	// Version is the version of the plugin it stands in for.
 	Version string
-	// Resources are by type token.
+	// Resources are those that are generated.
 	Resources map[string]Generated
+	// Managed are those that are somewhere.
+	Managed map[string]Managed
+	// Configure is told the provider's own inputs before anything else. It may be nil.
+	Configure func(Values) error
 }
 
-func (p Provider) find(urn resource.URN) (Generated, error) {
-	if r, ok := p.Resources[string(urn.Type())]; ok {
-		return r, nil
+// kind is what both kinds of resources have: what goes in, and what comes out.
+type kind struct {
+	fields           Fields
+	secrets, outputs []string
+	check            func(Values) []Failure
+	inPlace          []string
+}
+
+func (p Provider) find(urn resource.URN) (kind, error) {
+	token := string(urn.Type())
+	if r, ok := p.Resources[token]; ok {
+		return kind{r.Fields, r.Secrets, r.Outputs, r.Check, r.InPlace}, nil
 	}
-	known := strings.Join(slices.Sorted(maps.Keys(p.Resources)), ", ")
-	return Generated{}, fmt.Errorf("the stand-in for provider %s has no resource %s; it has %s", p.Package, urn.Type(), known)
+	if r, ok := p.Managed[token]; ok {
+		return kind{r.Fields, nil, r.Outputs, r.Check, r.InPlace}, nil
+	}
+	known := slices.Sorted(maps.Keys(p.Resources))
+	known = append(known, slices.Sorted(maps.Keys(p.Managed))...)
+	return kind{}, fmt.Errorf("the stand-in for provider %s has no resource %s; it has %s", p.Package, token, strings.Join(known, ", "))
 }
 
 // check validates and completes inputs.
@@ -63,9 +81,9 @@ func (p Provider) check(urn resource.URN, news resource.PropertyMap) (resource.P
 	if err != nil {
 		return nil, []Failure{{Reason: err.Error()}}
 	}
-	inputs, failures := r.Fields.Complete(news)
-	if len(failures) == 0 && r.Check != nil && !inputs.ContainsUnknowns() {
-		failures = r.Check(Values(Plain(inputs)))
+	inputs, failures := r.fields.Complete(news)
+	if len(failures) == 0 && r.check != nil && !inputs.ContainsUnknowns() {
+		failures = r.check(Values(Plain(inputs)))
 	}
 	return inputs, failures
 }
@@ -77,14 +95,14 @@ func (p Provider) diff(urn resource.URN, oldInputs, oldOutputs, newInputs resour
 		return Diff{}, err
 	}
 	// Old inputs may come from the real plugin, which keeps other defaults.
-	olds, _ := r.Fields.Complete(oldInputs)
+	olds, _ := r.fields.Complete(oldInputs)
 	diff := Compare(olds, newInputs)
 	for _, path := range diff.Paths() {
-		if !slices.ContainsFunc(r.InPlace, func(name string) bool { return within(path, name) }) {
+		if !slices.ContainsFunc(r.inPlace, func(name string) bool { return within(path, name) }) {
 			diff.Replace(path)
 		}
 	}
-	if r.Renew != nil {
+	if r := p.Resources[string(urn.Type())]; r.Renew != nil {
 		state := Plain(oldOutputs)
 		maps.Copy(state, Plain(newInputs))
 		if property, due := r.Renew(Values(state)); due {
@@ -95,7 +113,7 @@ func (p Provider) diff(urn resource.URN, oldInputs, oldOutputs, newInputs resour
 }
 
 // create makes the values, or in a preview says which there would be.
-func (p Provider) create(urn resource.URN, inputs resource.PropertyMap, preview bool) (id string, outputs resource.PropertyMap, err error) {
+func (p Provider) create(ctx context.Context, urn resource.URN, inputs resource.PropertyMap, preview bool) (id string, outputs resource.PropertyMap, err error) {
 	r, err := p.find(urn)
 	if err != nil {
 		return "", nil, err
@@ -103,22 +121,27 @@ func (p Provider) create(urn resource.URN, inputs resource.PropertyMap, preview 
 	outputs = inputs.Copy()
 	if preview {
 		unknown := resource.MakeComputed(resource.NewProperty(""))
-		for _, name := range r.Outputs {
+		for _, name := range r.outputs {
 			outputs[resource.PropertyKey(name)] = unknown
 		}
-		for _, name := range r.Secrets {
+		for _, name := range r.secrets {
 			outputs[resource.PropertyKey(name)] = resource.MakeSecret(unknown)
 		}
 		return "", outputs, nil
 	}
-	id, made, err := r.Make(Values(Plain(inputs)))
+	var made map[string]any
+	if m, ok := p.Managed[string(urn.Type())]; ok {
+		id, made, err = m.Create(ctx, Values(Plain(inputs)))
+	} else {
+		id, made, err = p.Resources[string(urn.Type())].Make(Values(Plain(inputs)))
+	}
 	if err != nil {
 		return "", nil, fmt.Errorf("creating %s %s: %w", urn.Type(), urn.Name(), err)
 	}
 	for name, value := range made {
 		outputs[resource.PropertyKey(name)] = resource.NewPropertyValue(value)
 	}
-	for _, name := range r.Secrets {
+	for _, name := range r.secrets {
 		if value, ok := outputs[resource.PropertyKey(name)]; ok && !value.IsSecret() {
 			outputs[resource.PropertyKey(name)] = resource.MakeSecret(value)
 		}

@@ -1,5 +1,5 @@
-// Package server speaks Pulumi's gRPC resource provider protocol for stand-ins
-// that generate values: it turns requests into plain Go values, keeps secrets and
+// Package server speaks Pulumi's gRPC resource provider protocol for stand-ins: it
+// turns requests into plain Go values, keeps secrets and
 // unknowns intact, and keeps secrets out of errors.
 package server
 
@@ -58,8 +58,8 @@ func (s *Server) inAll(fields ...*structpb.Struct) ([]resource.PropertyMap, erro
 }
 
 // fail turns an error into the protocol's. A failed request is reported as
-// understood: the engine then records no operation of unknown outcome, since
-// there is nothing outside the state.
+// understood: the engine then records no operation of unknown outcome, since a
+// failed one leaves nothing outside the state.
 func (s *Server) fail(err error) error {
 	code := codes.FailedPrecondition
 	if errors.Is(err, errUnknown) {
@@ -109,6 +109,15 @@ func (s *Server) DiffConfig(context.Context, *pulumirpc.DiffRequest) (*pulumirpc
 
 func (s *Server) Configure(_ context.Context, req *pulumirpc.ConfigureRequest) (*pulumirpc.ConfigureResponse, error) {
 	s.secrets.Store(req.GetAcceptSecrets())
+	if s.provider.Configure != nil {
+		args, err := s.in(req.GetArgs())
+		if err != nil {
+			return nil, s.fail(err)
+		}
+		if err := s.provider.Configure(Values(Plain(args))); err != nil {
+			return nil, s.fail(fmt.Errorf("configuring provider %s: %w", s.provider.Package, err))
+		}
+	}
 	return &pulumirpc.ConfigureResponse{AcceptSecrets: true, SupportsPreview: true}, nil
 }
 
@@ -140,12 +149,12 @@ func (s *Server) Diff(_ context.Context, req *pulumirpc.DiffRequest) (*pulumirpc
 	return diff.response(), nil
 }
 
-func (s *Server) Create(_ context.Context, req *pulumirpc.CreateRequest) (*pulumirpc.CreateResponse, error) {
+func (s *Server) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*pulumirpc.CreateResponse, error) {
 	inputs, err := s.in(req.GetProperties())
 	if err != nil {
 		return nil, s.fail(err)
 	}
-	id, outputs, err := s.provider.create(resource.URN(req.GetUrn()), inputs, req.GetPreview())
+	id, outputs, err := s.provider.create(ctx, resource.URN(req.GetUrn()), inputs, req.GetPreview())
 	if err != nil {
 		return nil, s.fail(err)
 	}
@@ -156,17 +165,38 @@ func (s *Server) Create(_ context.Context, req *pulumirpc.CreateRequest) (*pulum
 	return &pulumirpc.CreateResponse{Id: id, Properties: fields}, nil
 }
 
-func (s *Server) Read(_ context.Context, req *pulumirpc.ReadRequest) (*pulumirpc.ReadResponse, error) {
+func (s *Server) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulumirpc.ReadResponse, error) {
+	urn := resource.URN(req.GetUrn())
 	if len(req.GetProperties().GetFields()) == 0 {
-		return nil, s.fail(fmt.Errorf("%s cannot be imported: the stand-in knows only values it generated itself", resource.URN(req.GetUrn()).Type()))
+		return nil, s.fail(fmt.Errorf("%s cannot be imported: the stand-in knows only what it made itself", urn.Type()))
 	}
-	return &pulumirpc.ReadResponse{Id: req.GetId(), Inputs: req.GetInputs(), Properties: req.GetProperties()}, nil
+	state, err := s.in(req.GetProperties())
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	now, err := s.provider.read(ctx, urn, req.GetId(), state)
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	if now == nil {
+		return &pulumirpc.ReadResponse{}, nil
+	}
+	fields, err := s.out(now)
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	return &pulumirpc.ReadResponse{Id: req.GetId(), Inputs: req.GetInputs(), Properties: fields}, nil
 }
 
-func (s *Server) Update(_ context.Context, req *pulumirpc.UpdateRequest) (*pulumirpc.UpdateResponse, error) {
+func (s *Server) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*pulumirpc.UpdateResponse, error) {
 	maps, err := s.inAll(req.GetOldInputs(), req.GetOlds(), req.GetNews())
 	if err != nil {
 		return nil, s.fail(err)
+	}
+	if !req.GetPreview() {
+		if err := s.provider.change(ctx, resource.URN(req.GetUrn()), req.GetId(), maps[2]); err != nil {
+			return nil, s.fail(err)
+		}
 	}
 	fields, err := s.out(update(maps[0], maps[1], maps[2]))
 	if err != nil {
@@ -175,7 +205,14 @@ func (s *Server) Update(_ context.Context, req *pulumirpc.UpdateRequest) (*pulum
 	return &pulumirpc.UpdateResponse{Properties: fields}, nil
 }
 
-func (s *Server) Delete(context.Context, *pulumirpc.DeleteRequest) (*emptypb.Empty, error) {
+func (s *Server) Delete(ctx context.Context, req *pulumirpc.DeleteRequest) (*emptypb.Empty, error) {
+	state, err := s.in(req.GetProperties())
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	if err := s.provider.remove(ctx, resource.URN(req.GetUrn()), req.GetId(), state); err != nil {
+		return nil, s.fail(err)
+	}
 	return &emptypb.Empty{}, nil
 }
 

@@ -98,6 +98,15 @@ func (e *Engine) PreviewCreate(urn resource.URN, news Props) Props {
 	return e.unmarshal(resp.GetProperties())
 }
 
+// TryCreate is Create for what may fail, of inputs that are well.
+func (e *Engine) TryCreate(urn resource.URN, news Props) error {
+	e.t.Helper()
+	inputs, failures := e.Check(urn, nil, news)
+	require.Empty(e.t, failures)
+	_, err := e.client.Create(e.t.Context(), &pulumirpc.CreateRequest{Urn: string(urn), Properties: e.marshal(inputs)})
+	return err
+}
+
 func (e *Engine) create(urn resource.URN, news Props, preview bool) (Props, *pulumirpc.CreateResponse) {
 	e.t.Helper()
 	inputs, failures := e.Check(urn, nil, news)
