@@ -1,0 +1,31 @@
+# The platform's own programs as images, where there is Docker; the portal's is in
+# portal/. From this folder, for each of the last stages:
+#   docker build --target guard --tag ghcr.io/neuroscale-platform/guard:v0.3.1 .
+FROM golang:1.26.2-bookworm AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY cmd cmd
+COPY gitops gitops
+COPY internal internal
+RUN CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o /out/ ./cmd/neuroscale-doorkeeper ./cmd/neuroscale-forge-proxy ./cmd/neuroscale-guard \
+ && install -d -m 1777 /out/tmp
+
+FROM reg.kyverno.io/kyverno/kyverno-cli:v1.19.1 AS kyverno
+
+FROM scratch AS doorkeeper
+COPY --from=build /out/neuroscale-doorkeeper /doorkeeper
+USER 65532:65532
+ENTRYPOINT ["/doorkeeper"]
+
+FROM scratch AS forge-proxy
+COPY --from=build /out/neuroscale-forge-proxy /forge-proxy
+USER 65532:65532
+ENTRYPOINT ["/forge-proxy"]
+
+FROM scratch AS guard
+COPY --from=build /out/neuroscale-guard /guard
+COPY --from=build /out/tmp /tmp
+COPY --from=kyverno /ko-app/kubectl-kyverno /kubectl-kyverno
+USER 65532:65532
+ENTRYPOINT ["/guard"]
