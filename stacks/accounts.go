@@ -6,6 +6,7 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/components/argocd"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
+	"github.com/neuroscale-platform/neuroscale/components/tenancy"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 )
 
@@ -81,6 +82,15 @@ func teams(tenants []config.Tenant) []forge.Team {
 	var all []forge.Team
 	for _, t := range tenants {
 		all = append(all, forge.Team{Name: t.Namespace, Members: t.Members, Mergers: t.MayMerge(), Approvals: t.Approvals, Repositories: t.Repositories})
+	}
+	return all
+}
+
+// readers are the teams that see Applications in Argo CD, by their project.
+func readers(c *config.Config) map[string]string {
+	all := map[string]string{}
+	for _, t := range c.Tenants {
+		all[tenancy.ProjectName(t.Namespace)] = forge.GroupOfTeam(c.Forge.Organization, t.Namespace)
 	}
 	return all
 }

@@ -61,7 +61,7 @@ var platform = []part{
 		s.argocd, err = argocd.New(s.ctx, argocdName, &argocd.Args{
 			Settings: s.cfg.GitOps, Address: s.cluster.Address, Source: s.source, Layers: s.layers,
 			Certificate: s.certificates.Of(config.ServerArgoCD), HTTP: s.cfg.TLS.Plain(config.ServerArgoCD),
-			Platform: s.forge.Platform, WebhookSecret: s.forge.WebhookSecret,
+			Forge: s.forge, Readers: readers(s.cfg), Platform: s.forge.Platform, WebhookSecret: s.forge.WebhookSecret,
 		}, s.onCluster())
 		return err
 	}},

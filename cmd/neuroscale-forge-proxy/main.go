@@ -1,5 +1,6 @@
 // Command neuroscale-forge-proxy speaks TLS for Gitea, slows down who guesses
-// passwords, and lets nobody but the guard set statuses. It runs in Gitea's pod.
+// passwords, lets nobody but the guard set statuses, and tells programs and browsers
+// apart where people sign in. It runs in Gitea's pod.
 package main
 
 import (
@@ -32,6 +33,7 @@ func run(ctx context.Context, log *slog.Logger, args []string) error {
 	flags := flag.NewFlagSet("neuroscale-forge-proxy", flag.ContinueOnError)
 	listen := flags.String("listen", ":3000", "address to answer at")
 	upstream := flags.String("upstream", "http://127.0.0.1:3001", "URL of Gitea")
+	public := flags.String("public-url", "", "URL at which browsers reach it")
 	dir := flags.String("certificate", "", "folder with tls.crt and tls.key (default: plain HTTP)")
 	failures := flags.Int("failures", 10, "wrong passwords for an account from an address within the window")
 	window := flags.Duration("window", time.Minute, "what they are counted in")
@@ -43,8 +45,12 @@ func run(ctx context.Context, log *slog.Logger, args []string) error {
 	if err != nil {
 		return err
 	}
-	if at.Host == "" || *failures < 1 || *window <= 0 {
-		return errors.New("--upstream is a URL, --failures at least 1 and --window more than 0")
+	seen, err := url.Parse(*public)
+	if err != nil {
+		return err
+	}
+	if at.Host == "" || seen.Host == "" || *failures < 1 || *window <= 0 {
+		return errors.New("--upstream and --public-url are URLs, --failures at least 1 and --window more than 0")
 	}
 	var certificate *keypair.Served
 	if *dir != "" {
@@ -56,5 +62,5 @@ func run(ctx context.Context, log *slog.Logger, args []string) error {
 	if err != nil {
 		return err
 	}
-	return forgeproxy.New(at, forgeproxy.NewThrottle(*failures, *window), *checker, log).Serve(ctx, l, certificate)
+	return forgeproxy.New(at, seen, forgeproxy.NewThrottle(*failures, *window), *checker, log).Serve(ctx, l, certificate)
 }

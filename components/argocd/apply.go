@@ -17,6 +17,9 @@ type installation struct {
 	set       *manifest.Set
 	namespace *manifest.Resource
 
+	// settings are more data of rendered ConfigMaps, by name: what no layer knows.
+	settings map[string]manifest.Object
+
 	inputs, definitions, workloads []pulumi.Resource
 }
 
@@ -50,6 +53,10 @@ func (in *installation) apply(objects []manifest.Object) error {
 		if slices.Contains(own, kind+"/"+name) {
 			continue
 		}
+		if more, ok := in.settings[name]; ok && kind == "ConfigMap" {
+			object = with(object, more)
+			delete(in.settings, name)
+		}
 		logical := in.name + "-" + strings.TrimPrefix(name, "argocd-")
 		namespace, _ := metadata["namespace"].(string)
 		switch {
@@ -68,6 +75,9 @@ func (in *installation) apply(objects []manifest.Object) error {
 		default:
 			in.inputs = append(in.inputs, in.set.Add(logical, object, in.placed()...))
 		}
+	}
+	for name := range in.settings {
+		return fmt.Errorf("no ConfigMap %s was rendered", name)
 	}
 	for _, object := range workloads {
 		name := object["metadata"].(manifest.Object)["name"].(string)

@@ -61,6 +61,11 @@ type Args struct {
 	// Certificate of its server; HTTP has it show none.
 	Certificate certificates.Certificate
 	HTTP        bool
+	// Forge that people sign in with.
+	Forge *forge.Forge
+	// Readers are groups of Forge whose people see the Applications of one project,
+	// their objects and logs, and change nothing; by the project's name.
+	Readers map[string]string
 	// Platform is the only repository of project platform.
 	Platform forge.Repository
 	// WebhookSecret is what the forge signs its notices with.
@@ -85,6 +90,9 @@ func (a *Args) validate() error {
 		if field.value == "" {
 			errs = append(errs, fmt.Errorf("argocd: Args.%s is empty", field.name))
 		}
+	}
+	if a.Forge == nil {
+		errs = append(errs, errors.New("argocd: Args.Forge is missing"))
 	}
 	if a.Settings.NodePort == 0 {
 		errs = append(errs, errors.New("argocd: Args.Settings.NodePort is 0"))
@@ -161,7 +169,8 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	}
 	in := &installation{
 		name: name, namespace: ns,
-		set: manifest.NewSet(ctx, pulumi.Parent(a)),
+		set:      manifest.NewSet(ctx, pulumi.Parent(a)),
+		settings: a.signInSettings(args),
 	}
 	in.before("secret", settingsSecret(passwords, args.WebhookSecret))
 	in.before("redis", redisSecret(passwords["redis"]))
@@ -169,6 +178,9 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	in.before("trust", trustConfigMap(args.Platform.Authority))
 	in.before("repository-platform", RepositorySecret("platform", PlatformProject, args.Platform))
 	if err := in.apply(tree.Objects()); err != nil {
+		return nil, fmt.Errorf("argocd: %w", err)
+	}
+	if err := a.signIn(ctx, name, args.Forge, ns); err != nil {
 		return nil, fmt.Errorf("argocd: %w", err)
 	}
 	a.ProjectsReady = append([]pulumi.Resource{ns}, in.definitions...)

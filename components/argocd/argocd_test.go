@@ -36,7 +36,7 @@ func args(t *testing.T) *Args {
 		Certificate: certificates.Certificate{
 			Chain: pulumi.String("the chain").ToStringOutput(), Key: pulumi.ToSecret(pulumi.String("the key")).(pulumi.StringOutput),
 		},
-		Platform: repository("platform"), WebhookSecret: pulumi.String("hook-secret"),
+		Forge: &forge.Forge{}, Platform: repository("platform"), WebhookSecret: pulumi.String("hook-secret"),
 		Layers: append(Layers(config.GitOps{NodePort: 30081}, false),
 			layer.Definition{Name: "models", Namespaces: []string{"models"}, ClusterKinds: []schema.GroupKind{{Kind: "Namespace"}}},
 			layer.Definition{Name: "quotas", Shared: []string{"team"}}),
@@ -45,9 +45,23 @@ func args(t *testing.T) *Args {
 
 func build(t *testing.T, with *Args) (*recorder.Recording, *ArgoCD) {
 	t.Helper()
+	return buildAt(t, "10.0.0.7", with)
+}
+
+// buildAt builds it with a forge whose node port is at an address.
+func buildAt(t *testing.T, address string, with *Args) (*recorder.Recording, *ArgoCD) {
+	t.Helper()
 	var a *ArgoCD
 	r := recorder.Component(t, func(ctx *pulumi.Context, on pulumi.ResourceOption) error {
 		var err error
+		with.Forge, err = forge.New(ctx, "forge", &forge.Args{
+			Image: "gitea:1", ProxyImage: "proxy:1", NodePort: 30082, Address: address, Storage: "1Gi", MaxPush: 2 << 20, MaxRepository: 4 << 20,
+			Folder: "apps", Organization: "acme", Repositories: []string{"endpoints"}, WebhookURL: "http://argocd/webhook", GuardURL: "https://guard/hook", FollowerURL: "https://follower/hook", PassedURL: "https://guard/passed", GuardContext: "guard",
+			Certificate: with.Certificate, Authority: with.Platform.Authority,
+		}, on)
+		if err != nil {
+			return err
+		}
 		a, err = New(ctx, "argocd", with, on)
 		return err
 	})
@@ -56,7 +70,7 @@ func build(t *testing.T, with *Args) (*recorder.Recording, *ArgoCD) {
 
 func TestWhatProcessesReadIsThereBeforeThem(t *testing.T) {
 	r, a := build(t, args(t))
-	r.AssertBelongs(t, "argocd")
+	r.AssertBelongs(t, "argocd", "forge")
 	for _, process := range []*recorder.Registration{
 		r.Get(t, "Deployment", "argocd-server"), r.Get(t, "StatefulSet", "argocd-application-controller"),
 	} {
@@ -86,6 +100,8 @@ func TestObjectsOfTheNamespaceGoWithIt(t *testing.T) {
 	for _, g := range r.Registrations {
 		namespace, _ := recorder.At(g.Object(), "metadata.namespace").(string)
 		switch {
+		case namespace == forge.Namespace || g.ObjectName() == forge.Namespace:
+			// Not Argo CD's.
 		case g.Kind() == "AppProject":
 			assert.Empty(t, g.DeletedWith, "Applications are deleted under their project")
 		case namespace == Namespace:
@@ -96,16 +112,21 @@ func TestObjectsOfTheNamespaceGoWithIt(t *testing.T) {
 	}
 }
 
+// decoded is one text of a Secret.
+func decoded(t *testing.T, secret *recorder.Registration, key string) string {
+	t.Helper()
+	text, err := base64.StdEncoding.DecodeString(secret.Object()["data"].(map[string]any)[key].(string))
+	require.NoError(t, err)
+	return string(text)
+}
+
 func TestTheSettingsSecretIsCompleteSoThatArgoCDNeverWritesIt(t *testing.T) {
 	r, _ := build(t, args(t))
 	secret := r.Get(t, "Secret", "argocd-secret")
 	secret.AssertSecret(t, "data")
-	data := secret.Object()["data"].(map[string]any)
-	decoded := map[string]string{}
-	for key, value := range data {
-		text, err := base64.StdEncoding.DecodeString(value.(string))
-		require.NoError(t, err)
-		decoded[key] = string(text)
+	values := map[string]string{}
+	for key := range secret.Object()["data"].(map[string]any) {
+		values[key] = decoded(t, secret, key)
 	}
 	assert.Equal(t, map[string]string{
 		"admin.password":      "argocd-admin bcryptHash",
@@ -119,8 +140,8 @@ func TestTheSettingsSecretIsCompleteSoThatArgoCDNeverWritesIt(t *testing.T) {
 		"webhook.bitbucketserver.secret": "argocd-unused-webhooks result",
 		"webhook.azuredevops.username":   "argocd-unused-webhooks result",
 		"webhook.azuredevops.password":   "argocd-unused-webhooks result",
-	}, decoded)
-	r.AssertNoSecretOutside(t, " result", " bcryptHash", "hook-secret", "-password")
+	}, values)
+	r.AssertNoSecretOutside(t, " result", " bcryptHash", "hook-secret", "platform-password")
 }
 
 // Argo CD's own source says which kinds there are.
@@ -187,6 +208,7 @@ func TestBadArgs(t *testing.T) {
 		"argocd: Args.Source.Renderer is missing": func(a *Args) { a.Source.Renderer = nil },
 		"argocd: Args.Address is empty":           func(a *Args) { a.Address = "" },
 		"argocd: Args.Platform.URL is empty":      func(a *Args) { a.Platform.URL = "" },
+		"argocd: Args.Forge is missing":           func(a *Args) { a.Forge = nil },
 		"argocd: Args.Settings.NodePort is 0":     func(a *Args) { a.Settings.NodePort = 0 },
 		"argocd: Args.WebhookSecret is missing":   func(a *Args) { a.WebhookSecret = nil },
 		"argocd: Args.Layers has no argocd":       func(a *Args) { a.Layers = nil },

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -32,9 +33,13 @@ type ClientArgs struct {
 	Title string
 	// RedirectURIs are where the forge may send them back to.
 	RedirectURIs []string
+	// Public is whether it can keep no secret: a program on somebody's own machine,
+	// which shows with each sign-in that the answer is its own (PKCE).
+	Public bool
 	// Namespace and Secret are where the client's id and secret go, which only the
-	// forge knows. The namespace has to be there.
+	// forge knows. The namespace has to be there. Labels are the Secret's.
 	Namespace, Secret string
+	Labels            map[string]string
 	// NamespaceObject is that namespace.
 	NamespaceObject pulumi.Resource
 }
@@ -91,7 +96,7 @@ func NewClient(ctx *pulumi.Context, name string, args *ClientArgs, opts ...pulum
 	}
 	needs := []pulumi.Resource{
 		// All of its other fields are the Job's.
-		there.Add(name+"-secret", manifest.Secret(args.Namespace, args.Secret, nil, map[string]pulumi.StringInput{
+		there.Add(name+"-secret", manifest.Secret(args.Namespace, args.Secret, args.Labels, map[string]pulumi.StringInput{
 			"title": pulumi.String(args.Title),
 		})),
 		there.Add(name, manifest.Object{
@@ -134,13 +139,14 @@ func clientJob(object string, args *ClientArgs) manifest.Object {
 		{"CURL_CA_BUNDLE", authorityDir + "/" + certificates.AuthorityKey},
 		{"NAME", args.Title},
 		{"REDIRECT_URIS", uris},
+		{"CONFIDENTIAL", strconv.FormatBool(!args.Public)},
 		{"NAMESPACE", args.Namespace},
 		{"SECRET", args.Secret},
 	} {
 		env = append(env, manifest.Object{"name": pair[0], "value": pair[1]})
 	}
 	return manifest.Job(manifest.JobSpec{
-		Namespace: Namespace, Name: object + "-" + manifest.Hash(clientScript, args.Forge.image, args.Title, uris, args.Namespace, args.Secret), UID: uid,
+		Namespace: Namespace, Name: object + "-" + manifest.Hash(clientScript, args.Forge.image, args.Title, uris, strconv.FormatBool(args.Public), args.Namespace, args.Secret), UID: uid,
 		Labels:         map[string]string{"app.kubernetes.io/name": "gitea-client"},
 		ServiceAccount: object,
 		Container: manifest.Object{

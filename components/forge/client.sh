@@ -45,8 +45,9 @@ fi
 
 list=
 for uri in $REDIRECT_URIS; do list+="${list:+,}\"$uri\""; done
-printf '{"name":"%s","redirect_uris":[%s],"confidential_client":true,"skip_secondary_authorization":true}' \
-  "$NAME" "$list" >"$work/body"
+# Whoever gave such a program leave once is asked again: any other could say it is it.
+printf '{"name":"%s","redirect_uris":[%s],"confidential_client":%s,"skip_secondary_authorization":%s}' \
+  "$NAME" "$list" "$CONFIDENTIAL" "$CONFIDENTIAL" >"$work/body"
 if [[ -n $number ]]; then
   ask "client $NAME" "$work/auth" 200 PATCH "$applications/$number" --header 'Content-Type: application/json' --data "@$work/body"
 else

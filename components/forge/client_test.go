@@ -28,6 +28,7 @@ type oauthApplication struct {
 	ClientID     string   `json:"client_id"`
 	ClientSecret string   `json:"client_secret"`
 	Confidential bool     `json:"confidential_client"`
+	SkipConsent  bool     `json:"skip_secondary_authorization"`
 	RedirectURIs []string `json:"redirect_uris"`
 }
 
@@ -94,6 +95,11 @@ func (c *clients) kubernetes(w http.ResponseWriter, r *http.Request) {
 // run runs client.sh against c and returns what it printed.
 func (c *clients) run(t *testing.T, redirectURIs string) string {
 	t.Helper()
+	return c.runAs(t, redirectURIs, "true")
+}
+
+func (c *clients) runAs(t *testing.T, redirectURIs, confidential string) string {
+	t.Helper()
 	gitea := httptest.NewServer(http.HandlerFunc(c.gitea))
 	defer gitea.Close()
 	cluster := httptest.NewTLSServer(http.HandlerFunc(c.kubernetes))
@@ -110,7 +116,7 @@ func (c *clients) run(t *testing.T, redirectURIs string) string {
 	cmd := exec.Command("bash", "client.sh")
 	cmd.Env = append(os.Environ(), "WORK="+dir, "ADMIN="+Admin, "ACCOUNTS="+dir+"/accounts", "ACCOUNT="+dir+"/account",
 		"KUBERNETES_SERVICE_HOST="+host, "KUBERNETES_SERVICE_PORT="+port, "FORGE_URL="+gitea.URL,
-		"NAME=NeuroScale portal", "REDIRECT_URIS="+redirectURIs, "NAMESPACE=portal", "SECRET=forge-client")
+		"NAME=NeuroScale portal", "REDIRECT_URIS="+redirectURIs, "CONFIDENTIAL="+confidential, "NAMESPACE=portal", "SECRET=forge-client")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))
 	assert.NoDirExists(t, filepath.Join(dir, "client"), "secrets are left behind")
@@ -124,6 +130,7 @@ func TestAClientsSecretIsWhatTheForgeKnowsAndOneThatIsKeptStays(t *testing.T) {
 	assert.Equal(t, map[string][]byte{"id": []byte("id-1"), "secret": []byte("gto_secret-1"), "redirectUris": []byte("http://a/cb")}, c.data)
 	made := c.applications[1]
 	assert.True(t, made.Confidential)
+	assert.True(t, made.SkipConsent)
 	assert.Equal(t, []string{"http://a/cb"}, made.RedirectURIs)
 
 	assert.Contains(t, c.run(t, "http://a/cb"), "is as described")
@@ -144,6 +151,13 @@ func TestAClientsSecretIsWhatTheForgeKnowsAndOneThatIsKeptStays(t *testing.T) {
 	c.applications = nil
 	c.run(t, "http://a/cb http://b/cb")
 	assert.Equal(t, c.applications[0].ClientID, string(c.data["id"]))
+}
+
+func TestAProgramOnSomebodysOwnMachineIsAskedForEachTime(t *testing.T) {
+	c := &clients{}
+	c.runAs(t, "http://localhost:1/cb", "false")
+	assert.False(t, c.applications[0].Confidential, "its secret would be on every machine")
+	assert.False(t, c.applications[0].SkipConsent, "any other program could say it is this one")
 }
 
 func TestAClientMayWriteItsOwnSecretOnly(t *testing.T) {

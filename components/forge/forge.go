@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -40,6 +41,12 @@ var ownAccounts = []string{Admin, Reader, writer, Guard}
 
 // Platform is the repository that only the program writes.
 const Platform = "platform"
+
+// GroupOfTeam is what tokens call the members of a team of Args.
+func GroupOfTeam(organization, team string) string { return organization + ":" + teamPrefix + team }
+
+// GroupOfAdmins is what tokens call the platform's administrators.
+func GroupOfAdmins(organization string) string { return organization + ":owners" }
 
 // Team is who proposes and merges what.
 type Team struct {
@@ -216,6 +223,11 @@ type Forge struct {
 	pulumi.ResourceState
 	// URL at which people reach it, InternalURL at which pods do.
 	URL, InternalURL string
+	// Issuer is what OpenID Connect calls it, and where whoever takes its word finds
+	// out how: see ADR 21.
+	Issuer string
+	// Organization owns all repositories.
+	Organization string
 	// Admin is the account of the platform's administrators.
 	Admin Account
 	// Members are the accounts of all teams, sorted by name.
@@ -247,8 +259,8 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		return nil, err
 	}
 	f := &Forge{
-		URL:         fmt.Sprintf("%s://%s", args.scheme(), net.JoinHostPort(args.Address, strconv.Itoa(args.NodePort))),
-		InternalURL: args.internalURL(), image: args.Image,
+		URL: args.url(), InternalURL: args.internalURL(), Issuer: args.issuer(),
+		Organization: args.Organization, image: args.Image,
 		Repositories: map[string]Repository{}, PublicURLs: map[string]string{},
 	}
 	if err := ctx.RegisterComponentResource(Token, name, f, opts...); err != nil {
@@ -324,6 +336,20 @@ func PasswordOf(name, account string) string {
 func InternalURL(plain bool) string { return fmt.Sprintf("%s://%s:%d", scheme(plain), Host, Port) }
 
 func (a *Args) internalURL() string { return InternalURL(a.HTTP) }
+
+func (a *Args) url() string {
+	return fmt.Sprintf("%s://%s", a.scheme(), net.JoinHostPort(a.Address, strconv.Itoa(a.NodePort)))
+}
+
+// issuer is where people reach it, so that their command line finds it, unless that is
+// another place for every pod.
+func (a *Args) issuer() string {
+	ip := net.ParseIP(a.Address)
+	if a.Address == "localhost" || strings.HasSuffix(a.Address, ".localhost") || ip != nil && ip.IsLoopback() {
+		return a.internalURL()
+	}
+	return a.url()
+}
 
 func repositoryURL(base, organization, repository string) string {
 	return fmt.Sprintf("%s/%s/%s.git", base, organization, repository)

@@ -256,7 +256,7 @@ func TestNobodyReachesGiteaButThroughWhatSpeaksTLSAndCountsPasswords(t *testing.
 	assert.Contains(t, initScript, "http://127.0.0.1:3001\n", "the administrator's password is set nowhere")
 	server := r.Get(t, "Deployment", "gitea").Object()
 	proxy := recorder.At(server, "spec.template.spec.containers.1")
-	assert.Equal(t, []any{"--listen=:3000", "--upstream=http://127.0.0.1:3001", "--checker=guard", "--certificate=" + certificateDir}, recorder.At(proxy, "args"))
+	assert.Equal(t, []any{"--listen=:3000", "--upstream=http://127.0.0.1:3001", "--checker=guard", "--public-url=https://10.0.0.7:30082", "--certificate=" + certificateDir}, recorder.At(proxy, "args"))
 	assert.Equal(t, "HTTPS", recorder.At(proxy, "readinessProbe.httpGet.scheme"))
 	assert.Equal(t, certificateDir, mount(proxy, "certificate"))
 	assert.Nil(t, mount(recorder.At(server, "spec.template.spec.containers.0"), "certificate"), "Gitea has the key")
@@ -284,6 +284,6 @@ func TestItSpeaksPlainHTTPOnlyWhereThatIsAskedFor(t *testing.T) {
 	assert.Equal(t, "http://10.0.0.7:30082", f.URL)
 	assert.Equal(t, "http://gitea.forge.svc:3000/acme/platform.git", f.Platform.URL)
 	proxy := recorder.At(r.Get(t, "Deployment", "gitea").Object(), "spec.template.spec.containers.1")
-	assert.Equal(t, []any{"--listen=:3000", "--upstream=http://127.0.0.1:3001", "--checker=guard"}, recorder.At(proxy, "args"))
+	assert.Equal(t, []any{"--listen=:3000", "--upstream=http://127.0.0.1:3001", "--checker=guard", "--public-url=http://10.0.0.7:30082"}, recorder.At(proxy, "args"))
 	assert.Equal(t, "HTTP", recorder.At(proxy, "readinessProbe.httpGet.scheme"))
 }

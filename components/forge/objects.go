@@ -77,6 +77,7 @@ func limitsConfigMap(args *Args) manifest.Object {
 func settings(args *Args) string {
 	return strings.NewReplacer(
 		"@ROOT_URL@", args.internalURL()+"/",
+		"@ISSUER@", args.issuer(),
 		"@PORT@", strconv.Itoa(ownPort),
 		"@MAX_PUSH@", strconv.FormatInt(args.MaxPush, 10),
 		"@MAX_PUSH_MB@", strconv.FormatInt(args.MaxPush>>20, 10),

@@ -32,7 +32,7 @@ func Hosts(address string) []string {
 // proxyContainer answers for Gitea, which nobody else reaches. It is ready when Gitea
 // is.
 func proxyContainer(args *Args) manifest.Object {
-	proxyArgs := []any{fmt.Sprintf("--listen=:%d", Port), fmt.Sprintf("--upstream=http://127.0.0.1:%d", ownPort), "--checker=" + Guard}
+	proxyArgs := []any{fmt.Sprintf("--listen=:%d", Port), fmt.Sprintf("--upstream=http://127.0.0.1:%d", ownPort), "--checker=" + Guard, "--public-url=" + args.url()}
 	scheme := "HTTP"
 	if !args.HTTP {
 		proxyArgs, scheme = append(proxyArgs, "--certificate="+certificateDir), "HTTPS"

@@ -43,6 +43,7 @@ func validate(c *Config, skip map[string]bool, reserved []string) []error {
 			"so on GitHub nobody would judge what is merged")
 	}
 	v.label("forge.organization", c.Forge.Organization)
+	v.organization(c.Forge.Organization)
 	v.forgeSizes(c.Forge, len(c.Repositories()))
 	v.serving(c.Serving)
 	v.tls(c.TLS)
@@ -74,6 +75,14 @@ func (v *checker) tags(f field) {
 		if outside {
 			v.refuse(e.at, e.value.Interface(), l.write())
 		}
+	}
+}
+
+// organization refuses names that Argo CD takes for something else: a group is called
+// after it, and so would be the administrator or a role.
+func (v *checker) organization(name string) {
+	if name == "admin" || name == "role" {
+		v.refuse("forge.organization", name, "another name, Argo CD has its own use for this one")
 	}
 }
 

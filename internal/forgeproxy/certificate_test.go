@@ -29,7 +29,7 @@ func overTLS(t *testing.T) string {
 	ctx, end := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- New(&url.URL{Scheme: "http", Host: "127.0.0.1:1"}, NewThrottle(failures, window), "guard", log).Serve(ctx, l, c)
+		ended <- New(&url.URL{Scheme: "http", Host: "127.0.0.1:1"}, browsers, NewThrottle(failures, window), "guard", log).Serve(ctx, l, c)
 	}()
 	t.Cleanup(func() { end(); require.NoError(t, <-ended) })
 	return l.Addr().String()

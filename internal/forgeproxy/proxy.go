@@ -1,6 +1,6 @@
 // Package forgeproxy stands before Gitea: it speaks TLS, slows down who guesses
-// passwords, and keeps statuses for who checks commits, which Gitea has no settings
-// for.
+// passwords, keeps statuses for who checks commits, and says where people sign in that
+// reach it at another address than programs do. Gitea has no settings for these.
 package forgeproxy
 
 import (
@@ -40,17 +40,20 @@ type Proxy struct {
 	whoami string
 	// checker is the only account that sets statuses.
 	checker string
+	// metadata is where Gitea says how to sign in, public where browsers reach it.
+	metadata string
+	public   *url.URL
 }
 
 // New makes one before the Gitea at the URL upstream, where only the account checker
-// sets statuses of commits.
-func New(upstream *url.URL, throttle *Throttle, checker string, log *slog.Logger) *Proxy {
+// sets statuses of commits. Browsers reach it at the URL public.
+func New(upstream, public *url.URL, throttle *Throttle, checker string, log *slog.Logger) *Proxy {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy, transport.DisableCompression, transport.MaxIdleConnsPerHost = nil, true, 32
 	p := &Proxy{
 		throttle: throttle, log: log, checker: checker,
 		client: &http.Client{Transport: transport, Timeout: patience},
-		whoami: upstream.JoinPath("/api/v1/user").String(),
+		whoami: upstream.JoinPath("/api/v1/user").String(), metadata: upstream.JoinPath(metadataPath).String(), public: public,
 	}
 	p.forward = &httputil.ReverseProxy{
 		Transport: transport, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
@@ -95,6 +98,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if setsStatus(r) && !p.isChecker(r) {
 		p.log.Warn("somebody else's status", "address", source(r.RemoteAddr).String(), "path", shortened(r.URL.Path))
 		http.Error(w, `{"message":"statuses are set by the guard and nobody else"}`, http.StatusForbidden)
+		return
+	}
+	if r.URL.Path == metadataPath {
+		p.serveMetadata(w, r)
 		return
 	}
 	p.forward.ServeHTTP(w, r)

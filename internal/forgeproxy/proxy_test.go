@@ -37,6 +37,7 @@ type gitea struct {
 	down         atomic.Bool
 	seen         *http.Request
 	tokens       map[string]string // and whose they are
+	metadata     string            // how to sign in; empty is an error
 }
 
 func (g *gitea) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -58,6 +59,11 @@ func (g *gitea) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return strings.EqualFold(name, account) && shown == password
 	}
 	switch {
+	case r.URL.Path == metadataPath:
+		if g.metadata == "" {
+			w.WriteHeader(http.StatusNotFound)
+		}
+		_, _ = io.WriteString(w, g.metadata)
 	case r.URL.Path == "/api/v1/user" && g.whoami(w, r):
 	case strings.HasPrefix(r.URL.Path, "/api/v1/"), strings.HasPrefix(r.URL.Path, "/neuroscale/"):
 		if !hasBasic || !try(name, shown) {
@@ -96,7 +102,7 @@ func newFront(t *testing.T) *front {
 	t.Cleanup(behind.Close)
 	at, err := url.Parse(behind.URL)
 	require.NoError(t, err)
-	f.Server = httptest.NewServer(New(at, f.throttle, "guard", slog.New(slog.DiscardHandler)))
+	f.Server = httptest.NewServer(New(at, browsers, f.throttle, "guard", slog.New(slog.DiscardHandler)))
 	t.Cleanup(f.Close)
 	f.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return f
@@ -352,7 +358,7 @@ func TestAnEventIsReadAsItComes(t *testing.T) {
 	defer close(goOn)
 	at, err := url.Parse(behind.URL)
 	require.NoError(t, err)
-	front := httptest.NewServer(New(at, NewThrottle(failures, window), "guard", slog.New(slog.DiscardHandler)))
+	front := httptest.NewServer(New(at, browsers, NewThrottle(failures, window), "guard", slog.New(slog.DiscardHandler)))
 	defer front.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()

@@ -30,9 +30,16 @@ const (
 	often = 50 * time.Millisecond
 )
 
+// Browser is that of somebody who has signed in to the forge.
+type Browser struct {
+	Client *http.Client
+	// Forge is its URL.
+	Forge string
+}
+
 // Session is somebody at the portal. One without a Token has not signed in.
 type Session struct {
-	Client *http.Client
+	*Browser
 	// Portal is its URL.
 	Portal string
 	// Token is the portal's for this person, ForgeToken the forge's.
@@ -62,47 +69,59 @@ var (
 	signedIn = regexp.MustCompile(`decodeURIComponent\('([^']+)'\)`)
 )
 
-// SignIn signs somebody in by the forge's pages, as a browser does. It trusts the
-// servers that authority, in PEM form, has signed the certificates of.
-func SignIn(ctx context.Context, portal, forge, authority, account, password string) (*Session, error) {
+// SignInToForge signs somebody in by the forge's pages. It trusts the servers that
+// authority, in PEM form, has signed the certificates of.
+func SignInToForge(ctx context.Context, forge, authority, account, password string) (*Browser, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{Portal: portal, Client: predict.NewClient(time.Minute, authority)}
-	s.Client.Jar = jar
-	page, err := s.signIn(ctx, forge, account, password)
-	if err != nil {
-		return nil, fmt.Errorf("sign in to the portal as %s: %w", account, err)
+	b := &Browser{Forge: forge, Client: predict.NewClient(time.Minute, authority)}
+	b.Client.Jar = jar
+	if _, err := b.Page(ctx, http.MethodGet, forge+"/user/login", nil); err != nil {
+		return nil, err
 	}
-	found := signedIn.FindStringSubmatch(page)
-	if found == nil {
-		return nil, fmt.Errorf("sign in to the portal as %s: the forge's pages do not lead back to it: is that account's password right, and is it a member of a tenant?", account)
-	}
-	if err := s.read(found[1]); err != nil {
-		return nil, fmt.Errorf("sign in to the portal as %s: %w", account, err)
-	}
-	return s, nil
+	_, err = b.Page(ctx, http.MethodPost, forge+"/user/login", url.Values{"user_name": {account}, "password": {password}})
+	return b, err
 }
 
-// signIn returns the page that the portal shows at the end.
-func (s *Session) signIn(ctx context.Context, forge, account, password string) (string, error) {
-	if _, err := s.page(ctx, http.MethodGet, forge+"/user/login", nil); err != nil {
-		return "", err
+// Grant gives leave where a page asks for it, as the forge's does the first time, and
+// returns the page after it.
+func (b *Browser) Grant(ctx context.Context, page string) (string, error) {
+	if !strings.Contains(page, `action="/login/oauth/grant"`) {
+		return page, nil
 	}
-	if _, err := s.page(ctx, http.MethodPost, forge+"/user/login", url.Values{"user_name": {account}, "password": {password}}); err != nil {
-		return "", err
-	}
-	page, err := s.page(ctx, http.MethodGet, s.Portal+"/api/auth/gitea/start?env=production&origin="+url.QueryEscape(s.Portal), nil)
-	if err != nil || signedIn.MatchString(page) {
-		return page, err
-	}
-	// The forge asks the first time.
 	form := url.Values{"granted": {"true"}}
 	for _, field := range hiddenFields.FindAllStringSubmatch(page, -1) {
 		form.Set(field[1], html.UnescapeString(field[2]))
 	}
-	return s.page(ctx, http.MethodPost, forge+"/login/oauth/grant", form)
+	return b.Page(ctx, http.MethodPost, b.Forge+"/login/oauth/grant", form)
+}
+
+// SignIn signs somebody in to the portal by the forge's pages, as a browser does. It
+// trusts the servers that authority, in PEM form, has signed the certificates of.
+func SignIn(ctx context.Context, portal, forge, authority, account, password string) (*Session, error) {
+	wrong := func(err error) error { return fmt.Errorf("sign in to the portal as %s: %w", account, err) }
+	browser, err := SignInToForge(ctx, forge, authority, account, password)
+	if err != nil {
+		return nil, wrong(err)
+	}
+	s := &Session{Portal: portal, Browser: browser}
+	page, err := s.Page(ctx, http.MethodGet, portal+"/api/auth/gitea/start?env=production&origin="+url.QueryEscape(portal), nil)
+	if err == nil {
+		page, err = s.Grant(ctx, page)
+	}
+	if err != nil {
+		return nil, wrong(err)
+	}
+	found := signedIn.FindStringSubmatch(page)
+	if found == nil {
+		return nil, wrong(errors.New("the forge's pages do not lead back to it: is that account's password right, and is it a member of a tenant?"))
+	}
+	if err := s.read(found[1]); err != nil {
+		return nil, wrong(err)
+	}
+	return s, nil
 }
 
 // read takes the tokens out of what the portal says at the end of a sign-in.
@@ -139,8 +158,8 @@ func (s *Session) read(escaped string) error {
 	return nil
 }
 
-// page is one for people, with a form if there is one.
-func (s *Session) page(ctx context.Context, method, at string, form url.Values) (string, error) {
+// Page is one for people, with a form if there is one.
+func (b *Browser) Page(ctx context.Context, method, at string, form url.Values) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, method, at, strings.NewReader(form.Encode()))
 	if err != nil {
 		return "", err
@@ -148,7 +167,7 @@ func (s *Session) page(ctx context.Context, method, at string, form url.Values) 
 	if form != nil {
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	_, text, err := s.do(request)
+	_, text, err := b.do(request)
 	return string(text), err
 }
 
@@ -164,8 +183,8 @@ func (s *Session) Ask(ctx context.Context, method, at string, body []byte) (stat
 	return s.do(request)
 }
 
-func (s *Session) do(request *http.Request) (status int, text []byte, err error) {
-	response, err := s.Client.Do(request)
+func (b *Browser) do(request *http.Request) (status int, text []byte, err error) {
+	response, err := b.Client.Do(request)
 	if err != nil {
 		return 0, nil, err
 	}

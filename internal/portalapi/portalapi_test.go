@@ -47,7 +47,7 @@ func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			end()
 			return
 		}
-		fmt.Fprint(w, `<input type="hidden" name="state" value="a&amp;b">`)
+		fmt.Fprint(w, `<form action="/login/oauth/grant"><input type="hidden" name="state" value="a&amp;b"></form>`)
 	case "POST /login/oauth/grant":
 		if _, err := r.Cookie("session"); err != nil {
 			fmt.Fprint(w, "<h1>Sign in</h1>")
@@ -135,7 +135,7 @@ func TestAFormThatLeadsNowhereSaysWhy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			at := serve(t, &double{created: test.created, outcome: test.outcome})
-			s := &Session{Client: &http.Client{Timeout: time.Minute}, Portal: at, Token: "portals"}
+			s := &Session{Browser: &Browser{Client: &http.Client{Timeout: time.Minute}}, Portal: at, Token: "portals"}
 			_, err := s.Submit(t.Context(), AskTemplate, nil)
 			var refused *RefusedError
 			require.ErrorAs(t, err, &refused)

@@ -63,6 +63,10 @@ data: {a: b}
 ---
 apiVersion: v1
 kind: ConfigMap
+metadata: {name: argocd-rbac-cm, namespace: argocd}
+---
+apiVersion: v1
+kind: ConfigMap
 metadata: {name: argocd-cmd-params-cm, namespace: argocd}
 data: {a: b}
 ---

@@ -176,7 +176,7 @@ func (s *suite) pageShows(ctx context.Context, t *testing.T, v *visitor, name st
 		if strings.HasSuffix(at, "/predict") {
 			method = http.MethodPost
 		}
-		stranger := &visitor{&portalapi.Session{Client: v.Client, Portal: v.Portal}}
+		stranger := &visitor{&portalapi.Session{Browser: v.Browser, Portal: v.Portal}}
 		assert.Equal(t, http.StatusUnauthorized, stranger.ask(ctx, t, method, at, "{}", nil), "who has not signed in gets %s", at)
 		elsewhere := strings.Replace(at, "/default/", "/kube-system/", 1)
 		assert.Equal(t, http.StatusBadRequest, v.ask(ctx, t, method, elsewhere, "{}", nil), "a member gets %s", elsewhere)

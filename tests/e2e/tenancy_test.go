@@ -72,6 +72,7 @@ func (s *suite) tenantsAreApart(t *testing.T) {
 		t.Run("a tenant's pods ask its own endpoints without a key and no others", func(t *testing.T) { s.podsAskTheirOwn(ctx, t) })
 		t.Run("its people see and debug their own only", func(t *testing.T) { s.peopleSeeTheirOwn(ctx, t) })
 	}
+	t.Run("everybody signs in to Argo CD with their account and sees their own", func(t *testing.T) { s.peopleSignInToArgoCD(ctx, t) })
 	t.Run("neither tenant's people write what is not theirs", func(t *testing.T) { s.peopleAreApart(ctx, t) })
 	t.Run("what it merges stays within its bounds", func(t *testing.T) {
 		s.mergesAreBounded(ctx, t, s.clone(ctx, t, s.urlOf(t, otherRepository), s.administrator()))
