@@ -99,16 +99,20 @@ func pricesOf(s *scaffold.Scaffold, c *config.Config) (prices, error) {
 
 // encode are the files of the portal's ConfigMap.
 func (a *appConfig) encode() (map[string]string, error) {
+	backend := map[string]any{"auth": map[string]any{"externalAccess": []any{map[string]any{
+		"type": "static", "options": map[string]any{"token": "${" + VerifyToken + "}", "subject": "neuroscale-verify"},
+		"accessRestrictions": []any{map[string]any{"plugin": "catalog"}},
+	}}}}
 	document := map[string]any{
-		"neuroscale": a.site,
+		"neuroscale": a.site, "backend": backend,
 		"catalog": map[string]any{"locations": []any{map[string]any{
 			"type": "file", "target": configFolder + "templates.yaml", "rules": []any{map[string]any{"allow": []any{"Template"}}},
 		}}},
 	}
 	if !a.plain {
-		document["backend"] = map[string]any{"https": map[string]any{"certificate": map[string]any{
+		backend["https"] = map[string]any{"certificate": map[string]any{
 			"cert": map[string]any{"$file": certificateFolder + "tls.crt"}, "key": map[string]any{"$file": certificateFolder + "tls.key"},
-		}}}
+		}}
 	}
 	if a.guests {
 		document["auth"] = map[string]any{"providers": map[string]any{"guest": map[string]any{

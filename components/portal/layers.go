@@ -17,6 +17,8 @@ const (
 	Layer = "portal"
 	// Namespace has the portal.
 	Namespace = "portal"
+	// Skeleton is the ConfigMap with the texts that the forms fill in.
+	Skeleton = Layer + "-skeleton"
 	// Account is the service account it looks at the cluster with.
 	Account = "portal"
 
@@ -72,7 +74,7 @@ func patches(c *config.Config, excluded Excluded, reserved []string) ([]render.P
 	}
 	return []render.Patch{
 		{Kind: "ConfigMap", Namespace: Namespace, Name: Layer, Merge: map[string]any{"data": anyMap(text)}},
-		{Kind: "ConfigMap", Namespace: Namespace, Name: Layer + "-skeleton", Merge: map[string]any{"data": files}},
+		{Kind: "ConfigMap", Namespace: Namespace, Name: Skeleton, Merge: map[string]any{"data": files}},
 		{Kind: "PersistentVolumeClaim", Namespace: Namespace, Name: Layer, Merge: map[string]any{
 			"spec": manifest.Claim(c.Portal.Storage, c.Cluster.StorageClass),
 		}},

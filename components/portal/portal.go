@@ -27,9 +27,15 @@ const Token = "neuroscale:platform:Portal"
 // fills.
 const ClientSecret = "forge-client"
 
+// SiteSecret is the Secret with what the portal has in its environment. VerifyToken in it
+// opens the catalog to whoever looks whether it has everything, and nothing else.
+const (
+	SiteSecret  = "portal-site"
+	VerifyToken = "VERIFY_TOKEN"
+)
+
 // Names of its other Secrets.
 const (
-	siteSecret        = "portal-site"
 	certificateSecret = "portal-certificate"
 	authority         = "portal-authority"
 )
@@ -203,17 +209,20 @@ func newSite(ctx *pulumi.Context, name, url string, args *Args, ns pulumi.Resour
 		"PORTAL_URL": pulumi.String(url), "GATEWAY_URL": pulumi.String(args.GatewayURL),
 		"FORGE_URL": pulumi.String(args.Forge.URL), "FORGE_INTERNAL_URL": pulumi.String(args.Forge.InternalURL),
 	}
-	// It signs what a browser keeps.
-	session, err := random.NewRandomPassword(ctx, name+"-session", &random.RandomPasswordArgs{
-		Length: pulumi.Int(secretLength), Special: pulumi.Bool(false),
-	}, parent)
-	if err != nil {
-		return nil, none, fmt.Errorf("portal: %w", err)
-	}
-	values["SESSION_SECRET"] = session.Result
-	values["PLATFORM_KEY"] = args.PlatformKey
 	// It reads the certificates when it starts, as it does these.
-	parts := []any{url, args.GatewayURL, args.Forge.URL, args.Forge.InternalURL, session.Result, args.PlatformKey, args.Certificate.Chain, args.Authority}
+	parts := []any{url, args.GatewayURL, args.Forge.URL, args.Forge.InternalURL, args.PlatformKey, args.Certificate.Chain, args.Authority}
+	// The first signs what a browser keeps.
+	for _, made := range []struct{ name, key string }{{"-session", "SESSION_SECRET"}, {"-verify", VerifyToken}} {
+		password, err := random.NewRandomPassword(ctx, name+made.name, &random.RandomPasswordArgs{
+			Length: pulumi.Int(secretLength), Special: pulumi.Bool(false),
+		}, parent)
+		if err != nil {
+			return nil, none, fmt.Errorf("portal: %w", err)
+		}
+		values[made.key] = password.Result
+		parts = append(parts, password.Result)
+	}
+	values["PLATFORM_KEY"] = args.PlatformKey
 	hash := pulumi.Unsecret(pulumi.All(parts...).ApplyT(func(values []any) string {
 		var texts []string
 		for _, value := range values {
@@ -221,7 +230,7 @@ func newSite(ctx *pulumi.Context, name, url string, args *Args, ns pulumi.Resour
 		}
 		return manifest.Hash(texts...)
 	})).(pulumi.StringOutput)
-	secret, err := manifest.New(ctx, name+"-site", manifest.Secret(Namespace, siteSecret, nil, values), parent,
+	secret, err := manifest.New(ctx, name+"-site", manifest.Secret(Namespace, SiteSecret, nil, values), parent,
 		pulumi.DeletedWith(ns), pulumi.DependsOn([]pulumi.Resource{ns}))
 	return secret, hash, err
 }

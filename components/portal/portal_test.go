@@ -62,7 +62,7 @@ func TestThePortalStartsWithItsSecretsAndAgainWithOthers(t *testing.T) {
 	r, p := build(t, config.Default())
 	r.AssertBelongs(t, "forge", "delivery", "portal")
 	assert.Equal(t, "https://10.0.0.7:30083", p.URL)
-	site, application := r.Get(t, "Secret", siteSecret), r.Get(t, "Application", Layer)
+	site, application := r.Get(t, "Secret", SiteSecret), r.Get(t, "Application", Layer)
 	assert.True(t, r.Waits(application, site))
 	assert.True(t, r.Waits(application, r.Get(t, "Job", "gitea-client-portal-*")), "its pod could not start without the forge's secret")
 	patch := recorder.At(application.Object(), "spec.source.kustomize.patches.0.patch").(string)
@@ -76,7 +76,7 @@ func TestThePortalStartsWithItsSecretsAndAgainWithOthers(t *testing.T) {
 
 func TestTheKeyThatItAsksEndpointsWithIsInItsSecretOnly(t *testing.T) {
 	r, _ := build(t, config.Default())
-	site := r.Get(t, "Secret", siteSecret)
+	site := r.Get(t, "Secret", SiteSecret)
 	site.AssertSecret(t, "data")
 	assert.Equal(t, base64.StdEncoding.EncodeToString([]byte("nsk_platform_key")), recorder.At(site.Object(), "data.PLATFORM_KEY"))
 	r.AssertNoSecretOutside(t, "nsk_platform_key")

@@ -5,22 +5,28 @@ import "fmt"
 // longestFolder is what the name of a folder may have in characters.
 const longestFolder = 255
 
-// templates are the forms that ask for an endpoint, for a change of one, and for its
-// end.
+// Forms that ask for an endpoint, for a change of one, and for its end, by the names of
+// their templates.
+const (
+	CreateForm = "kserve-model-endpoint"
+	ChangeForm = "change-endpoint"
+	RemoveForm = "remove-endpoint"
+)
+
 func templates(s site) []map[string]any {
 	f := newFields(s)
 	return []map[string]any{
-		f.template("kserve-model-endpoint", "Serve a model",
+		f.template(CreateForm, "Serve a model",
 			"Opens a pull request with an HTTP endpoint that answers with the predictions of a model. Merged, it answers seconds later.",
 			"create",
 			page("The model", all, f.newName(), f.format(true), f.uri(true)),
 			page("Size and replicas", all, f.size(true), f.least(true), f.most(true))),
-		f.template("change-endpoint", "Change an endpoint",
+		f.template(ChangeForm, "Change an endpoint",
 			"Opens a pull request with what is to be otherwise. The old version answers until the new one does.",
 			"change",
 			page("The endpoint", 1, f.name()),
 			page("What is to be otherwise", 0, f.format(false), f.uri(false), f.size(false), f.least(false), f.most(false))),
-		f.template("remove-endpoint", "Remove an endpoint",
+		f.template(RemoveForm, "Remove an endpoint",
 			"Opens a pull request that removes an endpoint. Merged, nothing of it runs any more.",
 			"remove",
 			page("The endpoint", all, f.name())),

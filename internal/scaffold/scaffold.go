@@ -115,6 +115,13 @@ func formats(fsys fs.FS) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
+// Of is the same with other templates, by the names of their files.
+func (s *Scaffold) Of(templates map[string]string) *Scaffold {
+	other := *s
+	other.templates = maps.Clone(templates)
+	return &other
+}
+
 // SizeNames are those of Sizes, the smallest limit of memory first.
 func (s *Scaffold) SizeNames() []string {
 	names := slices.Sorted(maps.Keys(s.Sizes))

@@ -23,8 +23,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/reviewer"
 )
 
-// goldenPath is from a pull request to an endpoint. C2 and C3 are kept for the portal's
-// templates and a dry run of one.
+// goldenPath is from a pull request to an endpoint.
 func (p *Platform) goldenPath() []check.Check {
 	return []check.Check{
 		{
@@ -33,6 +32,20 @@ func (p *Platform) goldenPath() []check.Check {
 				"and who asks to sign in is sent to the forge.",
 			Remedy: "see `kubectl logs -n portal deployment/portal`",
 			Run:    p.portalAnswers,
+		},
+		{
+			ID: "C2", Title: "every form is in the portal", Follows: []string{"C1"},
+			Asks: "The portal's catalog has each template and no other. It is shown to nobody who does not say who they are, " +
+				"and what this check shows opens nothing else.",
+			Remedy: "see `kubectl logs -n portal deployment/portal`; `kubectl rollout restart -n portal deployment/portal` has it read its templates again",
+			Run:    p.formsAreThere,
+		},
+		{
+			ID: "C3", Title: "what the form makes is admitted", Follows: []string{"B7", "D1", "D2"},
+			Asks: "Fills in the texts that the portal has, for each tenant and each size that it may have, and offers the result to the API server, dry: " +
+				"Kyverno, the native policies and KServe admit it.",
+			Remedy: "see what it says; Argo CD puts back what Git says of the ConfigMap `portal-skeleton`",
+			Run:    p.formsMakeWhatIsAdmitted,
 		},
 		{
 			ID: "C4", Title: "main can be pushed to by whom the configuration lets and nobody else", Follows: []string{"C7"},
@@ -72,7 +85,7 @@ func (p *Platform) goldenPath() []check.Check {
 
 func (p *Platform) portalAnswers(ctx context.Context) (string, error) {
 	if !p.Config.Portal.Enabled {
-		return "", check.Off("portal.enabled is false")
+		return "", errNoPortal
 	}
 	if _, err := p.run("portal")(ctx); err != nil {
 		return "", err

@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/neuroscale-platform/neuroscale/components/portal"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
@@ -353,6 +354,33 @@ func (p *Platform) askForge(ctx context.Context, method, path string, body objec
 	said, err := io.ReadAll(response.Body)
 	if err == nil && response.StatusCode >= 300 {
 		err = fmt.Errorf("%s %s: the forge answers %s: %s", method, path, response.Status, said)
+	}
+	return said, err
+}
+
+// askCatalog asks for entities of the portal's catalog.
+func (p *Platform) askCatalog(ctx context.Context, method, path string) ([]byte, error) {
+	secret, err := p.get(ctx, rig.Secrets, portal.Namespace, portal.SiteSecret)
+	if err != nil || secret == nil {
+		return nil, errors.Join(errors.New("the portal has no Secret"), err)
+	}
+	token, err := base64.StdEncoding.DecodeString(rig.Text(secret, "data", portal.VerifyToken))
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, method, p.Outputs.PortalURL+"/api/catalog/entities"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+string(token))
+	response, err := rig.Direct(p.Outputs.Authority).Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	said, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode >= 300 {
+		err = fmt.Errorf("%s %s: the portal answers %s", method, path, response.Status)
 	}
 	return said, err
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/neuroscale-platform/neuroscale/components/portal"
 	"github.com/neuroscale-platform/neuroscale/components/reviews"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
@@ -101,6 +102,21 @@ var All = []Fault{
 			return p.delete(ctx, kyvernoPolicies, "", "require-cluster-ip-services")
 		})
 	}},
+	{"a form makes what no rule admits", map[string]string{"A3": "layer portal", "A8": "Application argocd/portal differs", "C3": "require-standard-labels-inferenceservice"}, nil, 3, func(ctx context.Context, p *Platform) (Mend, error) {
+		return p.paused(ctx, "portal", func(ctx context.Context) error {
+			_, err := p.replace(ctx, rig.ConfigMaps, portal.Namespace, portal.Skeleton, func(o object) error {
+				const name, label = "inference-service.yaml", "\n    owner:"
+				text, _ := at(o, "data")[name].(string)
+				if !strings.Contains(text, label) {
+					return errors.New("it has no label owner to take away")
+				}
+				at(o, "data")[name] = strings.Replace(text, label, "\n    keeper:", 1)
+				return nil
+			})
+			return err
+		})
+	}},
+	{"the portal has lost its forms", map[string]string{"C2": "the portal has the forms (none)"}, nil, 3, formless},
 	{"the gateway asks for no key", map[string]string{"A3": "layer knative", "A8": "Application argocd/knative differs", "B6": "asked without a key, answers 200"}, nil, 3, openGateway},
 	{"a repository cannot be followed", map[string]string{"A8": "ApplicationSet argocd/neuroscale-model-endpoints differs", "F1": "ApplicationSet neuroscale-model-endpoints"}, nil, 3, func(ctx context.Context, p *Platform) (Mend, error) {
 		const name = "neuroscale-model-endpoints"
@@ -205,6 +221,36 @@ func badEndpoint(ctx context.Context, p *Platform) (Mend, error) {
 			},
 		}}},
 	})
+}
+
+// formless takes the templates out of the portal's catalog, and where they are written
+// with them: else it would find them again. It does when it is started again.
+func formless(ctx context.Context, p *Platform) (Mend, error) {
+	for _, kind := range []string{"location", "template"} {
+		said, err := p.askCatalog(ctx, http.MethodGet, "?filter=kind="+kind)
+		if err != nil {
+			return nil, err
+		}
+		var list []struct{ Metadata struct{ UID string } }
+		if err := json.Unmarshal(said, &list); err != nil {
+			return nil, err
+		}
+		if len(list) == 0 {
+			return nil, fmt.Errorf("the portal's catalog has no %s", kind)
+		}
+		for _, each := range list {
+			if _, err := p.askCatalog(ctx, http.MethodDelete, "/by-uid/"+each.Metadata.UID); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return func(ctx context.Context) error {
+		pods, err := p.podsOf(ctx, portal.Namespace, portal.Layer+"-")
+		for _, pod := range pods {
+			err = errors.Join(err, p.delete(ctx, rig.Pods, portal.Namespace, pod.GetName()))
+		}
+		return err
+	}, nil
 }
 
 // deafGuard switches off what tells the guard of events.
