@@ -29,8 +29,10 @@ def add(archive, root, inside):
     if os.path.islink(path):
         return
     if os.path.isdir(path):
-        info = archive.gettarinfo(path, inside)
-        archive.addfile(info)
+        try:
+            archive.addfile(archive.gettarinfo(path, inside))
+        except FileNotFoundError:
+            return  # empty, and deleted since the folder above was read
         for name in names(root, inside):
             below = os.path.join(inside, name)
             if below not in LEFT_OUT:
