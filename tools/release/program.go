@@ -122,7 +122,7 @@ func (r *release) again(ctx context.Context, commandLine []program) error {
 }
 
 func copyFile(from, to string) error {
-	content, err := os.ReadFile(from)
+	info, err := os.Lstat(from)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil // deleted, and not yet committed
 	}
@@ -130,6 +130,17 @@ func copyFile(from, to string) error {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	if info.Mode()&os.ModeSymlink != 0 {
+		target, err := os.Readlink(from)
+		if err != nil {
+			return err
+		}
+		return os.Symlink(target, to)
+	}
+	content, err := os.ReadFile(from)
+	if err != nil {
 		return err
 	}
 	return os.WriteFile(to, content, 0o644)
