@@ -44,7 +44,7 @@ func (s *suite) personAsks(t *testing.T) {
 	require.NoError(t, b.Try("endpoint"))
 	at, end := s.forwarded(ctx, t, "dashboards")
 	defer end()
-	require.NoError(t, b.Plots(at+"/endpoints", "dashboards"))
-	require.NoError(t, b.Plots(at+"/platform", ""))
+	require.NoError(t, b.Plots(at+"/endpoints?range=15m", "dashboards"))
+	require.NoError(t, b.Plots(at+"/platform?range=15m", ""))
 	unmerge(ctx, t, s.clone(ctx, t, s.outputs.Repository, s.administrator()), name)
 }

@@ -286,7 +286,7 @@ func (b *Browser) Try(picture string) error {
 
 // Plots opens a page of dashboards, waits until it has drawn some and keeps a picture.
 func (b *Browser) Plots(at, picture string) error {
-	err := b.within(10*time.Second, "look at "+at, chromedp.EmulateViewport(1280, 1020), chromedp.Navigate(at))
+	err := b.within(10*time.Second, "look at "+at, chromedp.EmulateViewport(1280, 1100), chromedp.Navigate(at))
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ const write = (v, unit, currency) => {
     case 'bytes': return bytes(v);
     case 'money/day': return short(v) + ' ' + currency + ' a day';
     case 'yes': return v ? 'yes' : 'no';
-    case 'requests/s': case 'cores': case 'pods': case 'days': return short(v) + ' ' + unit;
+    case 'requests/s': case 'cores': case 'days': return short(v) + ' ' + unit;
   }
   return short(v);
 };
@@ -64,7 +64,7 @@ const steps = unit => {
 };
 
 // bare are units that an axis has no place for.
-const bare = ['money/day', 'requests/s', 'days', 'pods', 'cores'];
+const bare = ['money/day', 'requests/s', 'days', 'cores'];
 
 const last = values => {
   for (let i = values.length - 1; i >= 0; i--) if (values[i] !== null) return values[i];
