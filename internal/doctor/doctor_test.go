@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -442,6 +443,32 @@ func TestWhatCanBeRepairedIs(t *testing.T) {
 		"a pod that hangs": {func(x *patient) {
 			x.hangs["kyverno/server-kyverno-0"] = true
 		}, nil, "kyverno-down", "start server-kyverno-0 anew"},
+		"a pod whose next one is not ready at once": {func(x *patient) {
+			x.hangs["kyverno/server-kyverno-0"] = true
+		}, func(x *patient, _ *Platform, client *fake.FakeDynamicClient) {
+			right := x.the("Deployment", "kyverno", "server-kyverno").DeepCopy()
+			wrong := right.DeepCopy()
+			_ = unstructured.SetNestedSlice(wrong.Object, []any{object{"type": "Available", "status": "False"}}, "status", "conditions")
+			_ = unstructured.SetNestedField(wrong.Object, int64(0), "status", "availableReplicas")
+			var looks atomic.Int32
+			client.PrependReactor("delete", "pods", func(kubetesting.Action) (bool, runtime.Object, error) {
+				looks.Store(1)
+				return false, nil, nil
+			})
+			client.PrependReactor("list", "deployments", func(a kubetesting.Action) (bool, runtime.Object, error) {
+				// What is seen first is still that of before.
+				if a.GetNamespace() != "kyverno" || looks.Load() == 0 {
+					return false, nil, nil
+				}
+				switch looks.Add(1) {
+				case 3:
+					return false, nil, client.Tracker().Update(deployments, wrong, "kyverno")
+				case 5:
+					return false, nil, client.Tracker().Update(deployments, right, "kyverno")
+				}
+				return false, nil, nil
+			})
+		}, "kyverno-down", "start server-kyverno-0 anew"},
 		"DNS that hangs": {func(x *patient) { x.deafDNS = true }, func(x *patient, _ *Platform, client *fake.FakeDynamicClient) {
 			client.PrependReactor("delete", "pods", func(kubetesting.Action) (bool, runtime.Object, error) {
 				x.deafDNS = false

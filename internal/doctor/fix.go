@@ -31,7 +31,7 @@ type Repair struct {
 func Fix(ctx context.Context, p *Platform, said func(string)) *Report {
 	start := time.Now()
 	var done []Repair
-	tried := map[string]bool{}
+	tried, mended := map[string]bool{}, map[string]bool{}
 	report := Look(ctx, p, Detectors())
 	for range rounds {
 		var now []Cause
@@ -48,9 +48,11 @@ func Fix(ctx context.Context, p *Platform, said func(string)) *Report {
 			if said != nil {
 				said(c.Repair + ": " + c.Says)
 			}
-			done = append(done, repair(ctx, p, c))
+			r := repair(ctx, p, c)
+			done = append(done, r)
+			mended[c.key()] = r.Error == ""
 		}
-		report = settle(ctx, p, report, tried)
+		report = settle(ctx, p, report, tried, mended)
 	}
 	report.Repairs, report.Seconds = done, time.Since(start).Seconds()
 	return report
@@ -98,10 +100,11 @@ func awaitMended(ctx context.Context, p *Platform, c Cause) error {
 
 // settle looks until nothing is on its way any more: all that is found was found before
 // the repairs, too, or something new stays that can be repaired.
-func settle(ctx context.Context, p *Platform, before *Report, tried map[string]bool) *Report {
+func settle(ctx context.Context, p *Platform, before *Report, tried, mended map[string]bool) *Report {
 	known := map[string]bool{}
 	for _, c := range before.Findings {
-		known[c.key()] = true
+		// A pod that was started anew is there for a moment before it is not ready.
+		known[c.key()] = !mended[c.key()]
 	}
 	for _, b := range before.Blind {
 		known[b.Detector] = true
