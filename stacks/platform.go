@@ -113,7 +113,7 @@ var platform = []part{
 			Settings: s.cfg.Portal, Address: s.cluster.Address, Forge: s.forge,
 			GatewayURL: s.serving.GatewayURL, PlatformKey: s.serving.PlatformKey, ProjectsReady: s.argocd.ProjectsReady,
 			Certificate: s.certificates.Of(config.ServerPortal), Authority: s.certificates.Authority, HTTP: s.cfg.TLS.Plain(config.ServerPortal),
-			Layers: layers, Delivery: s.delivery,
+			Image: s.images.portal, Layers: layers, Delivery: s.delivery,
 		}, s.onCluster())
 		return err
 	}},

@@ -119,7 +119,7 @@ func (s *site) newClusterInDocker(name string) (*cluster.Cluster, error) {
 }
 
 // pins are the images the program itself runs.
-type pins struct{ argocd, forgeProxy, gitea, storageInitializer string }
+type pins struct{ argocd, forgeProxy, gitea, portal, storageInitializer string }
 
 // Images that the command line runs, too.
 type Images struct {
@@ -147,6 +147,7 @@ func pinned(upstream *render.Upstream) (pins, error) {
 		{"argo-cd", "argocd", &p.argocd},
 		{"", "forge-proxy", &p.forgeProxy},
 		{"gitea", "gitea", &p.gitea},
+		{"", "portal", &p.portal},
 		{"kserve", "storage-initializer", &p.storageInitializer},
 	} {
 		image, err := upstream.Image(each.upstream, each.image)

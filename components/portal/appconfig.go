@@ -24,6 +24,7 @@ type appConfig struct {
 	guests   bool
 	plain    bool
 	skeleton map[string]string
+	database config.PortalDatabase
 }
 
 // site is the key neuroscale of the portal's configuration.
@@ -59,7 +60,7 @@ func newAppConfig(c *config.Config, excluded Excluded, reserved []string) (*appC
 	if err != nil {
 		return nil, err
 	}
-	a := &appConfig{guests: c.Portal.Guests, plain: c.TLS.Plain(config.ServerPortal), skeleton: s.Templates()}
+	a := &appConfig{database: c.Portal.Database, guests: c.Portal.Guests, plain: c.TLS.Plain(config.ServerPortal), skeleton: s.Templates()}
 	a.site = site{Guests: c.Portal.Guests, Rules: s.Rules(), Sizes: s.Sizes, order: s.SizeNames()}
 	a.site.Forge.Organization = c.Forge.Organization
 	if a.site.Prices, err = pricesOf(s, c); err != nil {
@@ -108,6 +109,9 @@ func (a *appConfig) encode() (map[string]string, error) {
 		"catalog": map[string]any{"locations": []any{map[string]any{
 			"type": "file", "target": configFolder + "templates.yaml", "rules": []any{map[string]any{"allow": []any{"Template"}}},
 		}}},
+	}
+	if a.database.Postgres() {
+		backend["database"] = postgres(a.database)
 	}
 	if !a.plain {
 		backend["https"] = map[string]any{"certificate": map[string]any{

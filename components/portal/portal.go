@@ -62,6 +62,8 @@ type Args struct {
 	Certificate certificates.Certificate
 	Authority   pulumi.StringOutput
 	HTTP        bool
+	// Image of the portal: what looks for its database is in it, too.
+	Image string
 	// Layers as the function of that name makes them.
 	Layers layer.List
 	// Delivery takes them to Git.
@@ -85,7 +87,7 @@ func (a *Args) validate() error {
 		return errors.New("portal: no Args")
 	}
 	var errs []error
-	for _, field := range []struct{ name, value string }{{"Address", a.Address}, {"GatewayURL", a.GatewayURL}} {
+	for _, field := range []struct{ name, value string }{{"Address", a.Address}, {"GatewayURL", a.GatewayURL}, {"Image", a.Image}} {
 		if field.value == "" {
 			errs = append(errs, fmt.Errorf("portal: Args.%s is empty", field.name))
 		}
@@ -168,10 +170,18 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err := reader.Err(); err != nil {
 		return nil, fmt.Errorf("portal: %w", err)
 	}
+	needs := append([]pulumi.Resource{ns, site, certificate, trusted}, client.Ready...)
+	if args.Settings.Database.Postgres() {
+		checked, err := checkDatabase(ctx, name, args, hash, []pulumi.Resource{ns, site, trusted}, parent, inNamespace)
+		if err != nil {
+			return nil, err
+		}
+		needs = append(needs, checked)
+	}
 	for _, definition := range args.Layers {
 		_, err := layer.New(ctx, &layer.Args{
 			Definition: definition, Delivery: args.Delivery,
-			DependsOn: append([]pulumi.Resource{ns, site, certificate, trusted}, client.Ready...),
+			DependsOn: needs,
 			Patches:   func([]map[string]any) []layer.Patch { return []layer.Patch{restartPatch(hash)} },
 		}, parent)
 		if err != nil {
@@ -223,6 +233,14 @@ func newSite(ctx *pulumi.Context, name, url string, args *Args, ns pulumi.Resour
 		parts = append(parts, password.Result)
 	}
 	values["PLATFORM_KEY"] = args.PlatformKey
+	if args.Settings.Database.Postgres() {
+		password, err := databasePassword(ctx, name, args.Settings.Database, parent)
+		if err != nil {
+			return nil, none, err
+		}
+		values[databasePasswordKey] = password
+		parts = append(parts, password)
+	}
 	hash := pulumi.Unsecret(pulumi.All(parts...).ApplyT(func(values []any) string {
 		var texts []string
 		for _, value := range values {

@@ -50,7 +50,7 @@ func build(t *testing.T, c *config.Config) (*recorder.Recording, *Portal) {
 			return err
 		}
 		p, err = New(ctx, "portal", &Args{
-			Settings: c.Portal, Address: "10.0.0.7", Forge: f, GatewayURL: "http://10.0.0.7:30080", PlatformKey: platformKey, Layers: Layers(c, nothing), Delivery: d,
+			Settings: c.Portal, Image: "portal:1", Address: "10.0.0.7", Forge: f, GatewayURL: "http://10.0.0.7:30080", PlatformKey: platformKey, Layers: Layers(c, nothing), Delivery: d,
 			Certificate: certificate, Authority: authorityText, HTTP: c.TLS.Plain(config.ServerPortal),
 		}, on)
 		return err
@@ -213,7 +213,7 @@ func TestGuestsGetInOnlyIfTheyMay(t *testing.T) {
 
 func TestArgsAreChecked(t *testing.T) {
 	_, err := New(nil, "portal", &Args{Settings: config.Portal{Enabled: true}})
-	for _, field := range []string{"Address", "GatewayURL", "PlatformKey", "Settings.NodePort", "Forge", "Layers", "Delivery"} {
+	for _, field := range []string{"Address", "GatewayURL", "Image", "PlatformKey", "Settings.NodePort", "Forge", "Layers", "Delivery"} {
 		require.ErrorContains(t, err, "Args."+field)
 	}
 }

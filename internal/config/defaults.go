@@ -28,8 +28,11 @@ func Default() *Config {
 			KeyRequestsPerMinute: 6000, PlatformKeyGeneration: 1,
 		},
 		// A month, so that it can be billed, and what is left over of the next day.
-		Cost:      Cost{Enabled: true, Retention: Duration(32 * day), Storage: "2Gi", Interval: Duration(30 * time.Second)},
-		Portal:    Portal{Enabled: true, NodePort: 30083, Storage: "1Gi"},
+		Cost: Cost{Enabled: true, Retention: Duration(32 * day), Storage: "2Gi", Interval: Duration(30 * time.Second)},
+		Portal: Portal{
+			Enabled: true, NodePort: 30083, Storage: "1Gi",
+			Database: PortalDatabase{Port: 5432, Name: "portal", User: "portal", SSLMode: SSLVerifyFull},
+		},
 		Endpoints: Endpoints{RequeueSeconds: 5},
 		TLS:       TLS{Validity: Duration(365 * 24 * time.Hour), RenewBefore: Duration(30 * 24 * time.Hour)},
 		Tenants: []Tenant{tenant(Tenant{

@@ -32,6 +32,13 @@ const (
 	DistributionNode = "node"
 )
 
+// How the portal's connection to a Postgres is encrypted.
+const (
+	SSLVerifyFull = "verify-full"
+	SSLRequire    = "require"
+	SSLDisable    = "disable"
+)
+
 // Whether the gateway asks for a key, and what it does when it cannot find out
 // whether one is good.
 const (
@@ -352,7 +359,32 @@ type Portal struct {
 	Guests bool `json:"guests"`
 	// Storage is the size of the volume with its database, a Kubernetes quantity.
 	Storage string `json:"storage" format:"quantity"`
+	// Database keeps its catalog and tasks somewhere else than on that volume.
+	Database PortalDatabase `json:"database"`
 }
+
+// PortalDatabase is a Postgres database for the portal. It has to be there; the portal
+// makes its own schemas in it.
+type PortalDatabase struct {
+	// Host is the name or IP address of the server; empty means no Postgres, but
+	// SQLite on the portal's volume.
+	Host string `json:"host"`
+	// Port of the server.
+	Port int `json:"port" min:"1" max:"65535"`
+	// Name of the database.
+	Name string `json:"name"`
+	// User that owns the schemas, and so may create some in the database.
+	User string `json:"user"`
+	// PasswordSecret has the user's password under the key password: the namespace and
+	// the name of a Secret in the cluster, with a slash between them.
+	PasswordSecret string `json:"passwordSecret"`
+	// SSLMode is verify-full (default) to believe a certificate of a public authority or
+	// the platform's own, require for any, or disable for none.
+	SSLMode string `json:"sslMode" enum:"verify-full require disable"`
+}
+
+// Postgres is whether there is one.
+func (d PortalDatabase) Postgres() bool { return d.Host != "" }
 
 // Endpoints configures how model endpoints come from Git. They run in the
 // namespace of the tenant whose repository they are in.

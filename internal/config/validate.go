@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
+	"net"
 	"net/url"
 	"reflect"
 	"regexp"
@@ -222,8 +223,34 @@ func (v *checker) cost(c Cost) {
 
 func (v *checker) portal(p Portal) {
 	v.quantity("portal.storage", p.Storage)
+	v.database(p.Database)
 	if p.URL != "" {
 		v.origin("portal.url", p.URL, "https://portal.example.org")
+	}
+}
+
+// postgresName is one that nobody has to quote, as long as Postgres takes.
+var postgresName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]{0,62}$`)
+
+func (v *checker) database(d PortalDatabase) {
+	const at = "portal.database."
+	if !d.Postgres() {
+		if d != Default().Portal.Database {
+			v.refuse(at+"host", d.Host, "the host name or IP address of a Postgres server, or leave the rest of "+Namespace+":portal.database out")
+		}
+		return
+	}
+	if net.ParseIP(d.Host) == nil && len(validation.IsDNS1123Subdomain(d.Host)) > 0 {
+		v.refuse(at+"host", d.Host, "a host name or an IP address, without scheme or port")
+	}
+	for _, f := range []struct{ field, value string }{{"name", d.Name}, {"user", d.User}} {
+		if !postgresName.MatchString(f.value) {
+			v.refuse(at+f.field, f.value, "at most 63 letters, digits, - and _, beginning with a letter or _")
+		}
+	}
+	namespace, name, _ := strings.Cut(d.PasswordSecret, "/")
+	if len(validation.IsDNS1123Label(namespace)) > 0 || len(validation.IsDNS1123Subdomain(name)) > 0 {
+		v.refuse(at+"passwordSecret", d.PasswordSecret, "the namespace and name of a Secret with a password, such as databases/portal")
 	}
 }
 

@@ -32,6 +32,7 @@ images:
   forge-proxy: example.com/forge-proxy:v1
   k3s: "example.com/k3s:v5@sha256:0"
   node: example.com/node:v6
+  portal: example.com/portal:v1
 `,
 		"platform/argocd/layer.yaml": "version: [argo-cd]\n",
 		"platform/argocd/objects.yaml": `

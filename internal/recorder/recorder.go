@@ -3,6 +3,7 @@
 package recorder
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -69,6 +70,9 @@ func Run(program pulumi.RunFunc, o Options) (*Recording, error) {
 
 // NewResource is called by the SDK for every registration.
 func (r *Recording) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
+	if args.ReadRPC != nil {
+		return args.ID, found(args), nil
+	}
 	outputs, err := answer(args)
 	if err != nil {
 		return "", nil, err
@@ -97,6 +101,15 @@ func (r *Recording) NewResource(args pulumi.MockResourceArgs) (string, resource.
 // Call is called by the SDK for functions of providers; no program here uses any.
 func (r *Recording) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
 	return nil, fmt.Errorf("the function %s has no answer in a recording", args.Token)
+}
+
+// found is what the provider reads of somebody else's Secret: a password that says whose
+// it is.
+func found(args pulumi.MockResourceArgs) resource.PropertyMap {
+	password := base64.StdEncoding.EncodeToString([]byte("the password in " + args.ID))
+	return resource.PropertyMap{"data": resource.MakeSecret(resource.NewObjectProperty(resource.PropertyMap{
+		"password": resource.NewStringProperty(password),
+	}))}
 }
 
 // answer is what the provider of a type returns: the inputs and, for generated
