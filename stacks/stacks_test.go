@@ -243,7 +243,7 @@ func inDocker(t *testing.T, preflight error) pulumi.RunFunc {
 
 func TestAStackInDockerIsTheSamePlatform(t *testing.T) {
 	r := recorder.MustRun(t, inDocker(t, nil), recorder.Options{})
-	r.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "reviews", "tenancy", "cost", "portal", "endpoints")
+	r.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "reviews", "tenancy", "cost", "dashboards", "portal", "endpoints")
 	server := r.Type(t, "docker:index/container:Container", "cluster")
 	assert.Equal(t, "neuroscale-test", server.Object()["name"])
 	objects := 0
