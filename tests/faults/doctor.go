@@ -91,7 +91,7 @@ var Diseases = []Disease{
 	}},
 	{"an image cannot be pulled", "image-not-pulled", true, func(ctx context.Context, p *Platform) (Mend, error) {
 		mend, err := p.create(ctx, pods, object{
-			"apiVersion": "v1", "kind": "Pod", "metadata": object{"name": "fault-unpulled", "namespace": tenant},
+			"apiVersion": "v1", "kind": "Pod", "metadata": object{"name": "fault-unpulled", "namespace": tenant, "labels": object{"owner": "fault", "cost-center": "fault"}},
 			"spec": object{"containers": []any{object{
 				"name": "c", "image": "registry.example/none:1",
 				"securityContext": object{"allowPrivilegeEscalation": false, "runAsNonRoot": true, "runAsUser": int64(1000)},

@@ -162,10 +162,10 @@ var All = []Fault{
 		return both(unmerge, awake), err
 	}},
 
-	{"the portal has no pod", map[string]string{"C1": "Deployment portal/portal"}, nil, 5, func(ctx context.Context, p *Platform) (Mend, error) {
+	{"the portal has no pod", map[string]string{"C1": "Deployment portal/portal"}, []string{"A3"}, 5, func(ctx context.Context, p *Platform) (Mend, error) {
 		return p.starve(ctx, "portal", "portal-")
 	}},
-	{"the guard has no pod", map[string]string{"C5": "Deployment guard/guard"}, nil, 5, func(ctx context.Context, p *Platform) (Mend, error) {
+	{"the guard has no pod", map[string]string{"C5": "Deployment guard/guard"}, []string{"A3"}, 5, func(ctx context.Context, p *Platform) (Mend, error) {
 		return p.starve(ctx, "guard", "guard-")
 	}},
 	{"what scales endpoints has no pod", map[string]string{"B1": "Deployment knative-serving/autoscaler"}, nil, 5, func(ctx context.Context, p *Platform) (Mend, error) {
