@@ -39,6 +39,10 @@ func TestTheDockerfileMakesOurImagesAsTheTableDoes(t *testing.T) {
 			assert.Contains(t, stage, "COPY --from=build /out/"+path.Base(from)+" "+to)
 			assert.Contains(t, string(text), "./"+from)
 		}
+		for to, f := range r.NPMFiles {
+			assert.Contains(t, stage, "COPY --from="+f.Package+" /src/package/"+f.Path+" "+to)
+			assert.Contains(t, string(text), "RUN npm pack "+f.Package+"@"+realTable(t).Packages[f.Package].Version+" ")
+		}
 		for to := range r.ToolFiles {
 			assert.Contains(t, strings.Join(stage, "\n"), path.Base(to)+" "+to)
 		}
@@ -50,7 +54,7 @@ func TestTheDockerfileMakesOurImagesAsTheTableDoes(t *testing.T) {
 		assert.Contains(t, stage, "USER "+r.User)
 		assert.Contains(t, stage, "ENTRYPOINT "+string(entrypoint))
 	}
-	assert.Equal(t, 3, ours)
+	assert.Equal(t, 4, ours)
 	upstream, err := upstreamFile(repository)
 	require.NoError(t, err)
 	var up Upstreams
