@@ -24,7 +24,7 @@ func published(t *testing.T, step string, behave map[string]string, env ...strin
 	t.Helper()
 	c = &checkout{t: t, tmp: t.TempDir()}
 	c.dir = filepath.Join(c.tmp, "main")
-	for _, name := range []string{"docker", "cosign", "gh", "make", "main/bin/release", "main/bin/sealed"} {
+	for _, name := range []string{"docker", "cosign", "gh", "make", "npm", "main/bin/release", "main/bin/sealed"} {
 		write(t, filepath.Join(c.tmp, name), noted, 0o755)
 	}
 	for name, what := range behave {
@@ -43,7 +43,7 @@ func TestAReleaseIsBuiltForTheTagAndChecked(t *testing.T) {
 	sums := `mkdir -p dist && echo a >dist/a && (cd dist && sha256sum a >checksums.txt)`
 	code, c := published(t, step, map[string]string{"main/bin/release": sums}, "VERSION=v1.2.3")
 	assert.Zero(t, code)
-	assert.Equal(t, "release build -version v1.2.3 -kyverno bin/kyverno-amd64 -kyverno bin/kyverno-arm64 -reproduce\n", c.file("main", "bin", "calls"))
+	assert.Equal(t, "release build -version v1.2.3 -kyverno bin/kyverno-amd64 -kyverno bin/kyverno-arm64 -uplot bin/uplot-1.6.32.tgz -reproduce\n", c.file("main", "bin", "calls"))
 	code, _ = published(t, step, map[string]string{"main/bin/release": sums + "; echo b >dist/a"}, "VERSION=v1.2.3")
 	assert.NotZero(t, code, "a file that is not what its sum says")
 	code, _ = published(t, step, map[string]string{"main/bin/release": "exit 3"}, "VERSION=v1.2.3")

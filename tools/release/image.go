@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -35,6 +36,8 @@ type image struct {
 	source string
 	// kyverno adds Kyverno's command line, and /tmp, which that writes to.
 	kyverno bool
+	// uplot adds uPlot's files.
+	uplot bool
 }
 
 // user of all of them.
@@ -42,6 +45,7 @@ const user = "65532:65532"
 
 var (
 	images = []image{
+		{name: "dashboards", source: "cmd/neuroscale-dashboards", uplot: true},
 		{name: "doorkeeper", source: "cmd/neuroscale-doorkeeper"},
 		{name: "forge-proxy", source: "cmd/neuroscale-forge-proxy"},
 		{name: "guard", source: "cmd/neuroscale-guard", kyverno: true},
@@ -155,9 +159,14 @@ func (r *release) images(pins *pins) error {
 // no commit.
 func (r *release) image(i image, on platform, version string) (v1.Image, error) {
 	p := program{platform: on, name: i.name, version: version}
-	contents := []entry{{"/" + i.name, filepath.Join(r.out, "bin", p.base())}}
+	contents := []entry{{path: "/" + i.name, file: filepath.Join(r.out, "bin", p.base())}}
 	if i.kyverno {
-		contents = append(contents, entry{"/kubectl-kyverno", r.kyverno[on]}, entry{"/tmp/", ""})
+		contents = append(contents, entry{path: "/kubectl-kyverno", file: r.kyverno[on]}, entry{path: "/tmp/"})
+	}
+	if i.uplot {
+		for _, to := range slices.Sorted(maps.Keys(r.uplot)) {
+			contents = append(contents, entry{path: to, content: r.uplot[to]})
+		}
 	}
 	packed, err := pack(contents)
 	if err != nil {
@@ -185,24 +194,31 @@ func (r *release) image(i image, on platform, version string) (v1.Image, error) 
 	return mutate.ConfigFile(one, config)
 }
 
-// entry of an image: a program of a file, or a folder everybody may write to.
-type entry struct{ path, file string }
+// entry of an image: a program of a file, a text, or a folder everybody may write to.
+type entry struct {
+	path, file string
+	content    []byte
+}
 
 func pack(entries []entry) ([]byte, error) {
 	var out bytes.Buffer
 	t := tar.NewWriter(&out)
 	for _, e := range entries {
-		if e.file == "" {
+		if e.file == "" && e.content == nil {
 			if err := t.WriteHeader(&tar.Header{Name: strings.TrimPrefix(e.path, "/"), Typeflag: tar.TypeDir, Mode: 0o1777, Format: tar.FormatUSTAR}); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		content, err := os.ReadFile(e.file)
-		if err != nil {
-			return nil, err
+		content, mode := e.content, int64(0o644)
+		var err error
+		if content == nil {
+			mode = 0o755
+			if content, err = os.ReadFile(e.file); err != nil {
+				return nil, err
+			}
 		}
-		err = t.WriteHeader(&tar.Header{Name: strings.TrimPrefix(e.path, "/"), Typeflag: tar.TypeReg, Mode: 0o755, Size: int64(len(content)), Format: tar.FormatUSTAR})
+		err = t.WriteHeader(&tar.Header{Name: strings.TrimPrefix(e.path, "/"), Typeflag: tar.TypeReg, Mode: mode, Size: int64(len(content)), Format: tar.FormatUSTAR})
 		if err == nil {
 			_, err = t.Write(content)
 		}

@@ -1,7 +1,7 @@
 // Command release makes what a release consists of, and puts its images where they
 // are published:
 //
-//	release build -version v1.2.3 -out dist -kyverno FILE...
+//	release build -version v1.2.3 -out dist -kyverno FILE... -uplot FILE
 //	release push -out dist
 //
 // Build needs no account and no network but the Go modules, and makes the same bytes
@@ -40,6 +40,8 @@ type release struct {
 	version, commit string
 	// kyverno are Kyverno's command lines by platform, for the guard's image.
 	kyverno map[platform]string
+	// uplot are uPlot's files by their paths in the dashboards' image.
+	uplot map[string][]byte
 	// incomplete leaves a platform out of an image that has no program for it.
 	incomplete bool
 	// reproduce compiles once more from another folder.
@@ -56,6 +58,7 @@ func run(ctx context.Context, args []string, log io.Writer) error {
 	}
 	r := &release{log: log}
 	var kyverno files
+	var uplot string
 	flags := flag.NewFlagSet("release "+args[0], flag.ContinueOnError)
 	flags.SetOutput(log)
 	flags.StringVar(&r.out, "out", "dist", "folder of the release")
@@ -64,6 +67,7 @@ func run(ctx context.Context, args []string, log io.Writer) error {
 		flags.StringVar(&r.version, "version", "", "version of the command line, such as v1.2.3")
 		flags.StringVar(&r.commit, "commit", "", "commit it is made of (default: that of the checkout)")
 		flags.Var(&kyverno, "kyverno", "Kyverno's command line for a platform, one each")
+		flags.StringVar(&uplot, "uplot", "", "uPlot's npm package, for the dashboards' image")
 		flags.BoolVar(&r.incomplete, "incomplete", false, "leave out of an image the platforms that have no Kyverno")
 		flags.BoolVar(&r.reproduce, "reproduce", false, "compile once more from another folder and compare")
 	}
@@ -90,7 +94,7 @@ func run(ctx context.Context, args []string, log io.Writer) error {
 	if r.kyverno, err = byPlatform(kyverno); err != nil {
 		return err
 	}
-	return r.build(ctx)
+	return r.build(ctx, uplot)
 }
 
 // files is a flag that may be given several times.
@@ -103,8 +107,8 @@ func (f *files) Set(value string) error {
 	return nil
 }
 
-// build makes everything in an empty folder.
-func (r *release) build(ctx context.Context) error {
+// build makes everything in an empty folder, with uPlot's npm package of a file.
+func (r *release) build(ctx context.Context, uplot string) error {
 	var err error
 	if r.repo, err = filepath.Abs(r.repo); err != nil {
 		return err
@@ -114,6 +118,9 @@ func (r *release) build(ctx context.Context) error {
 	}
 	if entries, err := os.ReadDir(r.out); err == nil && len(entries) > 0 {
 		return fmt.Errorf("%s is not empty: a release is made in a folder of its own, remove it or name another with -out", r.out)
+	}
+	if r.uplot, err = readUPlot(r.repo, uplot); err != nil {
+		return err
 	}
 	pins, err := readPins(r.repo)
 	if err != nil {

@@ -25,7 +25,7 @@ var root = filepath.Join("..", "..")
 // made is a release whose images hold texts instead of programs.
 func made(t *testing.T, registry string) (*release, *pins) {
 	t.Helper()
-	r := &release{out: t.TempDir(), version: "v1.2.3", commit: "abc", log: io.Discard, kyverno: map[platform]string{}}
+	r := &release{out: t.TempDir(), version: "v1.2.3", commit: "abc", log: io.Discard, kyverno: map[platform]string{}, uplot: map[string][]byte{"/uplot/LICENSE": []byte("MIT")}}
 	p := &pins{Images: map[string]string{}}
 	for _, i := range images {
 		p.Images[i.name] = registry + "/o/" + i.name + ":v1"
@@ -59,7 +59,8 @@ func TestTheImagesAreTheOnesOfTheSealedMachine(t *testing.T) {
 				Packages map[string]string
 			}
 			Dirs      map[string]struct{ Mode string }
-			ToolFiles map[string]string `json:"tool-files"`
+			ToolFiles map[string]string                         `json:"tool-files"`
+			NPMFiles  map[string]struct{ Package, Path string } `json:"npm-files"`
 		}
 	}
 	require.NoError(t, yaml.Unmarshal(text, &recipes))
@@ -88,6 +89,16 @@ func TestTheImagesAreTheOnesOfTheSealedMachine(t *testing.T) {
 			} else {
 				assert.Empty(t, recipe.ToolFiles)
 				assert.Empty(t, recipe.Dirs)
+			}
+			files := map[string]string{}
+			for to, from := range recipe.NPMFiles {
+				assert.Equal(t, "uplot", from.Package)
+				files[to] = from.Path
+			}
+			if i.uplot {
+				assert.Equal(t, uplot, files)
+			} else {
+				assert.Empty(t, files, i.name)
 			}
 		}
 	}
