@@ -92,6 +92,26 @@ func (s *site) newCluster(name string) (*cluster.Cluster, error) {
 // ClusterName is that of the cluster in Docker of a stack, and of its first container.
 func ClusterName(stack string) string { return config.Namespace + "-" + stack }
 
+// ours is where the images of this repository's programs are published.
+const ours = "ghcr.io/neuroscale-platform/"
+
+// ownImages are those of this repository's programs that a node in Docker pulls from
+// where they are published: none if it has them, or a mirror may.
+func (s *site) ownImages() []string {
+	c := s.cfg.Cluster
+	if c.Distribution == config.DistributionNode || len(c.Mirrors) > 0 || c.ImageRegistry != "" {
+		return nil
+	}
+	var all []string
+	for _, image := range s.upstream.Images {
+		if strings.HasPrefix(image, ours) {
+			all = append(all, image)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
 // newClusterInDocker publishes what the platform serves on nodes. Whatever is in the
 // cluster goes with it, so that a destroy asks nothing of it.
 func (s *site) newClusterInDocker(name string) (*cluster.Cluster, error) {
@@ -101,7 +121,7 @@ func (s *site) newClusterInDocker(name string) (*cluster.Cluster, error) {
 	}
 	args := &cluster.DockerArgs{
 		Name: ClusterName(s.ctx.Stack()), Settings: s.cfg.Cluster, Image: image, Ports: s.cfg.NodePorts(),
-		Host: cluster.CurrentHost(s.ctx.Context()),
+		Host: cluster.CurrentHost(s.ctx.Context()), Pulled: s.ownImages(),
 	}
 	if s.options.Docker != nil {
 		s.options.Docker(args)

@@ -342,3 +342,32 @@ func TestDecodeOutputs(t *testing.T) {
 	_, err = DecodeOutputs(m)
 	require.EqualError(t, err, "the stack has no output gatewayUrl: bring it up first (`pulumi up`)")
 }
+
+func TestAClusterInDockerIsBegunOnlyIfOurImagesCanBePulled(t *testing.T) {
+	for settings, some := range map[string]bool{
+		`{"provider":"docker"}`: true,
+		`{"provider":"docker","distribution":"node","images":"/cache"}`:                                          false,
+		`{"provider":"docker","mirrors":[{"registry":"ghcr.io","endpoint":"http://registry.example.org:5000"}]}`: false,
+		`{"provider":"docker","imageRegistry":"registry.example.org/mirror"}`:                                    false,
+	} {
+		var want []string
+		_, err := recorder.Run(New(Options{
+			Config: map[string]string{"neuroscale:cluster": settings}, Renderer: realRenderer(t), Schemas: noSchemas,
+			Docker: func(args *cluster.DockerArgs) {
+				args.Preflight = func(_ context.Context, w cluster.Wanted) error {
+					want = w.Pulled
+					return errors.New("enough")
+				}
+			},
+		}), recorder.Options{})
+		require.ErrorContains(t, err, "enough", settings)
+		if !some {
+			assert.Empty(t, want, settings)
+			continue
+		}
+		assert.GreaterOrEqual(t, len(want), 5, settings)
+		for _, image := range want {
+			assert.Contains(t, image, "/neuroscale-platform/", settings)
+		}
+	}
+}

@@ -43,6 +43,8 @@ type DockerArgs struct {
 	Host string
 	// Ports of nodes are published on loopback under the same number.
 	Ports []config.NodePort
+	// Pulled are images that only a registry has: nothing is made before it has them.
+	Pulled []string
 	// Preflight tells what keeps the cluster from running on the engine; nil means to
 	// look.
 	Preflight func(ctx context.Context, want Wanted) error
@@ -85,7 +87,7 @@ func (a *DockerArgs) validate() error {
 func (a *DockerArgs) wanted() Wanted {
 	ports := append([]config.NodePort{{Setting: "cluster.apiPort", Port: a.Settings.APIPort}}, a.Ports...)
 	return Wanted{Cluster: a.Name, Ports: ports, CPUs: a.Settings.CPUs, Memory: a.Settings.MemoryBytes(),
-		Inotify: distributions[a.Settings.Distribution].inotify}
+		Inotify: distributions[a.Settings.Distribution].inotify, Pulled: a.Pulled}
 }
 
 // Docker makes a cluster in Docker. Its kubeconfig is composed of certificates that

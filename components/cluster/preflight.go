@@ -30,6 +30,8 @@ type Wanted struct {
 	Memory int64
 	// Inotify is how many instances of it a user has to have.
 	Inotify int
+	// Pulled are images that a registry has to have before the cluster is made.
+	Pulled []string
 }
 
 const (
@@ -80,9 +82,41 @@ func Preflight(ctx context.Context, want Wanted) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(e.Check(want), checkPorts(want, e, holder)); err != nil {
+	if err := errors.Join(e.Check(want), checkPorts(want, e, holder), checkImages(ctx, want, e, registryHas)); err != nil {
 		// One text: Pulumi counts the parts of an error that has some.
 		return errors.New(err.Error())
+	}
+	return nil
+}
+
+// checkImages tells of images that no node could pull. Whoever has the cluster already has
+// them, and is not asked: it may be away from any network.
+func checkImages(ctx context.Context, want Wanted, e *Engine, has func(context.Context, string) error) error {
+	for _, there := range e.Published {
+		if there.Cluster == want.Cluster {
+			return nil
+		}
+	}
+	for _, image := range want.Pulled {
+		if err := has(ctx, image); err != nil {
+			return fmt.Errorf("the image %s of this version cannot be pulled (%w): take a released version, name a registry that has it in neuroscale:cluster.mirrors, or type `make up STACK=ci`, which builds all images itself", image, err)
+		}
+	}
+	return nil
+}
+
+// registryHas asks an image's registry for it.
+func registryHas(ctx context.Context, image string) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "docker", "manifest", "inspect", image)
+	var said strings.Builder
+	cmd.Stderr = &said
+	if err := cmd.Run(); err != nil {
+		if text := strings.Join(strings.Fields(said.String()), " "); text != "" {
+			return errors.New(text)
+		}
+		return err
 	}
 	return nil
 }

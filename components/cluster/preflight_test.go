@@ -119,3 +119,25 @@ func TestWithoutDockerTheWayOnIsSaid(t *testing.T) {
 	_, err := run(t.Context(), "version")
 	assert.EqualError(t, err, "the docker command is not in PATH: install Docker, or use stack ci with a cluster you have")
 }
+
+func TestNothingIsMadeThatCouldNotPullItsImages(t *testing.T) {
+	want := Wanted{Cluster: "neuroscale-dev", Pulled: []string{"registry.example/a:v1", "registry.example/b:v1"}}
+	asked := []string{}
+	has := func(_ context.Context, image string) error {
+		asked = append(asked, image)
+		if strings.HasSuffix(image, "/b:v1") {
+			return errors.New("manifest unknown")
+		}
+		return nil
+	}
+	err := checkImages(t.Context(), want, well(nil), has)
+	require.ErrorContains(t, err, "the image registry.example/b:v1 of this version cannot be pulled (manifest unknown): take a released version")
+	assert.Equal(t, want.Pulled, asked)
+
+	asked = nil
+	there := well(func(e *Engine) {
+		e.Published = map[int]Published{6550: {Container: "neuroscale-dev", Cluster: "neuroscale-dev"}}
+	})
+	require.NoError(t, checkImages(t.Context(), want, there, has), "a cluster that runs cannot be updated without a network")
+	assert.Empty(t, asked)
+}
