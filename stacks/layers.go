@@ -31,6 +31,24 @@ type Part struct {
 	Layers layer.List
 }
 
+// LayersOf the part of that name; none if there is no such part.
+func LayersOf(parts []Part, name string) layer.List {
+	i := slices.IndexFunc(parts, func(p Part) bool { return p.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return parts[i].Layers
+}
+
+// AllLayers of parts, in their order.
+func AllLayers(parts []Part) layer.List {
+	var all layer.List
+	for _, p := range parts {
+		all = append(all, p.Layers...)
+	}
+	return all
+}
+
 // Parts of the platform as a configuration makes them, in their order.
 func Parts(cfg *config.Config) ([]Part, error) {
 	lists, err := layersOfParts(cfg)

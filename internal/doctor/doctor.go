@@ -151,20 +151,7 @@ func Detectors() []Detector {
 }
 
 // layers of all parts, in their order.
-func (p *Platform) layers() layer.List {
-	var all layer.List
-	for _, part := range p.Parts {
-		all = append(all, part.Layers...)
-	}
-	return all
-}
+func (p *Platform) layers() layer.List { return stacks.AllLayers(p.Parts) }
 
 // part is the layers of one.
-func (p *Platform) part(name string) layer.List {
-	for _, part := range p.Parts {
-		if part.Name == name {
-			return part.Layers
-		}
-	}
-	return nil
-}
+func (p *Platform) part(name string) layer.List { return stacks.LayersOf(p.Parts, name) }

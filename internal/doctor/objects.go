@@ -84,8 +84,8 @@ func named(kind, namespace, name string) string {
 func sentence(text string) string {
 	text = strings.TrimRight(strings.Join(strings.Fields(text), " "), ". ")
 	const most = 300
-	if len(text) > most {
-		return text[:most] + "..."
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most]) + "..."
 	}
 	return text
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/neuroscale-platform/neuroscale/components/layer"
@@ -72,22 +71,10 @@ func (p *Platform) Checks() []check.Check {
 }
 
 // layers of all parts, in their order.
-func (p *Platform) layers() layer.List {
-	var all layer.List
-	for _, part := range p.Parts {
-		all = append(all, part.Layers...)
-	}
-	return all
-}
+func (p *Platform) layers() layer.List { return stacks.AllLayers(p.Parts) }
 
 // part is the layers of one.
-func (p *Platform) part(name string) layer.List {
-	i := slices.IndexFunc(p.Parts, func(part stacks.Part) bool { return part.Name == name })
-	if i < 0 {
-		return nil
-	}
-	return p.Parts[i].Layers
-}
+func (p *Platform) part(name string) layer.List { return stacks.LayersOf(p.Parts, name) }
 
 // every asks about each of a list, at the same time, and joins what is wrong in the
 // list's order.

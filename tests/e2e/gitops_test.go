@@ -235,17 +235,9 @@ func (s *suite) pushedEndpoint(t *testing.T) {
 // clone is a working copy of one of the forge's repositories.
 func (s *suite) clone(ctx context.Context, t *testing.T, url string, by person) *git.Checkout {
 	t.Helper()
-	var clone *git.Checkout
-	// Some steps end the forge, and it may be on its way back.
-	require.NoError(t, rig.Poll(ctx, time.Minute, often, func(ctx context.Context) (string, error) {
-		var err error
-		clone, err = git.Clone(ctx, git.Remote{URL: url, Username: by.name, Password: by.password, Authority: s.outputs.Authority},
-			git.Author{Name: "A Data Scientist", Email: "scientist@example.com"}, t.TempDir())
-		if err != nil {
-			return err.Error(), nil
-		}
-		return "", nil
-	}))
+	clone, err := git.Clone(ctx, git.Remote{URL: url, Username: by.name, Password: by.password, Authority: s.outputs.Authority},
+		git.Author{Name: "A Data Scientist", Email: "scientist@example.com"}, t.TempDir())
+	require.NoError(t, err)
 	return clone
 }
 

@@ -8,16 +8,19 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/neuroscale-platform/neuroscale/components/endpoints"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/internal/guard"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
 	"github.com/neuroscale-platform/neuroscale/internal/reviewer"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
@@ -241,9 +244,19 @@ func (s *suite) killPod(ctx context.Context, t *testing.T, namespace, selector s
 	}})
 }
 
+// awaitForge waits for the forge, and not for the last words of one that is ending.
 func (s *suite) awaitForge(ctx context.Context, t *testing.T, by person) {
 	t.Helper()
 	require.NoError(t, rig.Poll(ctx, 2*time.Minute, often, func(ctx context.Context) (string, error) {
+		pods, err := s.cluster.List(ctx, rig.Pods, forge.Namespace)
+		if err != nil {
+			return "", err
+		}
+		if !slices.ContainsFunc(pods, func(pod unstructured.Unstructured) bool {
+			return pod.GetLabels()["app.kubernetes.io/name"] == forge.Service && pod.GetDeletionTimestamp() == nil && kube.NotReady(&pod) == ""
+		}) {
+			return "the forge has no pod that is ready", nil
+		}
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.outputs.ForgeURL+"/api/v1/user", nil)
 		if err != nil {
 			return "", err
