@@ -14,7 +14,6 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	prices "github.com/neuroscale-platform/neuroscale/internal/cost"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
-	"github.com/neuroscale-platform/neuroscale/internal/predict"
 	"github.com/neuroscale-platform/neuroscale/internal/showback"
 )
 
@@ -118,7 +117,7 @@ func estimated(ctx context.Context, cluster *kube.Cluster, cfg *config.Config, l
 	}
 	var documents []prices.Document
 	for _, tenant := range cfg.Namespaces() {
-		services, err := cluster.Dynamic.Resource(predict.InferenceServices).Namespace(tenant).List(ctx, metav1.ListOptions{})
+		services, err := cluster.Dynamic.Resource(kube.InferenceServices).Namespace(tenant).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return nil, fmt.Errorf("list the endpoints of %s: %w", tenant, err)
 		}

@@ -25,7 +25,7 @@ import (
 	"k8s.io/client-go/dynamic/fake"
 
 	"github.com/neuroscale-platform/neuroscale/internal/git"
-	"github.com/neuroscale-platform/neuroscale/internal/predict"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -160,7 +160,7 @@ func object(apiVersion, kind, namespace, name string, more map[string]any) *unst
 
 func cluster(objects ...runtime.Object) *fake.FakeDynamicClient {
 	return fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
-		predict.InferenceServices: "InferenceServiceList", nodes: "NodeList", pods: "PodList", deployments: "DeploymentList",
+		kube.InferenceServices: "InferenceServiceList", kube.Nodes: "NodeList", kube.Pods: "PodList", kube.Deployments: "DeploymentList",
 	}, objects...)
 }
 
@@ -199,7 +199,7 @@ func TestDriftCountsOnlyTheNewDeployment(t *testing.T) {
 		return o
 	}
 	c := cluster(deployment("0"))
-	client := c.Resource(deployments).Namespace("default")
+	client := c.Resource(kube.Deployments).Namespace("default")
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() { // the self-heal

@@ -268,7 +268,7 @@ func (p *Platform) replace(ctx context.Context, d disturbance) (n int, err error
 		return 0, fmt.Errorf("no pod with %q runs in namespace %s", d.selector, d.namespace)
 	}
 	for i, pod := range before {
-		if err := p.Dynamic.Resource(pods).Namespace(d.namespace).Delete(ctx, pod, metav1.DeleteOptions{}); err != nil {
+		if err := p.Dynamic.Resource(kube.Pods).Namespace(d.namespace).Delete(ctx, pod, metav1.DeleteOptions{}); err != nil {
 			return i, fmt.Errorf("delete pod %s/%s: %w", d.namespace, pod, err)
 		}
 		err := predict.Poll(ctx, 100*time.Millisecond, func(ctx context.Context) error {
@@ -287,7 +287,7 @@ func (p *Platform) replace(ctx context.Context, d disturbance) (n int, err error
 
 // running are the pods that are ready and meant to stay.
 func (p *Platform) running(ctx context.Context, d disturbance) (names []string, err error) {
-	list, err := p.Dynamic.Resource(pods).Namespace(d.namespace).List(ctx, metav1.ListOptions{LabelSelector: d.selector})
+	list, err := p.Dynamic.Resource(kube.Pods).Namespace(d.namespace).List(ctx, metav1.ListOptions{LabelSelector: d.selector})
 	if err != nil {
 		return nil, fmt.Errorf("list the pods in namespace %s: %w", d.namespace, err)
 	}

@@ -15,6 +15,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 )
 
 // asked is a platform whose endpoint is what a handler answers.
@@ -113,7 +115,7 @@ func pod(namespace, name, phase string) *unstructured.Unstructured {
 
 func TestPodsAreReplacedOneAfterAnother(t *testing.T) {
 	c := cluster(pod("d", "a", "Running"), pod("d", "b", "Running"), pod("d", "job", "Succeeded"))
-	client := c.Resource(pods).Namespace("d")
+	client := c.Resource(kube.Pods).Namespace("d")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	fewest := 2

@@ -8,17 +8,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
-)
-
-var (
-	deployments = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
-	pods        = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
-	nodes       = schema.GroupVersionResource{Version: "v1", Resource: "nodes"}
 )
 
 // The examples every new endpoints repository holds.
@@ -30,7 +23,7 @@ const (
 
 // drift deletes the example Deployment and waits until Git's is Ready in its place.
 func drift(ctx context.Context, p *Platform) ([]float64, string, error) {
-	client := p.Dynamic.Resource(deployments).Namespace(p.Namespace)
+	client := p.Dynamic.Resource(kube.Deployments).Namespace(p.Namespace)
 	return repeat(10, func() (float64, error) {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 		defer cancel()
@@ -86,7 +79,7 @@ func fromZero(ctx context.Context, p *Platform) ([]float64, string, error) {
 		}
 		idle, err = timed(func() error {
 			return predict.Poll(ctx, time.Second, func(ctx context.Context) error {
-				list, err := p.Dynamic.Resource(pods).Namespace(p.Namespace).List(ctx, metav1.ListOptions{
+				list, err := p.Dynamic.Resource(kube.Pods).Namespace(p.Namespace).List(ctx, metav1.ListOptions{
 					LabelSelector: "serving.kserve.io/inferenceservice=" + scalableEndpoint,
 				})
 				if err != nil {
@@ -139,7 +132,7 @@ func latency(ctx context.Context, p *Platform) (Samples, string, error) {
 // gone waits until an endpoint's InferenceService is deleted.
 func (p *Platform) gone(ctx context.Context, endpoint string) error {
 	return predict.Poll(ctx, 250*time.Millisecond, func(ctx context.Context) error {
-		_, err := p.Dynamic.Resource(predict.InferenceServices).Namespace(p.Namespace).Get(ctx, endpoint, metav1.GetOptions{})
+		_, err := p.Dynamic.Resource(kube.InferenceServices).Namespace(p.Namespace).Get(ctx, endpoint, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err):
 			return nil

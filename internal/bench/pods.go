@@ -44,7 +44,7 @@ type podStats struct {
 
 // stats are what the kubelets know of all pods.
 func (p *Platform) stats(ctx context.Context) ([]podStats, error) {
-	list, err := p.Dynamic.Resource(nodes).List(ctx, metav1.ListOptions{})
+	list, err := p.Dynamic.Resource(kube.Nodes).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("list the nodes: %w", err)
 	}
@@ -106,7 +106,7 @@ func guardMemory(ctx context.Context, p *Platform) ([]float64, string, error) {
 func (p *Platform) memoryOf(ctx context.Context, namespace, selector string) ([]float64, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	list, err := p.Dynamic.Resource(pods).Namespace(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	list, err := p.Dynamic.Resource(kube.Pods).Namespace(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
 		return nil, "", fmt.Errorf("list the pods with %s in namespace %s: %w", selector, namespace, err)
 	}
@@ -139,7 +139,7 @@ func (p *Platform) memoryOf(ctx context.Context, namespace, selector string) ([]
 // portalReady deletes the portal's pod and times the one in its place, from when it is
 // made until it is ready.
 func portalReady(ctx context.Context, p *Platform) ([]float64, string, error) {
-	client := p.Dynamic.Resource(pods).Namespace(portalNamespace)
+	client := p.Dynamic.Resource(kube.Pods).Namespace(portalNamespace)
 	return repeat(3, func() (float64, error) {
 		ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 		defer cancel()
@@ -174,7 +174,7 @@ func portalReady(ctx context.Context, p *Platform) ([]float64, string, error) {
 
 // portalPod is the portal's pod that is meant to stay, and is not the one of that UID.
 func (p *Platform) portalPod(ctx context.Context, other types.UID) (*unstructured.Unstructured, error) {
-	list, err := p.Dynamic.Resource(pods).Namespace(portalNamespace).List(ctx, metav1.ListOptions{LabelSelector: portalPods})
+	list, err := p.Dynamic.Resource(kube.Pods).Namespace(portalNamespace).List(ctx, metav1.ListOptions{LabelSelector: portalPods})
 	if err != nil {
 		return nil, fmt.Errorf("look for the portal's pod: %w", err)
 	}

@@ -210,7 +210,7 @@ var repositoryNotFollowed = Detector{
 	Look: func(ctx context.Context, p *Platform) ([]Finding, error) {
 		var found []Finding
 		for _, s := range endpoints.Sources(p.Config.Tenants, p.layers().Names()) {
-			o, err := p.get(ctx, applicationSets, argocd.Namespace, s.ApplicationSet)
+			o, err := p.get(ctx, kube.ApplicationSets, argocd.Namespace, s.ApplicationSet)
 			if err != nil {
 				return found, err
 			}

@@ -47,7 +47,7 @@ var platformGone = Detector{
 	Look: func(ctx context.Context, p *Platform) ([]Finding, error) {
 		var gone []string
 		for _, name := range []string{layer.Namespace, argocd.Namespace, forge.Namespace} {
-			o, err := p.get(ctx, namespaces, "", name)
+			o, err := p.get(ctx, kube.Namespaces, "", name)
 			if err != nil {
 				return nil, err
 			}
@@ -72,7 +72,7 @@ var nodeNotReady = Detector{
 	ByHand: "See `kubectl describe node NAME`; on a sealed machine `bin/sealed status` and `bin/sealed logs kubelet`. A closed one that should take pods: `kubectl uncordon NAME`. " +
 		"The doctor opens none: whoever closed it had a reason.",
 	Look: func(ctx context.Context, p *Platform) ([]Finding, error) {
-		list, err := p.list(ctx, nodes, "", "")
+		list, err := p.list(ctx, kube.Nodes, "", "")
 		if err != nil {
 			return nil, err
 		}
@@ -107,7 +107,7 @@ var nodeUnderPressure = Detector{
 	ByHand: "`kubectl describe node NAME` says of what there is too little, and what was evicted. On a sealed machine images and caches are in `~/.cache/neuroscale`. " +
 		"The doctor deletes nothing to make room.",
 	Look: func(ctx context.Context, p *Platform) ([]Finding, error) {
-		list, err := p.list(ctx, nodes, "", "")
+		list, err := p.list(ctx, kube.Nodes, "", "")
 		var found []Finding
 		for i := range list {
 			for _, c := range kube.Conditions(&list[i]) {
@@ -164,7 +164,7 @@ var clusterDNS = Detector{
 // dnsMissing is why DNS has no pod that runs.
 func (p *Platform) dnsMissing(ctx context.Context) ([]Finding, error) {
 	f := Finding{Says: "the cluster's DNS has no pod that runs", Object: "pods " + dnsPods + " in " + dnsNamespace, Saw: "there is none"}
-	list, err := p.list(ctx, deployments, dnsNamespace, "")
+	list, err := p.list(ctx, kube.Deployments, dnsNamespace, "")
 	for i := range list {
 		o := &list[i]
 		replicas, counted, _ := unstructured.NestedInt64(o.Object, "spec", "replicas")
@@ -175,7 +175,7 @@ func (p *Platform) dnsMissing(ctx context.Context) ([]Finding, error) {
 		if counted && replicas == 0 {
 			f.Saw, f.Doing = "spec.replicas is 0", "give "+nameOf(o)+" its pod back"
 			f.Fix = func(ctx context.Context) error {
-				return p.patch(ctx, deployments, o.GetNamespace(), o.GetName(), `{"spec":{"replicas":1}}`)
+				return p.patch(ctx, kube.Deployments, o.GetNamespace(), o.GetName(), `{"spec":{"replicas":1}}`)
 			}
 		}
 	}
@@ -220,7 +220,7 @@ var portsTaken = Detector{
 	Cause:   "A Service that is not the platform's has one of its node ports.",
 	ByHand:  "Give that Service another port, or the platform: `gitops.nodePort`, `forge.nodePort`, `serving.gateway.nodePort` or `portal.nodePort`, then `neuroscale up`.",
 	Look: func(ctx context.Context, p *Platform) ([]Finding, error) {
-		list, err := p.list(ctx, services, "", "")
+		list, err := p.list(ctx, kube.Services, "", "")
 		ours := map[int64]struct{ namespace, setting string }{
 			int64(p.Config.GitOps.NodePort):          {argocd.Namespace, "gitops.nodePort"},
 			int64(p.Config.Forge.NodePort):           {forge.Namespace, "forge.nodePort"},
@@ -258,7 +258,7 @@ var namespaceStuck = Detector{
 	ByHand: "The conditions of `kubectl get namespace NAME -o yaml` name what is left and its finalizers. If its controller runs again it goes by itself; " +
 		"if that never will, `kubectl patch KIND NAME -n NAMESPACE --type merge -p '{\"metadata\":{\"finalizers\":null}}'`.",
 	Look: func(ctx context.Context, p *Platform) ([]Finding, error) {
-		list, err := p.list(ctx, namespaces, "", "")
+		list, err := p.list(ctx, kube.Namespaces, "", "")
 		var found []Finding
 		for i := range list {
 			o := &list[i]
@@ -351,7 +351,7 @@ var quotaExhausted = Detector{
 	ByHand: "`kubectl describe quota -n NAMESPACE`. Remove or shrink what uses most, which is named above, or give the tenant more: `tenants[].quota`, then `neuroscale up`. " +
 		"A quota in a namespace of the platform's is none of its own: `kubectl delete quota NAME -n NAMESPACE`.",
 	Look: func(ctx context.Context, p *Platform) ([]Finding, error) {
-		list, err := p.list(ctx, quotas, "", "")
+		list, err := p.list(ctx, kube.Quotas, "", "")
 		if err != nil {
 			return nil, err
 		}
@@ -367,7 +367,7 @@ var quotaExhausted = Detector{
 // refusedByQuota is what says that a namespace's quota refuses something: a controller
 // that gets no pod, or Argo CD, which cannot make what was merged.
 func (p *Platform) refusedByQuota(ctx context.Context, namespace string) ([]Finding, error) {
-	for _, r := range []schema.GroupVersionResource{replicaSets, statefulSets, jobs, kube.Applications} {
+	for _, r := range []schema.GroupVersionResource{kube.ReplicaSets, kube.StatefulSets, kube.Jobs, kube.Applications} {
 		within := namespace
 		if r == kube.Applications {
 			within = argocd.Namespace

@@ -196,7 +196,7 @@ var broken = []disease{
 	{"the forge hangs", func(x *patient) {
 		x.hangs[forge.Namespace+"/gitea-0"] = true
 		x.forge.down = true
-	}, "forge-down", "gitea-0, asked as its probe does", []string{"the forge does not answer at"}},
+	}, "forge-down", "gitea-0, asked how it is", []string{"the forge does not answer at"}},
 	{"the forge's address is not reached", func(x *patient) { x.forge.down = true }, "forge-unreachable", "connection refused", nil},
 	{"an account's password was changed", func(x *patient) {
 		x.add(secretObject(argocd.Namespace, "repository-platform", map[string]string{"argocd.argoproj.io/secret-type": "repository"}, map[string]string{"username": forge.Reader, "password": "old"}))
@@ -462,9 +462,9 @@ func TestWhatCanBeRepairedIs(t *testing.T) {
 				}
 				switch looks.Add(1) {
 				case 3:
-					return false, nil, client.Tracker().Update(deployments, wrong, "kyverno")
+					return false, nil, client.Tracker().Update(kube.Deployments, wrong, "kyverno")
 				case 5:
-					return false, nil, client.Tracker().Update(deployments, right, "kyverno")
+					return false, nil, client.Tracker().Update(kube.Deployments, right, "kyverno")
 				}
 				return false, nil, nil
 			})
@@ -507,7 +507,7 @@ func TestWhatCanBeRepairedIs(t *testing.T) {
 			x.gone("Secret", portal.Namespace, portal.ClientSecret)
 			x.job(clientJob + "1")
 		}, whenRun(func(_ *patient, client *fake.FakeDynamicClient) {
-			_ = client.Tracker().Update(secrets, secretObject(portal.Namespace, portal.ClientSecret, nil, map[string]string{"id": "new", "secret": "known"}), portal.Namespace)
+			_ = client.Tracker().Update(kube.Secrets, secretObject(portal.Namespace, portal.ClientSecret, nil, map[string]string{"id": "new", "secret": "known"}), portal.Namespace)
 		}), "portal-secret", "make the Secret again and have the forge's Job fill it"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -536,12 +536,12 @@ func TestAJobThatRunsAgainIsTheSameWithoutWhatItsControllerWrote(t *testing.T) {
 	x.job(clientJob + "1")
 	p, client := x.on()
 	require.NoError(t, p.repeat(t.Context(), clientJob))
-	o, err := p.get(t.Context(), jobs, forge.Namespace, clientJob+"1")
+	o, err := p.get(t.Context(), kube.Jobs, forge.Namespace, clientJob+"1")
 	require.NoError(t, err)
 	assert.Equal(t, object{"template": object{"metadata": object{"labels": object{"app": "a"}}}}, o.Object["spec"])
 	var verbs []string
 	for _, a := range client.Actions() {
-		if a.GetResource() == jobs && a.GetVerb() != "list" && a.GetVerb() != "get" {
+		if a.GetResource() == kube.Jobs && a.GetVerb() != "list" && a.GetVerb() != "get" {
 			verbs = append(verbs, a.GetVerb())
 		}
 	}

@@ -49,12 +49,12 @@ var (
 )
 
 var listKinds = map[schema.GroupVersionResource]string{
-	nodes: "NodeList", namespaces: "NamespaceList", services: "ServiceList", secrets: "SecretList", quotas: "ResourceQuotaList",
-	deployments: "DeploymentList", statefulSets: "StatefulSetList", daemonSets: "DaemonSetList", replicaSets: "ReplicaSetList", jobs: "JobList",
-	endpointSlices: "EndpointSliceList", applicationSets: "ApplicationSetList", nativePolicies: "ValidatingAdmissionPolicyList",
-	nativeBindings: "ValidatingAdmissionPolicyBindingList", kyvernoPolicies: "ValidatingPolicyList", validatingHooks: "ValidatingWebhookConfigurationList",
-	mutatingHooks: "MutatingWebhookConfigurationList", inferenceServices: "InferenceServiceList", knativeServices: "ServiceList",
-	knativeIngresses: "IngressList", kube.Pods: "PodList", kube.Applications: "ApplicationList", kube.ConfigMaps: "ConfigMapList",
+	kube.Nodes: "NodeList", kube.Namespaces: "NamespaceList", kube.Services: "ServiceList", kube.Secrets: "SecretList", kube.Quotas: "ResourceQuotaList",
+	kube.Deployments: "DeploymentList", kube.StatefulSets: "StatefulSetList", kube.DaemonSets: "DaemonSetList", kube.ReplicaSets: "ReplicaSetList", kube.Jobs: "JobList",
+	kube.EndpointSlices: "EndpointSliceList", kube.ApplicationSets: "ApplicationSetList", kube.NativePolicies: "ValidatingAdmissionPolicyList",
+	kube.NativeBindings: "ValidatingAdmissionPolicyBindingList", kube.KyvernoPolicies: "ValidatingPolicyList", kube.ValidatingWebhooks: "ValidatingWebhookConfigurationList",
+	kube.MutatingWebhooks: "MutatingWebhookConfigurationList", kube.InferenceServices: "InferenceServiceList", kube.KnativeServices: "ServiceList",
+	kube.KnativeIngresses: "IngressList", kube.Pods: "PodList", kube.Applications: "ApplicationList", kube.ConfigMaps: "ConfigMapList",
 }
 
 const (

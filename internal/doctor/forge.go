@@ -101,14 +101,14 @@ var forgeCredentials = Detector{
 // credentials are those of the platform's own accounts, each once.
 func (p *Platform) credentials(ctx context.Context) ([]credential, error) {
 	all := []credential{{p.Outputs.ForgeUser, p.Outputs.ForgePassword, "outputs of stack " + p.Stack}}
-	list, err := p.list(ctx, secrets, argocd.Namespace, "argocd.argoproj.io/secret-type=repository")
+	list, err := p.list(ctx, kube.Secrets, argocd.Namespace, "argocd.argoproj.io/secret-type=repository")
 	if err != nil {
 		return nil, err
 	}
 	for i := range list {
 		all = append(all, credential{secretText(&list[i], "username"), secretText(&list[i], "password"), nameOf(&list[i])})
 	}
-	guard, err := p.get(ctx, secrets, reviews.Namespace, "guard")
+	guard, err := p.get(ctx, kube.Secrets, reviews.Namespace, "guard")
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +138,7 @@ func (p *Platform) bootstrap(ctx context.Context) error { return p.repeat(ctx, b
 
 // repeat runs the newest Job of the forge again whose name begins so.
 func (p *Platform) repeat(ctx context.Context, prefix string) error {
-	list, err := p.list(ctx, jobs, forge.Namespace, "")
+	list, err := p.list(ctx, kube.Jobs, forge.Namespace, "")
 	if err != nil {
 		return err
 	}

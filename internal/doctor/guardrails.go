@@ -42,7 +42,7 @@ var webhookUnanswered = Detector{
 		"`kubectl delete validatingwebhookconfiguration NAME`, or `mutatingwebhookconfiguration`. The doctor deletes none: each may be what keeps something out.",
 	Look: func(ctx context.Context, p *Platform) ([]Finding, error) {
 		var found []Finding
-		for _, r := range []schema.GroupVersionResource{validatingHooks, mutatingHooks} {
+		for _, r := range []schema.GroupVersionResource{kube.ValidatingWebhooks, kube.MutatingWebhooks} {
 			list, err := p.list(ctx, r, "", "")
 			if err != nil {
 				return found, err
@@ -72,7 +72,7 @@ func (p *Platform) unanswered(ctx context.Context, configuration *unstructured.U
 			continue
 		}
 		asked[namespace+"/"+service] = true
-		slices, err := p.list(ctx, endpointSlices, namespace, "kubernetes.io/service-name="+service)
+		slices, err := p.list(ctx, kube.EndpointSlices, namespace, "kubernetes.io/service-name="+service)
 		if err != nil {
 			return found, err
 		}
@@ -114,9 +114,9 @@ var policyNotEnforced = Detector{
 				kind, layer string
 				resource    schema.GroupVersionResource
 			}{
-				{"ValidatingAdmissionPolicy", guardrails.AdmissionLayer, nativePolicies},
-				{"ValidatingAdmissionPolicyBinding", guardrails.AdmissionLayer, nativeBindings},
-				{"ValidatingPolicy", guardrails.PoliciesLayer, kyvernoPolicies},
+				{"ValidatingAdmissionPolicy", guardrails.AdmissionLayer, kube.NativePolicies},
+				{"ValidatingAdmissionPolicyBinding", guardrails.AdmissionLayer, kube.NativeBindings},
+				{"ValidatingPolicy", guardrails.PoliciesLayer, kube.KyvernoPolicies},
 			} {
 				o, err := p.get(ctx, form.resource, "", one.Name)
 				if err != nil {

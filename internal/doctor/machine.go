@@ -162,7 +162,7 @@ func (p *Platform) nodeHere(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", nil // another system than Linux
 	}
-	list, err := p.list(ctx, nodes, "", "")
+	list, err := p.list(ctx, kube.Nodes, "", "")
 	for i := range list {
 		if kube.Text(list[i].Object, "status", "nodeInfo", "bootID") == strings.TrimSpace(string(raw)) {
 			return list[i].GetName(), nil

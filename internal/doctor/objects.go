@@ -24,30 +24,6 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 )
 
-// The resources that are asked for.
-var (
-	nodes             = schema.GroupVersionResource{Version: "v1", Resource: "nodes"}
-	namespaces        = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
-	services          = schema.GroupVersionResource{Version: "v1", Resource: "services"}
-	secrets           = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
-	quotas            = schema.GroupVersionResource{Version: "v1", Resource: "resourcequotas"}
-	deployments       = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
-	statefulSets      = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "statefulsets"}
-	daemonSets        = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "daemonsets"}
-	replicaSets       = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "replicasets"}
-	jobs              = schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"}
-	endpointSlices    = schema.GroupVersionResource{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"}
-	applicationSets   = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applicationsets"}
-	nativePolicies    = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicies"}
-	nativeBindings    = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicybindings"}
-	kyvernoPolicies   = schema.GroupVersionResource{Group: "policies.kyverno.io", Version: "v1", Resource: "validatingpolicies"}
-	validatingHooks   = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingwebhookconfigurations"}
-	mutatingHooks     = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "mutatingwebhookconfigurations"}
-	inferenceServices = schema.GroupVersionResource{Group: "serving.kserve.io", Version: "v1beta1", Resource: "inferenceservices"}
-	knativeServices   = schema.GroupVersionResource{Group: "serving.knative.dev", Version: "v1", Resource: "services"}
-	knativeIngresses  = schema.GroupVersionResource{Group: "networking.internal.knative.dev", Version: "v1alpha1", Resource: "ingresses"}
-)
-
 // object is one as it is written in YAML.
 type object = map[string]any
 
@@ -215,10 +191,10 @@ func (p *Platform) again(ctx context.Context, job *unstructured.Unstructured) er
 			return fmt.Errorf("make Job %s again: %w", job.GetName(), err)
 		}
 	}
-	if err := p.remove(ctx, jobs, job.GetNamespace(), job.GetName(), -1); err != nil {
+	if err := p.remove(ctx, kube.Jobs, job.GetNamespace(), job.GetName(), -1); err != nil {
 		return err
 	}
-	api := p.Cluster.Dynamic.Resource(jobs).Namespace(job.GetNamespace())
+	api := p.Cluster.Dynamic.Resource(kube.Jobs).Namespace(job.GetNamespace())
 	for {
 		_, err := api.Create(ctx, o, metav1.CreateOptions{FieldManager: manifest.Manager})
 		if err == nil {

@@ -39,7 +39,7 @@ var portalSecret = Detector{
 		if !p.Config.Portal.Enabled {
 			return nil, nil
 		}
-		o, err := p.get(ctx, secrets, portal.Namespace, portal.ClientSecret)
+		o, err := p.get(ctx, kube.Secrets, portal.Namespace, portal.ClientSecret)
 		if err != nil {
 			return nil, err
 		}
@@ -95,8 +95,8 @@ func (p *Platform) unknownClient(ctx context.Context, id, secret string) (string
 
 // newClient empties the portal's Secret and has the forge's Job fill it.
 func (p *Platform) newClient(ctx context.Context) error {
-	api := p.Cluster.Dynamic.Resource(secrets).Namespace(portal.Namespace)
-	err := p.patch(ctx, secrets, portal.Namespace, portal.ClientSecret, `{"data":{"id":null,"secret":null,"redirectUris":null}}`)
+	api := p.Cluster.Dynamic.Resource(kube.Secrets).Namespace(portal.Namespace)
+	err := p.patch(ctx, kube.Secrets, portal.Namespace, portal.ClientSecret, `{"data":{"id":null,"secret":null,"redirectUris":null}}`)
 	if apierrors.IsNotFound(errors.Unwrap(err)) {
 		_, err = api.Create(ctx, &unstructured.Unstructured{Object: manifest.Managed(object{
 			"apiVersion": "v1", "kind": "Secret", "type": "Opaque",
@@ -111,7 +111,7 @@ func (p *Platform) newClient(ctx context.Context) error {
 		return err
 	}
 	if err := p.until(ctx, func(ctx context.Context) (bool, error) {
-		o, err := p.get(ctx, secrets, portal.Namespace, portal.ClientSecret)
+		o, err := p.get(ctx, kube.Secrets, portal.Namespace, portal.ClientSecret)
 		return o != nil && secretText(o, forge.ClientID) != "" && secretText(o, forge.ClientSecret) != "", err
 	}); err != nil {
 		return fmt.Errorf("the Job has not filled the Secret: %w", err)

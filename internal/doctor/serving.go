@@ -119,7 +119,7 @@ var kserveIstio = Detector{
 
 // restart deletes the pods of a Deployment, which makes new ones.
 func (p *Platform) restart(ctx context.Context, namespace, name string) error {
-	o, err := p.get(ctx, deployments, namespace, name)
+	o, err := p.get(ctx, kube.Deployments, namespace, name)
 	if err != nil || o == nil {
 		return err
 	}
@@ -161,7 +161,7 @@ var kserveStale = Detector{
 		if old == nil {
 			return nil, nil
 		}
-		list, err := p.list(ctx, inferenceServices, "", "")
+		list, err := p.list(ctx, kube.InferenceServices, "", "")
 		for n := range list {
 			why := astray(&list[n], i.Domain)
 			if why == "" {
@@ -214,7 +214,7 @@ var knativeStuck = Detector{
 	Repair:  "Starts the controllers of Knative and of the gateway anew. The gateway's own pods and the endpoints' go on.",
 	ByHand:  "`kubectl logs -n knative-serving deployment/controller` and `deployment/net-kourier-controller`; `kubectl rollout restart deployment/controller deployment/net-kourier-controller -n knative-serving`.",
 	Look: func(ctx context.Context, p *Platform) ([]Finding, error) {
-		for _, r := range []schema.GroupVersionResource{knativeServices, knativeIngresses} {
+		for _, r := range []schema.GroupVersionResource{kube.KnativeServices, kube.KnativeIngresses} {
 			list, err := p.list(ctx, r, "", "")
 			if err != nil {
 				return nil, err

@@ -31,7 +31,7 @@ func (p *Platform) runs(ctx context.Context, namespace string, take func(name st
 		resource schema.GroupVersionResource
 	}
 	var all []workload
-	for _, r := range []schema.GroupVersionResource{deployments, statefulSets, daemonSets} {
+	for _, r := range []schema.GroupVersionResource{kube.Deployments, kube.StatefulSets, kube.DaemonSets} {
 		list, err := p.list(ctx, r, namespace, "")
 		if err != nil {
 			return nil, err
@@ -99,7 +99,7 @@ func (p *Platform) wrongWith(ctx context.Context, o *unstructured.Unstructured, 
 			names = append(names, pod.GetName())
 		}
 		f.Says = fmt.Sprintf("%s hangs: its pod does not answer", nameOf(o))
-		f.Saw = fmt.Sprintf("%s, asked as its probe does: %s", strings.Join(names, ", "), errSilent)
+		f.Saw = fmt.Sprintf("%s, asked how it is: %s", strings.Join(names, ", "), errSilent)
 		f.Doing = "start " + strings.Join(names, ", ") + " anew"
 		f.Fix = func(ctx context.Context) error {
 			var errs []error
@@ -237,7 +237,7 @@ func portNamed(container object, name string) int {
 
 // refusedPods is why the newest ReplicaSet of a Deployment got no pod, if it says so.
 func (p *Platform) refusedPods(ctx context.Context, o *unstructured.Unstructured) (string, error) {
-	sets, err := p.list(ctx, replicaSets, o.GetNamespace(), "")
+	sets, err := p.list(ctx, kube.ReplicaSets, o.GetNamespace(), "")
 	if err != nil {
 		return "", err
 	}

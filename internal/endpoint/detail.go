@@ -10,13 +10,10 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 )
-
-var events = schema.GroupVersionResource{Version: "v1", Resource: "events"}
 
 // maxWarnings is how many of the last warnings are told.
 const maxWarnings = 5
@@ -95,7 +92,7 @@ func Describe(ctx context.Context, c dynamic.Interface, logs Logs, namespace, na
 
 // warnings are the last events about an endpoint and what it is made of.
 func warnings(ctx context.Context, c dynamic.Interface, namespace, name string) ([]Warning, error) {
-	list, err := c.Resource(events).Namespace(namespace).List(ctx, metav1.ListOptions{FieldSelector: "type=Warning"})
+	list, err := c.Resource(kube.Events).Namespace(namespace).List(ctx, metav1.ListOptions{FieldSelector: "type=Warning"})
 	if err != nil {
 		return nil, fmt.Errorf("list the events of namespace %s: %w", namespace, err)
 	}

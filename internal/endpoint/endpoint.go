@@ -16,7 +16,6 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/nearest"
-	"github.com/neuroscale-platform/neuroscale/internal/predict"
 )
 
 // owner is KServe's label of a pod with the name of its InferenceService.
@@ -75,7 +74,7 @@ func read(ctx context.Context, c dynamic.Interface, namespace string) ([]object,
 		pods, err := c.Resource(kube.Pods).Namespace(namespace).List(ctx, metav1.ListOptions{LabelSelector: owner})
 		asked <- answer{pods, err}
 	}()
-	services, err := c.Resource(predict.InferenceServices).Namespace(namespace).List(ctx, metav1.ListOptions{})
+	services, err := c.Resource(kube.InferenceServices).Namespace(namespace).List(ctx, metav1.ListOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}

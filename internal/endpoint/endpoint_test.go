@@ -16,7 +16,6 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/kube/kubetest"
-	"github.com/neuroscale-platform/neuroscale/internal/predict"
 )
 
 type fields = map[string]any
@@ -44,7 +43,7 @@ func warning(about, last, message string) *unstructured.Unstructured {
 
 func client(objects ...runtime.Object) *fake.FakeDynamicClient {
 	return fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
-		kube.Pods: "PodList", predict.InferenceServices: "InferenceServiceList", events: "EventList",
+		kube.Pods: "PodList", kube.InferenceServices: "InferenceServiceList", kube.Events: "EventList",
 	}, objects...)
 }
 

@@ -7,13 +7,10 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 )
-
-var applicationSets = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applicationsets"}
 
 // Refresh is the annotation that has Argo CD look at an ApplicationSet. It stays there
 // while it cannot, and then only another value is seen.
@@ -55,7 +52,7 @@ func (f *Follower) keepAwake(ctx context.Context) {
 func (f *Follower) failed(ctx context.Context, name string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	o, err := f.cluster.Resource(applicationSets).Namespace(f.settings.Namespace).Get(ctx, name, metav1.GetOptions{})
+	o, err := f.cluster.Resource(kube.ApplicationSets).Namespace(f.settings.Namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return "", nil
 	}
@@ -78,7 +75,7 @@ func (f *Follower) wake(ctx context.Context, name string) {
 		Refresh: time.Now().UTC().Format(time.RFC3339Nano),
 	}}})
 	if err == nil {
-		_, err = f.cluster.Resource(applicationSets).Namespace(f.settings.Namespace).Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
+		_, err = f.cluster.Resource(kube.ApplicationSets).Namespace(f.settings.Namespace).Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
 	}
 	if err != nil && !apierrors.IsNotFound(err) && ctx.Err() == nil {
 		f.log.Warn("cannot have an ApplicationSet looked at", "name", name, "error", err)

@@ -24,7 +24,6 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/forgeapi"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/kube/kubetest"
-	"github.com/neuroscale-platform/neuroscale/internal/predict"
 )
 
 type object = map[string]any
@@ -107,7 +106,7 @@ func newFollower(t *testing.T, f *forge, objects ...*unstructured.Unstructured) 
 		all = append(all, o)
 	}
 	cluster := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
-		kube.Pods: "PodList", kube.Applications: "ApplicationList", applicationSets: "ApplicationSetList", predict.InferenceServices: "InferenceServiceList",
+		kube.Pods: "PodList", kube.Applications: "ApplicationList", kube.ApplicationSets: "ApplicationSetList", kube.InferenceServices: "InferenceServiceList",
 		{Version: "v1", Resource: "events"}: "EventList",
 	}, all...)
 	return New(slog.New(slog.DiscardHandler), api, cluster, Settings{
@@ -123,7 +122,7 @@ func set(failed string) *unstructured.Unstructured {
 
 func refresh(t *testing.T, c *fake.FakeDynamicClient) string {
 	t.Helper()
-	o, err := c.Resource(applicationSets).Namespace("argocd").Get(t.Context(), "set", metav1.GetOptions{})
+	o, err := c.Resource(kube.ApplicationSets).Namespace("argocd").Get(t.Context(), "set", metav1.GetOptions{})
 	require.NoError(t, err)
 	return o.GetAnnotations()[Refresh]
 }
@@ -140,7 +139,7 @@ func TestAnApplicationSetThatFailedIsWokenUntilItCan(t *testing.T) {
 	require.Eventually(t, func() bool { return refresh(t, cluster) != "" }, 5*time.Second, 10*time.Millisecond)
 	first := refresh(t, cluster)
 	require.Eventually(t, func() bool { return refresh(t, cluster) != first }, 5*time.Second, 10*time.Millisecond, "it is woken once")
-	_, err := cluster.Resource(applicationSets).Namespace("argocd").Update(t.Context(), set("False"), metav1.UpdateOptions{})
+	_, err := cluster.Resource(kube.ApplicationSets).Namespace("argocd").Update(t.Context(), set("False"), metav1.UpdateOptions{})
 	require.NoError(t, err)
 	assert.Never(t, func() bool { return refresh(t, cluster) != "" }, 2*look+look/2, 50*time.Millisecond, "one that is well is woken")
 }
@@ -255,7 +254,7 @@ func TestTheCommentIsUpdatedInPlace(t *testing.T) {
 	for _, o := range []*unstructured.Unstructured{application("m1", "Synced", "Healthy", object{"phase": "Succeeded"}), service("True", "")} {
 		resource := kube.Applications
 		if o.GetKind() == "InferenceService" {
-			resource = predict.InferenceServices
+			resource = kube.InferenceServices
 		}
 		_, err := cluster.Resource(resource).Namespace(o.GetNamespace()).Create(t.Context(), o, metav1.CreateOptions{})
 		require.NoError(t, err)

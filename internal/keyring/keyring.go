@@ -13,16 +13,13 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/neuroscale-platform/neuroscale/internal/keys"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/nearest"
 )
-
-// Secrets are where keys are.
-var Secrets = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
 
 // List the keys that people made. Without the Secret there are none. What else is
 // in it is an error, beside those that are.
@@ -59,7 +56,7 @@ func Add(ctx context.Context, c dynamic.Interface, k keys.Key) error {
 	if err != nil {
 		return err
 	}
-	secrets := c.Resource(Secrets).Namespace(keys.Namespace)
+	secrets := c.Resource(kube.Secrets).Namespace(keys.Namespace)
 	// It says nothing of other keys, so that two of these at once lose none.
 	add := func() error {
 		_, err := secrets.Patch(ctx, keys.Secret, types.MergePatchType, patch, metav1.PatchOptions{})
@@ -118,7 +115,7 @@ func revoke(ctx context.Context, c dynamic.Interface, ids []string) error {
 	if err != nil {
 		return err
 	}
-	if _, err = c.Resource(Secrets).Namespace(keys.Namespace).Patch(ctx, keys.Secret, types.JSONPatchType, text, metav1.PatchOptions{}); err != nil {
+	if _, err = c.Resource(kube.Secrets).Namespace(keys.Namespace).Patch(ctx, keys.Secret, types.JSONPatchType, text, metav1.PatchOptions{}); err != nil {
 		return err
 	}
 	return nil
@@ -141,7 +138,7 @@ func PlatformToken(ctx context.Context, c dynamic.Interface) (string, error) {
 }
 
 func read(ctx context.Context, c dynamic.Interface, name string) (map[string][]byte, error) {
-	o, err := c.Resource(Secrets).Namespace(keys.Namespace).Get(ctx, name, metav1.GetOptions{})
+	o, err := c.Resource(kube.Secrets).Namespace(keys.Namespace).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
 		return nil, err
 	}

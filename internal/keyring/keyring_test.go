@@ -13,11 +13,12 @@ import (
 	"k8s.io/client-go/dynamic/fake"
 
 	"github.com/neuroscale-platform/neuroscale/internal/keys"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 )
 
 func cluster(objects ...runtime.Object) *fake.FakeDynamicClient {
 	return fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),
-		map[schema.GroupVersionResource]string{Secrets: "SecretList"}, objects...)
+		map[schema.GroupVersionResource]string{kube.Secrets: "SecretList"}, objects...)
 }
 
 func made(t *testing.T, tenant string) (keys.Key, string) {

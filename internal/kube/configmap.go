@@ -5,12 +5,8 @@ import (
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 )
-
-// ConfigMaps of the cluster.
-var ConfigMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
 
 // Datum is what a ConfigMap has under a key; one that it has not is empty.
 func Datum(ctx context.Context, c dynamic.Interface, namespace, name, key string) (string, error) {

@@ -4,13 +4,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-)
-
-// Resources that several packages ask for.
-var (
-	Pods         = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
-	Applications = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"}
 )
 
 // Condition is what a controller says about an object.

@@ -24,15 +24,13 @@ type Held struct {
 // let an object go.
 const holdGrace = 5 * time.Second
 
-var namespaces = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
-
 // ReleaseOrphans lets go of deleted objects whose controllers are gone: nobody
 // else would, and their kinds could never be deleted. It returns what it let go.
 func ReleaseOrphans(ctx context.Context, client dynamic.Interface, held []Held, now time.Time) ([]string, error) {
 	var released []string
 	var errs []error
 	for _, h := range held {
-		ns, err := client.Resource(namespaces).Get(ctx, h.Namespace, metav1.GetOptions{})
+		ns, err := client.Resource(Namespaces).Get(ctx, h.Namespace, metav1.GetOptions{})
 		if err == nil && ns.GetDeletionTimestamp() == nil {
 			continue // somebody is there
 		}

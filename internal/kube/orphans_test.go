@@ -44,7 +44,7 @@ func TestOnlyWhatNobodyElseWillLetGoIsLetGo(t *testing.T) {
 				objects = append(objects, test.controllers)
 			}
 			client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
-				kind: "DoorList", namespaces: "NamespaceList",
+				kind: "DoorList", Namespaces: "NamespaceList",
 			}, objects...)
 			released, err := ReleaseOrphans(t.Context(), client, []Held{{Kinds: []schema.GroupVersionResource{kind}, Namespace: "doors"}}, now)
 			require.NoError(t, err)

@@ -136,7 +136,7 @@ func TestThePodOfAServiceIsAReadyOneAtItsOwnPort(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),
-				map[schema.GroupVersionResource]string{services: "ServiceList", endpointSlices: "EndpointSliceList"},
+				map[schema.GroupVersionResource]string{Services: "ServiceList", EndpointSlices: "EndpointSliceList"},
 				service, slice(test.endpoints...))
 			pod, port, err := PodOf(t.Context(), client, "n", test.service, test.port)
 			if test.want != "" {

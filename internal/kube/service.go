@@ -6,19 +6,13 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
-)
-
-var (
-	services       = schema.GroupVersionResource{Version: "v1", Resource: "services"}
-	endpointSlices = schema.GroupVersionResource{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"}
 )
 
 // PodOf is a ready pod behind a port of a Service, and the pod's own port. The error
 // says what is missing.
 func PodOf(ctx context.Context, client dynamic.Interface, namespace, service string, port int) (pod string, podPort int, err error) {
-	o, err := client.Resource(services).Namespace(namespace).Get(ctx, service, metav1.GetOptions{})
+	o, err := client.Resource(Services).Namespace(namespace).Get(ctx, service, metav1.GetOptions{})
 	if err != nil {
 		return "", 0, fmt.Errorf("look up Service %s/%s: %w", namespace, service, err)
 	}
@@ -26,7 +20,7 @@ func PodOf(ctx context.Context, client dynamic.Interface, namespace, service str
 	if !found {
 		return "", 0, fmt.Errorf("Service %s/%s has no port %d", namespace, service, port)
 	}
-	slices, err := client.Resource(endpointSlices).Namespace(namespace).List(ctx, metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=" + service})
+	slices, err := client.Resource(EndpointSlices).Namespace(namespace).List(ctx, metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=" + service})
 	if err != nil {
 		return "", 0, fmt.Errorf("look up the pods of Service %s/%s: %w", namespace, service, err)
 	}

@@ -15,6 +15,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 )
 
 var choice = Choice{
@@ -147,7 +149,7 @@ func TestWhatIsOnItsWayIsWaitedFor(t *testing.T) {
 	}
 	c := cluster(application("a", "default", nil))
 	time.AfterFunc(300*time.Millisecond, func() {
-		_, err := c.Resource(InferenceServices).Namespace("default").Create(context.Background(), ready("demo-iris-2", "default"), metav1.CreateOptions{})
+		_, err := c.Resource(kube.InferenceServices).Namespace("default").Create(context.Background(), ready("demo-iris-2", "default"), metav1.CreateOptions{})
 		assert.NoError(t, err)
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

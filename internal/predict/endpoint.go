@@ -12,15 +12,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/nearest"
 )
-
-// InferenceServices is KServe's resource.
-var InferenceServices = schema.GroupVersionResource{Group: "serving.kserve.io", Version: "v1beta1", Resource: "inferenceservices"}
 
 // Errors Endpoint's result may be tested for.
 var (
@@ -48,7 +44,7 @@ func Host(name, namespace, domain string) string {
 // status. One that does not exist is ErrUnknown with those that do; one that is
 // not ready is ErrNotReady with its conditions.
 func Endpoint(ctx context.Context, c dynamic.Interface, namespace, name string) (string, error) {
-	o, err := c.Resource(InferenceServices).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	o, err := c.Resource(kube.InferenceServices).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return "", unknown(ctx, c, namespace, name)
 	}
@@ -74,7 +70,7 @@ func hostOf(o *unstructured.Unstructured) (string, error) {
 // list are the endpoints of a namespace, or of all. A cluster that does not know
 // their kind is ErrUnknown.
 func list(ctx context.Context, c dynamic.Interface, namespace string) ([]unstructured.Unstructured, error) {
-	all, err := c.Resource(InferenceServices).Namespace(namespace).List(ctx, metav1.ListOptions{})
+	all, err := c.Resource(kube.InferenceServices).Namespace(namespace).List(ctx, metav1.ListOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, &kindError{ErrUnknown, "the cluster does not know InferenceServices: bring the platform up with `neuroscale up`"}
 	}

@@ -119,7 +119,7 @@ func condition(kind, status, reason, message string) map[string]any {
 
 func cluster(objects ...runtime.Object) *fake.FakeDynamicClient {
 	return fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),
-		map[schema.GroupVersionResource]string{InferenceServices: "InferenceServiceList", kube.Applications: "ApplicationList"}, objects...)
+		map[schema.GroupVersionResource]string{kube.InferenceServices: "InferenceServiceList", kube.Applications: "ApplicationList"}, objects...)
 }
 
 func TestEndpointReadsTheHostFromTheStatus(t *testing.T) {

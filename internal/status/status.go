@@ -21,13 +21,6 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 )
 
-var (
-	deployments  = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
-	statefulSets = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "statefulsets"}
-	quotas       = schema.GroupVersionResource{Version: "v1", Resource: "resourcequotas"}
-	nodes        = schema.GroupVersionResource{Version: "v1", Resource: "nodes"}
-)
-
 // Platform is what there should be.
 type Platform struct {
 	// Stack is its name.
@@ -174,13 +167,13 @@ func Read(ctx context.Context, c dynamic.Interface, p Platform, now time.Time) (
 		})
 	}
 	list(kube.Applications, p.Applications, func(items []unstructured.Unstructured) { apps = items })
-	list(nodes, "", func(items []unstructured.Unstructured) { nodeList = items })
-	list(quotas, metav1.NamespaceAll, func(items []unstructured.Unstructured) { quotaList = items })
+	list(kube.Nodes, "", func(items []unstructured.Unstructured) { nodeList = items })
+	list(kube.Quotas, metav1.NamespaceAll, func(items []unstructured.Unstructured) { quotaList = items })
 	for _, l := range p.Layers {
 		if l.Namespace == "" {
 			continue
 		}
-		for _, r := range []schema.GroupVersionResource{deployments, statefulSets} {
+		for _, r := range []schema.GroupVersionResource{kube.Deployments, kube.StatefulSets} {
 			list(r, l.Namespace, func(items []unstructured.Unstructured) {
 				workloads[l.Name] = append(workloads[l.Name], items...)
 			})

@@ -19,7 +19,6 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/kube/kubetest"
-	"github.com/neuroscale-platform/neuroscale/internal/predict"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -94,8 +93,8 @@ func service(name string, conditions ...any) *unstructured.Unstructured {
 
 func client(objects ...runtime.Object) *fake.FakeDynamicClient {
 	return fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
-		kube.Applications: "ApplicationList", deployments: "DeploymentList", statefulSets: "StatefulSetList", quotas: "ResourceQuotaList",
-		nodes: "NodeList", kube.Pods: "PodList", predict.InferenceServices: "InferenceServiceList",
+		kube.Applications: "ApplicationList", kube.Deployments: "DeploymentList", kube.StatefulSets: "StatefulSetList", kube.Quotas: "ResourceQuotaList",
+		kube.Nodes: "NodeList", kube.Pods: "PodList", kube.InferenceServices: "InferenceServiceList",
 	}, objects...)
 }
 

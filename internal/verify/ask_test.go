@@ -44,8 +44,8 @@ var defaultParts = sync.OnceValues(func() ([]stacks.Part, error) { return stacks
 func platform(t *testing.T, objects ...*unstructured.Unstructured) *Platform {
 	t.Helper()
 	kinds := map[schema.GroupVersionResource]string{
-		kube.Pods: "PodList", kube.Applications: "ApplicationList", inferenceServices: "InferenceServiceList", configMaps: "ConfigMapList",
-		deployments: "DeploymentList", statefulSets: "StatefulSetList", daemonSets: "DaemonSetList", jobs: "JobList", roles: "RoleList", nodes: "NodeList",
+		kube.Pods: "PodList", kube.Applications: "ApplicationList", kube.InferenceServices: "InferenceServiceList", kube.ConfigMaps: "ConfigMapList",
+		kube.Deployments: "DeploymentList", kube.StatefulSets: "StatefulSetList", kube.DaemonSets: "DaemonSetList", kube.Jobs: "JobList", kube.Roles: "RoleList", kube.Nodes: "NodeList",
 	}
 	var all []runtime.Object
 	for _, o := range objects {
@@ -245,7 +245,7 @@ func TestWhatAKilledRunDeletedIsPutBackAndWhatItMadeGoes(t *testing.T) {
 	assert.Equal(t, []string{
 		"Deployment default/nginx-test, which was deleted to see it come back", "Application argocd/left", "Job default/left", "folder " + folder,
 	}, said)
-	back, err := p.get(t.Context(), deployments, "default", "nginx-test")
+	back, err := p.get(t.Context(), kube.Deployments, "default", "nginx-test")
 	require.NoError(t, err)
 	require.NotNil(t, back)
 	assert.NoDirExists(t, folder)
@@ -261,7 +261,7 @@ func TestWhatAKilledRunDeletedIsPutBackAndWhatItMadeGoes(t *testing.T) {
 	p = platform(t, keepsake("old", time.Hour), kubetest.Object("apps/v1", "Deployment", "default", "nginx-test", object{"spec": object{"replicas": int64(2)}}))
 	_, err = p.Tidy(t.Context(), now)
 	require.NoError(t, err)
-	there, err := p.get(t.Context(), deployments, "default", "nginx-test")
+	there, err := p.get(t.Context(), kube.Deployments, "default", "nginx-test")
 	require.NoError(t, err)
 	assert.EqualValues(t, 2, there.Object["spec"].(object)["replicas"], "an older one was put in its place")
 }
@@ -278,10 +278,10 @@ func TestWhatDoesNotComeBackIsPutBack(t *testing.T) {
 	defer cancel()
 	_, err := p.folderHeals(ctx)
 	assert.ErrorContains(t, err, "Deployment default/nginx-test: it was deleted and did not come back")
-	back, err := p.get(t.Context(), deployments, "default", "nginx-test")
+	back, err := p.get(t.Context(), kube.Deployments, "default", "nginx-test")
 	require.NoError(t, err)
 	assert.NotNil(t, back, "it stays away")
-	left, err := p.list(t.Context(), configMaps, layer.Namespace, label)
+	left, err := p.list(t.Context(), kube.ConfigMaps, layer.Namespace, label)
 	require.NoError(t, err)
 	assert.Empty(t, left)
 }

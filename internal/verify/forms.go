@@ -18,6 +18,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/check"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/scaffold"
 )
 
@@ -33,7 +34,7 @@ func (p *Platform) formsAreThere(ctx context.Context) (string, error) {
 	if !p.Config.Portal.Enabled {
 		return "", errNoPortal
 	}
-	secret, err := p.get(ctx, secrets, portal.Namespace, portal.SiteSecret)
+	secret, err := p.get(ctx, kube.Secrets, portal.Namespace, portal.SiteSecret)
 	if err != nil {
 		return "", err
 	}
@@ -97,7 +98,7 @@ func (p *Platform) formsMakeWhatIsAdmitted(ctx context.Context) (string, error) 
 	if !p.Config.Portal.Enabled {
 		return "", errNoPortal
 	}
-	skeleton, err := p.get(ctx, configMaps, portal.Namespace, portal.Skeleton)
+	skeleton, err := p.get(ctx, kube.ConfigMaps, portal.Namespace, portal.Skeleton)
 	if err != nil {
 		return "", err
 	}

@@ -78,7 +78,7 @@ func (p *Platform) clusterAnswers(ctx context.Context) (string, error) {
 	if err := p.Cluster.Reachable(ctx); err != nil {
 		return "", err
 	}
-	found, err := p.list(ctx, nodes, "", "")
+	found, err := p.list(ctx, kube.Nodes, "", "")
 	if err != nil {
 		return "", err
 	}

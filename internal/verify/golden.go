@@ -372,7 +372,7 @@ func (p *Platform) servicesOf(ctx context.Context, app *unstructured.Unstructure
 		if m["kind"] != "InferenceService" {
 			continue
 		}
-		o, err := p.get(ctx, inferenceServices, kube.Text(m, "namespace"), kube.Text(m, "name"))
+		o, err := p.get(ctx, kube.InferenceServices, kube.Text(m, "namespace"), kube.Text(m, "name"))
 		if err == nil && o == nil {
 			err = fmt.Errorf("Application %s/%s has an InferenceService %s that is not there", argocd.Namespace, app.GetName(), kube.Text(m, "name"))
 		}

@@ -58,9 +58,9 @@ func (p *Platform) policiesAreReady(ctx context.Context) (string, error) {
 			resource schema.GroupVersionResource
 			wanted   object
 		}{
-			{"the API server's policy", nativePolicies, each.NativeObjects()[0]},
-			{"its binding", nativeBindings, each.NativeObjects()[1]},
-			{"Kyverno's policy", kyvernoPolicies, nil},
+			{"the API server's policy", kube.NativePolicies, each.NativeObjects()[0]},
+			{"its binding", kube.NativeBindings, each.NativeObjects()[1]},
+			{"Kyverno's policy", kube.KyvernoPolicies, nil},
 		} {
 			o, err := p.get(ctx, form.resource, "", each.Name)
 			if err != nil {
@@ -138,7 +138,7 @@ type hook struct{ namespace, service, path string }
 
 // kyvernoHooks are the registered ones by policy.
 func (p *Platform) kyvernoHooks(ctx context.Context) (map[string]hook, error) {
-	configurations, err := p.list(ctx, validatingHooks, "", "")
+	configurations, err := p.list(ctx, kube.ValidatingWebhooks, "", "")
 	if err != nil {
 		return nil, err
 	}

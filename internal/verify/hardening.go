@@ -90,7 +90,7 @@ func (p *Platform) repositoriesAreFollowed(ctx context.Context) (string, error) 
 		names = append(names, s.ApplicationSet)
 	}
 	err := every(sources, func(s endpoints.Source) error {
-		o, err := p.get(ctx, applicationSets, argocd.Namespace, s.ApplicationSet)
+		o, err := p.get(ctx, kube.ApplicationSets, argocd.Namespace, s.ApplicationSet)
 		if err != nil {
 			return err
 		}
@@ -141,9 +141,9 @@ func (p *Platform) quotasAreInForce(ctx context.Context) (string, error) {
 	}
 	err = every(wanted, func(o object) error {
 		want := &unstructured.Unstructured{Object: o}
-		r, counted := limitRanges, false
+		r, counted := kube.LimitRanges, false
 		if want.GetKind() == "ResourceQuota" {
-			r, counted = quotas, true
+			r, counted = kube.Quotas, true
 		}
 		what := fmt.Sprintf("%s %s/%s", want.GetKind(), want.GetNamespace(), want.GetName())
 		got, err := p.get(ctx, r, want.GetNamespace(), want.GetName())
@@ -445,7 +445,7 @@ func (p *Platform) may(ctx context.Context, subject object, r right) (bool, erro
 	for key, value := range subject {
 		spec[key] = value
 	}
-	answer, err := p.Cluster.Dynamic.Resource(accessReviews).Create(ctx, &unstructured.Unstructured{Object: object{
+	answer, err := p.Cluster.Dynamic.Resource(kube.AccessReviews).Create(ctx, &unstructured.Unstructured{Object: object{
 		"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec,
 	}}, metav1.CreateOptions{})
 	if err != nil {

@@ -25,8 +25,8 @@ var harmless = []struct {
 	group, kind string
 	resource    schema.GroupVersionResource
 }{
-	{"apps", "Deployment", deployments},
-	{"rbac.authorization.k8s.io", "Role", roles},
+	{"apps", "Deployment", kube.Deployments},
+	{"rbac.authorization.k8s.io", "Role", kube.Roles},
 }
 
 func (p *Platform) folderHeals(ctx context.Context) (string, error) {
@@ -174,7 +174,7 @@ func (p *Platform) keep(ctx context.Context, o *unstructured.Unstructured) (forg
 		return nil, err
 	}
 	name := strings.ToLower(kept + p.Run + "-" + o.GetKind() + "-" + o.GetNamespace() + "-" + o.GetName())
-	api := p.Cluster.Dynamic.Resource(configMaps).Namespace(layer.Namespace)
+	api := p.Cluster.Dynamic.Resource(kube.ConfigMaps).Namespace(layer.Namespace)
 	_, err = api.Create(ctx, &unstructured.Unstructured{Object: object{
 		"apiVersion": "v1", "kind": "ConfigMap",
 		"metadata": object{"name": name, "namespace": layer.Namespace, "labels": object{label: p.Run}},

@@ -88,7 +88,7 @@ func (t target) dns() bool {
 // cluster itself, and every node's kubelet.
 func (p *Platform) targets(ctx context.Context) ([]target, error) {
 	ours := slices.Concat(p.layers().Namespaces(), p.Config.Namespaces(), []string{forge.Namespace, layer.Namespace, systemSpace, metav1.NamespaceDefault})
-	slicesThere, err := p.list(ctx, endpointSlices, "", "")
+	slicesThere, err := p.list(ctx, kube.EndpointSlices, "", "")
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,7 @@ func (p *Platform) targets(ctx context.Context) ([]target, error) {
 			}
 		}
 	}
-	there, err := p.list(ctx, nodes, "", "")
+	there, err := p.list(ctx, kube.Nodes, "", "")
 	if err != nil {
 		return nil, err
 	}
@@ -169,14 +169,14 @@ func (p *Platform) tryAll(ctx context.Context, t config.Tenant, control target, 
 		return "", fmt.Errorf("tenant %s: there is nothing to try", t.Namespace)
 	}
 	name := "neuroscale-verify-" + p.Run
-	api := p.Cluster.Dynamic.Resource(jobs).Namespace(t.Namespace)
+	api := p.Cluster.Dynamic.Resource(kube.Jobs).Namespace(t.Namespace)
 	if _, err := api.Create(ctx, p.networkJob(t, name, control, closed), metav1.CreateOptions{}); err != nil {
 		return "", fmt.Errorf("tenant %s: make a pod that tries: %w", t.Namespace, err)
 	}
 	defer func() {
 		tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 		defer cancel()
-		err = errors.Join(err, p.remove(tidy, jobs, t.Namespace, name))
+		err = errors.Join(err, p.remove(tidy, kube.Jobs, t.Namespace, name))
 	}()
 	var said string
 	if err := p.await(ctx, "the pod that tries in tenant "+t.Namespace, func(ctx context.Context) (string, error) {
@@ -219,7 +219,7 @@ func (p *Platform) whyNoPod(ctx context.Context, namespace, name string) (string
 		return "", err
 	}
 	if len(pods) == 0 {
-		events, err := p.list(ctx, nodes.GroupVersion().WithResource("events"), namespace, "")
+		events, err := p.list(ctx, kube.Nodes.GroupVersion().WithResource("events"), namespace, "")
 		for i := range events {
 			if kube.Text(events[i].Object, "involvedObject", "name") == name && events[i].Object["type"] == "Warning" {
 				return kube.Text(events[i].Object, "message"), err

@@ -13,28 +13,6 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 )
 
-// The resources that are asked for.
-var (
-	nodes             = schema.GroupVersionResource{Version: "v1", Resource: "nodes"}
-	configMaps        = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
-	secrets           = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
-	quotas            = schema.GroupVersionResource{Version: "v1", Resource: "resourcequotas"}
-	limitRanges       = schema.GroupVersionResource{Version: "v1", Resource: "limitranges"}
-	deployments       = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
-	statefulSets      = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "statefulsets"}
-	daemonSets        = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "daemonsets"}
-	jobs              = schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"}
-	roles             = schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "roles"}
-	endpointSlices    = schema.GroupVersionResource{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"}
-	accessReviews     = schema.GroupVersionResource{Group: "authorization.k8s.io", Version: "v1", Resource: "subjectaccessreviews"}
-	applicationSets   = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applicationsets"}
-	nativePolicies    = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicies"}
-	nativeBindings    = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicybindings"}
-	validatingHooks   = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingwebhookconfigurations"}
-	kyvernoPolicies   = schema.GroupVersionResource{Group: "policies.kyverno.io", Version: "v1", Resource: "validatingpolicies"}
-	inferenceServices = schema.GroupVersionResource{Group: "serving.kserve.io", Version: "v1beta1", Resource: "inferenceservices"}
-)
-
 // object is one as it is written in YAML.
 type object = map[string]any
 
@@ -74,7 +52,7 @@ func refusedBy(refusal, name string) bool {
 
 // workloads of a namespace that have no pods or not all they should have.
 func (p *Platform) workloads(ctx context.Context, namespace string) (names []string, wrong []error) {
-	for _, r := range []schema.GroupVersionResource{deployments, statefulSets, daemonSets} {
+	for _, r := range []schema.GroupVersionResource{kube.Deployments, kube.StatefulSets, kube.DaemonSets} {
 		found, err := p.list(ctx, r, namespace, "")
 		if err != nil {
 			return nil, []error{err}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/internal/git"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 )
 
 // leastSecret is how long a text of letters and digits has to be to be taken for a
@@ -25,7 +26,7 @@ const leastSecret = 16
 var certificates = regexp.MustCompile(`(?s)-----BEGIN (TRUSTED )?CERTIFICATE-----.*?-----END (TRUSTED )?CERTIFICATE-----`)
 
 func (p *Platform) secretsStayOut(ctx context.Context) (string, error) {
-	all, err := p.list(ctx, secrets, "", "")
+	all, err := p.list(ctx, kube.Secrets, "", "")
 	if err != nil {
 		return "", err
 	}

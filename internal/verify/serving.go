@@ -204,7 +204,7 @@ func (p *Platform) comesFromZero(ctx context.Context) (string, error) {
 	var awake []endpoint.Endpoint
 	var notReady []string
 	for _, e := range all {
-		o, err := p.get(ctx, inferenceServices, e.Tenant, e.Name)
+		o, err := p.get(ctx, kube.InferenceServices, e.Tenant, e.Name)
 		if err != nil {
 			return "", err
 		}

@@ -32,7 +32,7 @@ func (p *Platform) Tidy(ctx context.Context, now time.Time) ([]string, error) {
 	var done []string
 	var errs []error
 	old := func(o *unstructured.Unstructured) bool { return now.Sub(o.GetCreationTimestamp().Time) > leftAfter }
-	deleted, err := p.list(ctx, configMaps, layer.Namespace, label)
+	deleted, err := p.list(ctx, kube.ConfigMaps, layer.Namespace, label)
 	errs = append(errs, err)
 	for i := range deleted {
 		if !old(&deleted[i]) {
@@ -47,7 +47,7 @@ func (p *Platform) Tidy(ctx context.Context, now time.Time) ([]string, error) {
 	for _, left := range []struct {
 		resource   schema.GroupVersionResource
 		namespaces []string
-	}{{kube.Applications, []string{argocd.Namespace}}, {jobs, p.Config.Namespaces()}} {
+	}{{kube.Applications, []string{argocd.Namespace}}, {kube.Jobs, p.Config.Namespaces()}} {
 		for _, namespace := range left.namespaces {
 			found, err := p.list(ctx, left.resource, namespace, label)
 			errs = append(errs, err)
@@ -90,7 +90,7 @@ func (p *Platform) restore(ctx context.Context, from *unstructured.Unstructured)
 	if err := p.putBack(ctx, harmless[i].resource, o); err != nil {
 		return nil, err
 	}
-	return o, p.remove(ctx, configMaps, from.GetNamespace(), from.GetName())
+	return o, p.remove(ctx, kube.ConfigMaps, from.GetNamespace(), from.GetName())
 }
 
 func (p *Platform) remove(ctx context.Context, r schema.GroupVersionResource, namespace, name string) error {

@@ -82,7 +82,7 @@ func (s *suite) authorReadsWhatBecameOfIt(t *testing.T) {
 
 // failed is why Argo CD could not make Applications of the first repository.
 func (s *suite) failed(ctx context.Context) (string, error) {
-	o, err := s.cluster.Get(ctx, applicationSets, argocd, endpoints.ApplicationSet)
+	o, err := s.cluster.Get(ctx, kube.ApplicationSets, argocd, endpoints.ApplicationSet)
 	if err != nil || o == nil {
 		return "", err
 	}
@@ -99,7 +99,7 @@ func (s *suite) failed(ctx context.Context) (string, error) {
 func (s *suite) folderIsSeenAfterTheForgeWasAway(t *testing.T) {
 	ctx := within(t, 5*time.Minute)
 	scale := func(ctx context.Context, replicas int) error {
-		return s.cluster.Patch(ctx, rig.Deployments, forge.Namespace, forge.Service, fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicas))
+		return s.cluster.Patch(ctx, kube.Deployments, forge.Namespace, forge.Service, fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicas))
 	}
 	require.NoError(t, scale(ctx, 0))
 	t.Cleanup(func() { assert.NoError(t, scale(context.WithoutCancel(ctx), 1)) })
@@ -146,7 +146,7 @@ func (s *suite) followerOnlyRefreshes(t *testing.T) {
 		assert.NotZero(t, r.Code, what)
 		assert.Regexp(t, "(?i)forbidden|denied", r.Stderr, what)
 	}
-	o, err := s.cluster.Get(ctx, applicationSets, argocd, name)
+	o, err := s.cluster.Get(ctx, kube.ApplicationSets, argocd, name)
 	require.NoError(t, err)
 	assert.NotEqual(t, "platform", rig.Text(o, "spec", "template", "spec", "project"))
 }

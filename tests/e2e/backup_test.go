@@ -13,8 +13,8 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/stacks"
-	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
 const backupPassphrase = "NEUROSCALE_BACKUP_PASSPHRASE=correct horse battery staple"
@@ -69,7 +69,7 @@ func (s *suite) backupIsMade(t *testing.T) {
 	there := run(ctx, t, with(s.command("restore", s.backup.file), backupPassphrase))
 	assert.Positive(t, there.Code, "a platform that is there was overwritten")
 	assert.Contains(t, there.Stderr, "is there already")
-	pod, err := s.cluster.Get(ctx, rig.Pods, forge.Namespace, forge.DataPodName)
+	pod, err := s.cluster.Get(ctx, kube.Pods, forge.Namespace, forge.DataPodName)
 	require.NoError(t, err)
 	assert.True(t, pod == nil || pod.GetDeletionTimestamp() != nil, "the pod that read the forge's data is left")
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/endpoints"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
@@ -48,8 +49,8 @@ func (s *suite) mergedProgramsDoNotRun(ctx context.Context, t *testing.T) {
 		metadata: {name: "stolen"}, data: {environment: importstr "/proc/self/environ"}}`), 0o644))
 	merge(ctx, t, clone, folder, "{apiVersion: v1, kind: ConfigMap, metadata: {name: beside-it}}")
 	require.NoError(t, s.awaitSynced(ctx, s.awaitFolder(ctx, t, endpoints.Folder+"/"+folder), ""))
-	require.NoError(t, s.awaitObject(ctx, rig.ConfigMaps, tenants, "beside-it"))
-	stolen, err := s.cluster.Get(ctx, rig.ConfigMaps, tenants, "stolen")
+	require.NoError(t, s.awaitObject(ctx, kube.ConfigMaps, tenants, "beside-it"))
+	stolen, err := s.cluster.Get(ctx, kube.ConfigMaps, tenants, "stolen")
 	require.NoError(t, err)
 	assert.Nil(t, stolen, "Argo CD ran what was merged")
 	unmerge(ctx, t, clone, folder)
@@ -136,7 +137,7 @@ func (s *suite) pushesAreBounded(ctx context.Context, t *testing.T) {
 // podsAreConfined looks at what became of what people wrote, the containers that KServe
 // and Knative add among it.
 func (s *suite) podsAreConfined(ctx context.Context, t *testing.T) {
-	pods, err := s.cluster.List(ctx, rig.Pods, tenants)
+	pods, err := s.cluster.List(ctx, kube.Pods, tenants)
 	require.NoError(t, err)
 	seen := map[string]bool{}
 	for i := range pods {

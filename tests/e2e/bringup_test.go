@@ -15,6 +15,7 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/stacks"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
@@ -168,11 +169,11 @@ type killPoint struct {
 func (s *suite) killPoints() []killPoint {
 	return []killPoint{
 		{"only neuroscale, while Argo CD is applied", func(ctx context.Context) (bool, error) {
-			all, err := s.cluster.List(ctx, rig.Deployments, "argocd")
+			all, err := s.cluster.List(ctx, kube.Deployments, "argocd")
 			return len(all) > 0, err
 		}, (*rig.Process).KillOnly},
 		{"its process group, while a layer is pushed", func(ctx context.Context) (bool, error) {
-			jobs, err := s.cluster.List(ctx, rig.Jobs, layer.Namespace)
+			jobs, err := s.cluster.List(ctx, kube.Jobs, layer.Namespace)
 			for _, j := range jobs {
 				if strings.HasPrefix(j.GetName(), "layer-") {
 					return true, err
@@ -181,7 +182,7 @@ func (s *suite) killPoints() []killPoint {
 			return false, err
 		}, (*rig.Process).KillGroup},
 		{"all its processes, while KServe is synced", func(ctx context.Context) (bool, error) {
-			kserve, err := s.cluster.Get(ctx, rig.Applications, "argocd", "kserve")
+			kserve, err := s.cluster.Get(ctx, kube.Applications, "argocd", "kserve")
 			return kserve != nil, err
 		}, (*rig.Process).KillSession},
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/components/cost"
 	prices "github.com/neuroscale-platform/neuroscale/internal/cost"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/showback"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
@@ -82,7 +83,7 @@ func (s *suite) costsAreBilled(t *testing.T) {
 	s.costsAreMeasured(t)
 	var began time.Time
 	require.NoError(t, rig.Poll(ctx, billedWindow+3*time.Minute, time.Second, func(ctx context.Context) (string, error) {
-		pod, err := s.cluster.Get(ctx, rig.Pods, tenants, billed)
+		pod, err := s.cluster.Get(ctx, kube.Pods, tenants, billed)
 		if err != nil || pod == nil {
 			return "there is no pod " + billed, err
 		}
@@ -127,7 +128,7 @@ func (s *suite) costsAreBilled(t *testing.T) {
 	assert.Contains(t, text.Stdout, billedOwner)
 
 	t.Run("without OpenCost or Prometheus that is an error and no zero", func(t *testing.T) { s.nobodyBills(ctx, t) })
-	require.NoError(t, s.cluster.Delete(ctx, rig.Pods, tenants, billed))
+	require.NoError(t, s.cluster.Delete(ctx, kube.Pods, tenants, billed))
 }
 
 // nobodyBills kills what measures and what prices, one after the other.
@@ -136,7 +137,7 @@ func (s *suite) nobodyBills(ctx context.Context, t *testing.T) {
 		{cost.OpenCost.Namespace, "ask OpenCost"},
 		{cost.Prometheus.Namespace, "ask Prometheus"},
 	} {
-		pods, err := s.cluster.List(ctx, rig.Pods, f.namespace)
+		pods, err := s.cluster.List(ctx, kube.Pods, f.namespace)
 		require.NoError(t, err)
 		require.Len(t, pods, 1)
 		processes, err := rig.ProcessesOf(pods)

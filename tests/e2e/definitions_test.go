@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/neuroscale-platform/neuroscale/components/forge"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
@@ -33,7 +34,7 @@ func (s *suite) layersAreTheSameEverywhere(t *testing.T) {
 				return
 			}
 			tag := "layer/" + d.Name + "/" + rendered.Hash
-			app, err := s.cluster.Get(ctx, rig.Applications, argocd, d.Name)
+			app, err := s.cluster.Get(ctx, kube.Applications, argocd, d.Name)
 			require.NoError(t, err)
 			require.NotNil(t, app, "there is no Application")
 			commit := tags[tag]

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/neuroscale-platform/neuroscale/tests/rig"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 )
 
 // whatOthersDidIsPutBack deletes and changes what the program itself applied,
@@ -17,12 +17,12 @@ func (s *suite) whatOthersDidIsPutBack(t *testing.T) {
 	const gone, changed = "argocd-cmd-params-cm", "platform"
 	projects := schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "appprojects"}
 	ctx := within(t, 3*time.Minute)
-	before, err := s.cluster.Get(ctx, rig.ConfigMaps, argocd, gone)
+	before, err := s.cluster.Get(ctx, kube.ConfigMaps, argocd, gone)
 	require.NoError(t, err)
 	require.NotNil(t, before, "there is nothing to delete")
 	assert.Empty(t, s.preview(ctx, t).Drift, "nobody did anything")
 
-	require.NoError(t, s.cluster.Delete(ctx, rig.ConfigMaps, argocd, gone))
+	require.NoError(t, s.cluster.Delete(ctx, kube.ConfigMaps, argocd, gone))
 	// A label is not a field of the program's: nobody's business but his who wrote it.
 	require.NoError(t, s.cluster.Patch(ctx, projects, argocd, changed, `{"metadata":{"labels":{"somebody":"was-here"}}}`))
 	require.NoError(t, s.cluster.Patch(ctx, projects, argocd, changed, `{"spec":{"description":"somebody else's"}}`))
@@ -40,7 +40,7 @@ func (s *suite) whatOthersDidIsPutBack(t *testing.T) {
 	report := s.up(ctx, t)
 	assert.True(t, report.Changed)
 	assert.Equal(t, wanted, report.Drift)
-	after, err := s.cluster.Get(ctx, rig.ConfigMaps, argocd, gone)
+	after, err := s.cluster.Get(ctx, kube.ConfigMaps, argocd, gone)
 	require.NoError(t, err)
 	require.NotNil(t, after, "it stays away")
 	assert.Equal(t, before.Object["data"], after.Object["data"])

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
@@ -39,7 +40,7 @@ func (s *suite) forwardSurvivesItsPods(t *testing.T) {
 	}
 	require.NoError(t, rig.Poll(ctx, 20*time.Second, often, healthy))
 	running := func() (name string) {
-		pods, err := s.cluster.List(ctx, rig.Pods, "forge")
+		pods, err := s.cluster.List(ctx, kube.Pods, "forge")
 		require.NoError(t, err)
 		for i := range pods {
 			if rig.Text(&pods[i], "status", "phase") == "Running" && pods[i].GetDeletionTimestamp() == nil {
@@ -51,7 +52,7 @@ func (s *suite) forwardSurvivesItsPods(t *testing.T) {
 	first := running()
 	require.NotEmpty(t, first)
 	start := time.Now()
-	require.NoError(t, s.cluster.Delete(ctx, rig.Pods, "forge", first))
+	require.NoError(t, s.cluster.Delete(ctx, kube.Pods, "forge", first))
 	require.NoError(t, rig.Poll(ctx, time.Minute, often, func(ctx context.Context) (string, error) {
 		if now := running(); now == "" || now == first {
 			return "the pod is not replaced", nil

@@ -28,7 +28,7 @@ const (
 
 func (s *suite) layersAtTheirTags(t *testing.T) {
 	ctx := within(t, 2*time.Minute)
-	apps, err := s.cluster.List(ctx, rig.Applications, argocd)
+	apps, err := s.cluster.List(ctx, kube.Applications, argocd)
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(apps), len(layers(t).FromGit())+s.folders(t), "Applications are missing")
 	tags := s.tags(ctx, t)
@@ -64,7 +64,7 @@ func (s *suite) requireLayer(ctx context.Context, t *testing.T, tags map[string]
 // unless that is "".
 func (s *suite) awaitSynced(ctx context.Context, name, revision string) error {
 	err := rig.Poll(ctx, time.Minute, often, func(ctx context.Context) (string, error) {
-		app, err := s.cluster.Get(ctx, rig.Applications, argocd, name)
+		app, err := s.cluster.Get(ctx, kube.Applications, argocd, name)
 		if err != nil {
 			return "", err
 		}
@@ -99,7 +99,7 @@ func (s *suite) generations(ctx context.Context, t *testing.T) map[string]int64 
 	t.Helper()
 	found := map[string]int64{}
 	for _, resource := range []schema.GroupVersionResource{
-		rig.MutatingWebhooks, rig.ValidatingWebhooks, rig.CRDs, rig.Deployments,
+		kube.MutatingWebhooks, kube.ValidatingWebhooks, kube.CRDs, kube.Deployments,
 	} {
 		objects, err := s.cluster.List(ctx, resource, "")
 		require.NoError(t, err)
@@ -116,7 +116,7 @@ func (s *suite) generations(ctx context.Context, t *testing.T) map[string]int64 
 func (s *suite) driftHeals(t *testing.T) {
 	ctx := within(t, time.Minute)
 	before := s.deployment(ctx, t, tenants, "nginx-test")
-	require.NoError(t, s.cluster.Delete(ctx, rig.Deployments, tenants, "nginx-test"))
+	require.NoError(t, s.cluster.Delete(ctx, kube.Deployments, tenants, "nginx-test"))
 	start := time.Now()
 	s.awaitAvailable(ctx, t, tenants, "nginx-test", before)
 	t.Logf("nginx-test was back and available after %s", time.Since(start).Round(100*time.Millisecond))
@@ -124,7 +124,7 @@ func (s *suite) driftHeals(t *testing.T) {
 
 func (s *suite) deployment(ctx context.Context, t *testing.T, namespace, name string) *unstructured.Unstructured {
 	t.Helper()
-	d, err := s.cluster.Get(ctx, rig.Deployments, namespace, name)
+	d, err := s.cluster.Get(ctx, kube.Deployments, namespace, name)
 	require.NoError(t, err)
 	require.NotNil(t, d, "Deployment %s/%s is not there", namespace, name)
 	return d
@@ -135,7 +135,7 @@ func (s *suite) deployment(ctx context.Context, t *testing.T, namespace, name st
 func (s *suite) awaitAvailable(ctx context.Context, t *testing.T, namespace, name string, before *unstructured.Unstructured) {
 	t.Helper()
 	require.NoError(t, rig.Poll(ctx, 30*time.Second, often, func(ctx context.Context) (string, error) {
-		d, err := s.cluster.Get(ctx, rig.Deployments, namespace, name)
+		d, err := s.cluster.Get(ctx, kube.Deployments, namespace, name)
 		if err != nil || d == nil {
 			return kube.NotReady(d), err
 		}
@@ -153,14 +153,14 @@ func (s *suite) layerHeals(t *testing.T) {
 	t.Run("a Deployment scaled to zero", func(t *testing.T) {
 		ctx := within(t, time.Minute)
 		s.awaitAvailable(ctx, t, "knative-serving", "autoscaler", nil)
-		require.NoError(t, s.cluster.Patch(ctx, rig.Deployments, "knative-serving", "autoscaler", `{"spec":{"replicas":0}}`))
+		require.NoError(t, s.cluster.Patch(ctx, kube.Deployments, "knative-serving", "autoscaler", `{"spec":{"replicas":0}}`))
 		s.awaitAvailable(ctx, t, "knative-serving", "autoscaler", nil)
 	})
 	t.Run("a deleted ConfigMap", func(t *testing.T) {
 		ctx := within(t, time.Minute)
 		before := s.servingDefaults(ctx, t)
-		require.NoError(t, s.cluster.Delete(ctx, rig.ConfigMaps, "kserve", "inferenceservice-config"))
-		require.NoError(t, s.awaitObject(ctx, rig.ConfigMaps, "kserve", "inferenceservice-config"))
+		require.NoError(t, s.cluster.Delete(ctx, kube.ConfigMaps, "kserve", "inferenceservice-config"))
+		require.NoError(t, s.awaitObject(ctx, kube.ConfigMaps, "kserve", "inferenceservice-config"))
 		assert.Equal(t, before, s.servingDefaults(ctx, t))
 	})
 	ctx := within(t, 2*time.Minute)
@@ -211,7 +211,7 @@ func (s *suite) pushedEndpoint(t *testing.T) {
 	s.awaitAnswer(ctx, t, pushed, host)
 	t.Logf("the endpoint answered 200 after %s", time.Since(start).Round(100*time.Millisecond))
 	require.NoError(t, s.awaitSynced(ctx, app, ""))
-	service, err := s.cluster.Get(ctx, rig.InferenceServices, tenants, pushed)
+	service, err := s.cluster.Get(ctx, kube.InferenceServices, tenants, pushed)
 	require.NoError(t, err)
 	assert.Empty(t, kube.NotReady(service))
 
@@ -221,11 +221,11 @@ func (s *suite) pushedEndpoint(t *testing.T) {
 	require.NoError(t, err)
 	publish(ctx, t, clone, "Remove "+pushed)
 	require.NoError(t, rig.Poll(ctx, time.Minute, often, func(ctx context.Context) (string, error) {
-		service, err := s.cluster.Get(ctx, rig.InferenceServices, tenants, pushed)
+		service, err := s.cluster.Get(ctx, kube.InferenceServices, tenants, pushed)
 		if err != nil || service != nil {
 			return "the InferenceService is still there", err
 		}
-		if gone, err := s.cluster.Get(ctx, rig.Applications, argocd, app); err != nil || gone != nil {
+		if gone, err := s.cluster.Get(ctx, kube.Applications, argocd, app); err != nil || gone != nil {
 			return "the Application is still there", err
 		}
 		return "", nil
@@ -267,7 +267,7 @@ func (s *suite) awaitFolder(ctx context.Context, t *testing.T, folder string) st
 	t.Helper()
 	name := ""
 	require.NoError(t, rig.Poll(ctx, time.Minute, often, func(ctx context.Context) (string, error) {
-		apps, err := s.cluster.List(ctx, rig.Applications, argocd)
+		apps, err := s.cluster.List(ctx, kube.Applications, argocd)
 		for i := range apps {
 			if rig.Text(&apps[i], "spec", "source", "path") == folder {
 				name = apps[i].GetName()

@@ -32,13 +32,6 @@ const (
 	strangers = "kube-public"
 )
 
-var (
-	nativePolicies  = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicies"}
-	nativeBindings  = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicybindings"}
-	kyvernoPolicies = schema.GroupVersionResource{Group: "policies.kyverno.io", Version: "v1", Resource: "validatingpolicies"}
-	policyReports   = schema.GroupVersionResource{Group: "wgpolicyk8s.io", Version: "v1alpha2", Resource: "policyreports"}
-)
-
 // probes are, for each policy, a case that only it refuses.
 var probes = []string{
 	"deployment/owner-dropped", "inferenceservice-model/owner-dropped", "deployment/limits-missing",
@@ -144,7 +137,7 @@ func (s *suite) guardrailsAgree(t *testing.T) {
 // pause keeps Argo CD from healing an Application until the end of the test.
 func (s *suite) pause(ctx context.Context, t *testing.T, name string) {
 	t.Helper()
-	app, err := s.cluster.Get(ctx, rig.Applications, argocd, name)
+	app, err := s.cluster.Get(ctx, kube.Applications, argocd, name)
 	require.NoError(t, err)
 	require.NotNil(t, app, "there is no Application %s", name)
 	automated, found, err := unstructured.NestedMap(app.Object, "spec", "syncPolicy", "automated")
@@ -153,15 +146,15 @@ func (s *suite) pause(ctx context.Context, t *testing.T, name string) {
 	before, err := json.Marshal(automated)
 	require.NoError(t, err)
 	set := func(ctx context.Context, value string) error {
-		return s.cluster.Patch(ctx, rig.Applications, argocd, name, `{"spec":{"syncPolicy":{"automated":`+value+`}}}`)
+		return s.cluster.Patch(ctx, kube.Applications, argocd, name, `{"spec":{"syncPolicy":{"automated":`+value+`}}}`)
 	}
 	t.Cleanup(func() { assert.NoError(t, set(context.WithoutCancel(ctx), string(before))) })
 	require.NoError(t, set(ctx, "null"))
 	// A comparison that began before may still end in a sync: one that begins now
 	// cannot.
-	require.NoError(t, s.cluster.Patch(ctx, rig.Applications, argocd, name, `{"metadata":{"annotations":{"argocd.argoproj.io/refresh":"normal"}}}`))
+	require.NoError(t, s.cluster.Patch(ctx, kube.Applications, argocd, name, `{"metadata":{"annotations":{"argocd.argoproj.io/refresh":"normal"}}}`))
 	require.NoError(t, rig.Poll(ctx, 30*time.Second, often, func(ctx context.Context) (string, error) {
-		app, err := s.cluster.Get(ctx, rig.Applications, argocd, name)
+		app, err := s.cluster.Get(ctx, kube.Applications, argocd, name)
 		switch {
 		case err != nil:
 			return "", err
@@ -188,7 +181,7 @@ func (s *suite) withoutNativePolicies(ctx context.Context, t *testing.T, g *gate
 	require.NoError(t, rig.Poll(ctx, 20*time.Second, often, func(ctx context.Context) (string, error) {
 		left := 0
 		for _, name := range guardrails.Policies() {
-			b, err := s.cluster.Get(ctx, nativeBindings, "", name)
+			b, err := s.cluster.Get(ctx, kube.NativeBindings, "", name)
 			if err != nil {
 				return "", err
 			}
@@ -196,7 +189,7 @@ func (s *suite) withoutNativePolicies(ctx context.Context, t *testing.T, g *gate
 				continue
 			}
 			left++
-			if err := s.cluster.Delete(ctx, nativeBindings, "", name); err != nil {
+			if err := s.cluster.Delete(ctx, kube.NativeBindings, "", name); err != nil {
 				return "", err
 			}
 		}
@@ -225,7 +218,7 @@ func (s *suite) awaitKyverno(ctx context.Context, t *testing.T, g *gate, limit t
 // given UID.
 func (s *suite) awaitPolicy(ctx context.Context, name, not string) error {
 	err := rig.Poll(ctx, 40*time.Second, often, func(ctx context.Context) (string, error) {
-		p, err := s.cluster.Get(ctx, kyvernoPolicies, "", name)
+		p, err := s.cluster.Get(ctx, kube.KyvernoPolicies, "", name)
 		if err != nil || p == nil {
 			return "it is not there", err
 		}
@@ -244,7 +237,7 @@ func (s *suite) awaitPolicy(ctx context.Context, name, not string) error {
 func (s *suite) debugContainersAreJudged(t *testing.T) {
 	ctx := within(t, time.Minute)
 	g := s.gate(t)
-	pods, err := s.cluster.List(ctx, rig.Pods, tenants)
+	pods, err := s.cluster.List(ctx, kube.Pods, tenants)
 	require.NoError(t, err)
 	for what, label := range map[string][2]string{
 		"a Deployment's pod": {"app", "nginx-test"},
@@ -284,12 +277,12 @@ func (s *suite) freshEndpointPasses(t *testing.T) {
 	t.Cleanup(func() { s.removeEndpoint(context.WithoutCancel(ctx), t, fresh) })
 	succeed(ctx, t, rig.Command{Path: s.tool("kubectl"), Args: []string{"apply", "-n", tenants, "-f", file}, Env: s.env})
 	require.NoError(t, rig.Poll(ctx, 90*time.Second, often, func(ctx context.Context) (string, error) {
-		service, err := s.cluster.Get(ctx, rig.InferenceServices, tenants, fresh)
+		service, err := s.cluster.Get(ctx, kube.InferenceServices, tenants, fresh)
 		return kube.NotReady(service), err
 	}))
 	t.Logf("%s was ready after %s", fresh, time.Since(start).Round(time.Second))
 
-	pods, err := s.cluster.List(ctx, rig.Pods, tenants)
+	pods, err := s.cluster.List(ctx, kube.Pods, tenants)
 	require.NoError(t, err)
 	made := 0
 	for i := range pods {
@@ -300,7 +293,7 @@ func (s *suite) freshEndpointPasses(t *testing.T) {
 		}
 	}
 	assert.Positive(t, made)
-	events, err := s.cluster.List(ctx, rig.Events, tenants)
+	events, err := s.cluster.List(ctx, kube.Events, tenants)
 	require.NoError(t, err)
 	for i := range events {
 		e := &events[i]
@@ -320,12 +313,12 @@ func refusal(e *unstructured.Unstructured) bool {
 // count against the tenant's quota.
 func (s *suite) removeEndpoint(ctx context.Context, t *testing.T, name string) {
 	t.Helper()
-	if service, err := s.cluster.Get(ctx, rig.InferenceServices, tenants, name); err == nil && service == nil {
+	if service, err := s.cluster.Get(ctx, kube.InferenceServices, tenants, name); err == nil && service == nil {
 		return
 	}
-	require.NoError(t, s.cluster.Delete(ctx, rig.InferenceServices, tenants, name))
+	require.NoError(t, s.cluster.Delete(ctx, kube.InferenceServices, tenants, name))
 	require.NoError(t, rig.Poll(ctx, time.Minute, often, func(ctx context.Context) (string, error) {
-		pods, err := s.cluster.List(ctx, rig.Pods, tenants)
+		pods, err := s.cluster.List(ctx, kube.Pods, tenants)
 		for i := range pods {
 			if pods[i].GetLabels()["serving.kserve.io/inferenceservice"] == name && pods[i].GetDeletionTimestamp() == nil {
 				return "pod " + pods[i].GetName() + " is still there", err
@@ -361,11 +354,11 @@ func (s *suite) guardrailsHaveNoHole(t *testing.T) {
 		name string
 		do   func(context.Context, *testing.T)
 	}{
-		{"the native policy is deleted", func(ctx context.Context, t *testing.T) { s.recreate(ctx, t, nativePolicies, name) }},
-		{"its binding is deleted", func(ctx context.Context, t *testing.T) { s.recreate(ctx, t, nativeBindings, name) }},
+		{"the native policy is deleted", func(ctx context.Context, t *testing.T) { s.recreate(ctx, t, kube.NativePolicies, name) }},
+		{"its binding is deleted", func(ctx context.Context, t *testing.T) { s.recreate(ctx, t, kube.NativeBindings, name) }},
 		{"the native policy is changed", func(ctx context.Context, t *testing.T) { s.reword(ctx, t, name) }},
 		{"Kyverno's policy is deleted", func(ctx context.Context, t *testing.T) {
-			s.recreate(ctx, t, kyvernoPolicies, name)
+			s.recreate(ctx, t, kube.KyvernoPolicies, name)
 			require.NoError(t, s.awaitPolicy(ctx, name, ""))
 		}},
 	} {
@@ -414,7 +407,7 @@ func (s *suite) reword(ctx context.Context, t *testing.T, name string) {
 	t.Helper()
 	const another = "another message"
 	message := func(ctx context.Context) (string, []any) {
-		o, err := s.cluster.Get(ctx, nativePolicies, "", name)
+		o, err := s.cluster.Get(ctx, kube.NativePolicies, "", name)
 		require.NoError(t, err)
 		require.NotNil(t, o)
 		all, _, err := unstructured.NestedSlice(o.Object, "spec", "validations")
@@ -430,14 +423,14 @@ func (s *suite) reword(ctx context.Context, t *testing.T, name string) {
 		"spec":     map[string]any{"validations": validations},
 	})
 	require.NoError(t, err)
-	require.NoError(t, s.cluster.Patch(ctx, nativePolicies, "", name, string(patch)))
+	require.NoError(t, s.cluster.Patch(ctx, kube.NativePolicies, "", name, string(patch)))
 	require.NoError(t, rig.Poll(ctx, 20*time.Second, often, func(ctx context.Context) (string, error) {
 		if now, _ := message(ctx); now != before {
 			return "it still says: " + now, nil
 		}
 		return "", nil
 	}))
-	require.NoError(t, s.cluster.Patch(ctx, nativePolicies, "", name, `{"metadata":{"annotations":{"example.test/changed":null}}}`))
+	require.NoError(t, s.cluster.Patch(ctx, kube.NativePolicies, "", name, `{"metadata":{"annotations":{"example.test/changed":null}}}`))
 }
 
 // watch offers one case again and again and counts what is said.
@@ -520,12 +513,12 @@ func (s *suite) reportsStay(t *testing.T) {
 		name     string
 		resource schema.GroupVersionResource
 	}{
-		{"after the native policy was made again", nativePolicies},
-		{"after Kyverno's policy was made again", kyvernoPolicies},
+		{"after the native policy was made again", kube.NativePolicies},
+		{"after Kyverno's policy was made again", kube.KyvernoPolicies},
 	} {
 		t.Run(made.name, func(t *testing.T) {
 			since := time.Time{}
-			if made.resource == kyvernoPolicies {
+			if made.resource == kube.KyvernoPolicies {
 				// Its results are made again with it; the native policy has none.
 				since = time.Now().Truncate(time.Second)
 			}
@@ -546,7 +539,7 @@ func (s *suite) awaitReport(ctx context.Context, t *testing.T, o *unstructured.U
 	t.Helper()
 	start := time.Now()
 	require.NoError(t, rig.Poll(ctx, 60*time.Second, often, func(ctx context.Context) (string, error) {
-		reports, err := s.cluster.List(ctx, policyReports, o.GetNamespace())
+		reports, err := s.cluster.List(ctx, kube.PolicyReports, o.GetNamespace())
 		if err != nil {
 			return "", err
 		}

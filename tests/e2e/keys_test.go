@@ -17,6 +17,7 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/components/serving"
 	"github.com/neuroscale-platform/neuroscale/internal/keys"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
@@ -47,7 +48,7 @@ func (s *suite) storeKey(ctx context.Context, t *testing.T, k keys.Key) (token s
 		if err != nil {
 			return err
 		}
-		return s.cluster.Patch(ctx, rig.Secrets, keys.Namespace, keys.Secret, string(patch))
+		return s.cluster.Patch(ctx, kube.Secrets, keys.Namespace, keys.Secret, string(patch))
 	}
 	require.NoError(t, write(ctx, base64.StdEncoding.EncodeToString(text)))
 	t.Cleanup(func() { assert.NoError(t, write(context.WithoutCancel(ctx), nil)) })
@@ -187,7 +188,7 @@ func (s *suite) traffic(ctx context.Context, t *testing.T, good string) (stop fu
 
 // doorkeepers are the pods that judge keys and are ready.
 func (s *suite) doorkeepers(ctx context.Context) (ready []string, err error) {
-	pods, err := s.cluster.List(ctx, rig.Pods, keys.Namespace)
+	pods, err := s.cluster.List(ctx, kube.Pods, keys.Namespace)
 	for i := range pods {
 		conditions, _, _ := unstructured.NestedSlice(pods[i].Object, "status", "conditions")
 		for _, c := range conditions {
@@ -227,7 +228,7 @@ func (s *suite) keysAreJudgedWhileReplicasEnd(t *testing.T) {
 	stop := s.traffic(ctx, t, key)
 	time.Sleep(time.Second)
 	for _, pod := range first {
-		require.NoError(t, s.cluster.Delete(ctx, rig.Pods, keys.Namespace, pod))
+		require.NoError(t, s.cluster.Delete(ctx, kube.Pods, keys.Namespace, pod))
 		s.awaitDoorkeepers(ctx, t, pod)
 		time.Sleep(3 * time.Second) // until it has answered its last
 	}
@@ -246,7 +247,7 @@ func (s *suite) nobodyGetsInUnjudged(t *testing.T) {
 	const deployment = "doorkeeper"
 	s.pause(ctx, t, serving.DoorkeeperLayer)
 	scale := func(ctx context.Context, replicas int) error {
-		return s.cluster.Patch(ctx, rig.Deployments, keys.Namespace, deployment, fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicas))
+		return s.cluster.Patch(ctx, kube.Deployments, keys.Namespace, deployment, fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicas))
 	}
 	t.Cleanup(func() { assert.NoError(t, scale(context.WithoutCancel(ctx), 2)) })
 	require.NoError(t, scale(ctx, 0))

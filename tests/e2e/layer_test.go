@@ -12,6 +12,7 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/components/reviews"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
@@ -27,7 +28,7 @@ type defaults struct {
 
 func (s *suite) servingDefaults(ctx context.Context, t *testing.T) defaults {
 	t.Helper()
-	o, err := s.cluster.Get(ctx, rig.ConfigMaps, "kserve", "inferenceservice-config")
+	o, err := s.cluster.Get(ctx, kube.ConfigMaps, "kserve", "inferenceservice-config")
 	require.NoError(t, err)
 	require.NotNil(t, o, "KServe has no configuration")
 	data, _, err := unstructured.NestedStringMap(o.Object, "data")
@@ -94,7 +95,7 @@ func (s *suite) revisions(ctx context.Context, t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	for _, name := range layers(t).FromGit().Names() {
-		app, err := s.cluster.Get(ctx, rig.Applications, argocd, name)
+		app, err := s.cluster.Get(ctx, kube.Applications, argocd, name)
 		require.NoError(t, err)
 		require.NotNil(t, app, "application %s is not there", name)
 		all[name] = rig.Text(app, "spec", "source", "targetRevision")
@@ -105,7 +106,7 @@ func (s *suite) revisions(ctx context.Context, t *testing.T) map[string]string {
 // requireTagReused demands that the push of an old tree found its tag there.
 func (s *suite) requireTagReused(ctx context.Context, t *testing.T, job string) {
 	t.Helper()
-	o, err := s.cluster.Get(ctx, rig.Jobs, layer.Namespace, job)
+	o, err := s.cluster.Get(ctx, kube.Jobs, layer.Namespace, job)
 	require.NoError(t, err)
 	require.NotNil(t, o, "Job %s is not there", job)
 	logs, err := s.cluster.JobLogs(ctx, layer.Namespace, job)

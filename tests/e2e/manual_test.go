@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/manual"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
@@ -67,7 +68,7 @@ func (s *suite) firstTenMinutes(t *testing.T) {
 
 	unmerge(ctx, t, s.clone(ctx, t, s.outputs.Repository, s.administrator()), "my-iris")
 	require.NoError(t, rig.Poll(ctx, time.Minute, often, func(ctx context.Context) (string, error) {
-		service, err := s.cluster.Get(ctx, rig.InferenceServices, tenants, "my-iris")
+		service, err := s.cluster.Get(ctx, kube.InferenceServices, tenants, "my-iris")
 		if err != nil || service != nil {
 			return "the InferenceService is still there", err
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
@@ -39,7 +40,7 @@ type target struct{ name, address string }
 // Services but the tenants', and the node itself.
 func (s *suite) targets(ctx context.Context, t *testing.T) []target {
 	t.Helper()
-	services, err := s.cluster.List(ctx, rig.Services, "")
+	services, err := s.cluster.List(ctx, kube.Services, "")
 	require.NoError(t, err)
 	var found []target
 	for i := range services {
@@ -80,7 +81,7 @@ func portOf(t *testing.T, address string) string {
 // podsOf are the addresses at which a tenant's pods serve.
 func (s *suite) podsOf(ctx context.Context, t *testing.T, namespace string) []target {
 	t.Helper()
-	pods, err := s.cluster.List(ctx, rig.Pods, namespace)
+	pods, err := s.cluster.List(ctx, kube.Pods, namespace)
 	require.NoError(t, err)
 	var found []target
 	for i := range pods {
@@ -119,7 +120,7 @@ func (s *suite) reaches(ctx context.Context, t *testing.T, namespace, pod, conta
 // imageOf is what the containers of this name in a namespace are made of.
 func (s *suite) imageOf(ctx context.Context, t *testing.T, namespace, container string) string {
 	t.Helper()
-	pods, err := s.cluster.List(ctx, rig.Pods, namespace)
+	pods, err := s.cluster.List(ctx, kube.Pods, namespace)
 	require.NoError(t, err)
 	for i := range pods {
 		containers, _, err := unstructured.NestedSlice(pods[i].Object, "spec", "containers")
@@ -174,7 +175,7 @@ echo $i`
 	kubectl("apply", "-f", file)
 	kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/"+name, "--timeout=60s")
 	lines := strings.Split(strings.TrimSpace(kubectl("logs", name)), "\n")
-	require.NoError(t, s.cluster.Delete(ctx, rig.Pods, namespace, name))
+	require.NoError(t, s.cluster.Delete(ctx, kube.Pods, namespace, name))
 	tries, err := strconv.Atoi(lines[len(lines)-1])
 	require.NoError(t, err, "%s", lines)
 	assert.Greater(t, tries, 50, "so few tries tell nothing of a moment")

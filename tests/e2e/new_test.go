@@ -20,6 +20,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/endpoints"
 	"github.com/neuroscale-platform/neuroscale/internal/git"
 	"github.com/neuroscale-platform/neuroscale/internal/guard"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/reviewer"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
@@ -72,15 +73,15 @@ func (s *suite) proposedEndpoint(t *testing.T) {
 			of        string
 			namespace string
 		}{{"InferenceService", tenants}, {"Application", argocd}} {
-			kind := rig.InferenceServices
+			kind := kube.InferenceServices
 			if resource.of == "Application" {
-				kind = rig.Applications
+				kind = kube.Applications
 			}
 			if o, err := s.cluster.Get(ctx, kind, resource.namespace, proposed); err != nil || o != nil {
 				return "the " + resource.of + " is still there", err
 			}
 		}
-		pods, err := s.cluster.List(ctx, rig.Pods, tenants)
+		pods, err := s.cluster.List(ctx, kube.Pods, tenants)
 		for i := range pods {
 			if strings.HasPrefix(pods[i].GetName(), proposed+"-") {
 				return "pod " + pods[i].GetName() + " is still there", err
@@ -136,7 +137,7 @@ func (s *suite) awaitRevision(ctx context.Context, t *testing.T, name string, re
 	t.Helper()
 	want := fmt.Sprintf("%s-predictor-%05d", name, revision)
 	require.NoError(t, rig.Poll(ctx, 3*time.Minute, often, func(ctx context.Context) (string, error) {
-		o, err := s.cluster.Get(ctx, rig.InferenceServices, tenants, name)
+		o, err := s.cluster.Get(ctx, kube.InferenceServices, tenants, name)
 		if err != nil || o == nil {
 			return "it is not there", err
 		}

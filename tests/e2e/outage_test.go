@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	guards "github.com/neuroscale-platform/neuroscale/components/guardrails"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/samples"
 	"github.com/neuroscale-platform/neuroscale/tests/guardrails"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
@@ -29,7 +30,7 @@ func (s *suite) guardrailsHoldWithoutKyverno(t *testing.T) {
 	s.awaitKyverno(ctx, t, g, 30*time.Second)
 	s.killKyverno(ctx, t)
 
-	webhooks, err := s.cluster.Get(ctx, rig.ValidatingWebhooks, "", "kyverno-resource-validating-webhook-cfg")
+	webhooks, err := s.cluster.Get(ctx, kube.ValidatingWebhooks, "", "kyverno-resource-validating-webhook-cfg")
 	require.NoError(t, err)
 	require.NotNil(t, webhooks, "Kyverno's webhooks went with it: it was not killed")
 	list, _, err := unstructured.NestedSlice(webhooks.Object, "webhooks")
@@ -76,7 +77,7 @@ func (s *suite) nobodyWaits(ctx context.Context, t *testing.T, g *gate) {
 // wanted again.
 func (s *suite) killKyverno(ctx context.Context, t *testing.T) {
 	t.Helper()
-	pods, err := s.cluster.List(ctx, rig.Pods, kyvernoNamespace)
+	pods, err := s.cluster.List(ctx, kube.Pods, kyvernoNamespace)
 	require.NoError(t, err)
 	require.NotEmpty(t, pods, "Kyverno does not run")
 	processes, err := rig.ProcessesOf(pods)
@@ -91,11 +92,11 @@ func (s *suite) killKyverno(ctx context.Context, t *testing.T) {
 	}
 
 	s.pause(ctx, t, guards.KyvernoLayer)
-	deployments, err := s.cluster.List(ctx, rig.Deployments, kyvernoNamespace)
+	deployments, err := s.cluster.List(ctx, kube.Deployments, kyvernoNamespace)
 	require.NoError(t, err)
 	require.NotEmpty(t, deployments)
 	scale := func(ctx context.Context, d *unstructured.Unstructured, replicas int64) error {
-		return s.cluster.Patch(ctx, rig.Deployments, kyvernoNamespace, d.GetName(), fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicas))
+		return s.cluster.Patch(ctx, kube.Deployments, kyvernoNamespace, d.GetName(), fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicas))
 	}
 	t.Cleanup(func() {
 		// Were one left that only stopped, it would hang for ever.
@@ -111,7 +112,7 @@ func (s *suite) killKyverno(ctx context.Context, t *testing.T) {
 	}
 	start := time.Now()
 	require.NoError(t, rig.Poll(ctx, 20*time.Second, often, func(ctx context.Context) (string, error) {
-		pods, err := s.cluster.List(ctx, rig.Pods, kyvernoNamespace)
+		pods, err := s.cluster.List(ctx, kube.Pods, kyvernoNamespace)
 		for i := range pods {
 			if pods[i].GetDeletionTimestamp() == nil {
 				return "pod " + pods[i].GetName() + " would be started again", err
@@ -121,7 +122,7 @@ func (s *suite) killKyverno(ctx context.Context, t *testing.T) {
 	}))
 	signal(syscall.SIGKILL)
 	require.NoError(t, rig.Poll(ctx, 40*time.Second, often, func(ctx context.Context) (string, error) {
-		pods, err := s.cluster.List(ctx, rig.Pods, kyvernoNamespace)
+		pods, err := s.cluster.List(ctx, kube.Pods, kyvernoNamespace)
 		if len(pods) > 0 {
 			return fmt.Sprintf("%d pods of Kyverno are still there", len(pods)), err
 		}

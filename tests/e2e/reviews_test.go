@@ -159,7 +159,7 @@ func (s *suite) newCommitIsJudgedAnew(ctx context.Context, t *testing.T, by pers
 // secret is a field of a Secret.
 func (s *suite) secret(ctx context.Context, t *testing.T, namespace, name, field string) string {
 	t.Helper()
-	o, err := s.cluster.Get(ctx, rig.Secrets, namespace, name)
+	o, err := s.cluster.Get(ctx, kube.Secrets, namespace, name)
 	require.NoError(t, err)
 	require.NotNil(t, o, "there is no Secret %s/%s", namespace, name)
 	value, err := base64.StdEncoding.DecodeString(rig.Text(o, "data", field))
@@ -248,7 +248,7 @@ func (s *suite) killPod(ctx context.Context, t *testing.T, namespace, selector s
 func (s *suite) awaitForge(ctx context.Context, t *testing.T, by person) {
 	t.Helper()
 	require.NoError(t, rig.Poll(ctx, 2*time.Minute, often, func(ctx context.Context) (string, error) {
-		pods, err := s.cluster.List(ctx, rig.Pods, forge.Namespace)
+		pods, err := s.cluster.List(ctx, kube.Pods, forge.Namespace)
 		if err != nil {
 			return "", err
 		}

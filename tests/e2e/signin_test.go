@@ -18,6 +18,7 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/components/tenancy"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/portalapi"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
@@ -152,7 +153,7 @@ func (s *suite) peopleSignInToArgoCD(ctx context.Context, t *testing.T) {
 // applicationOf is an Application of a project.
 func (s *suite) applicationOf(ctx context.Context, t *testing.T, project string) string {
 	t.Helper()
-	apps, err := s.cluster.List(ctx, rig.Applications, argocd)
+	apps, err := s.cluster.List(ctx, kube.Applications, argocd)
 	require.NoError(t, err)
 	for i := range apps {
 		if rig.Text(&apps[i], "spec", "project") == project {

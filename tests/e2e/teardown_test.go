@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
@@ -24,11 +25,11 @@ func (s *suite) destroyLeavesNothing(t *testing.T) {
 	t.Logf("it said:\n%s", r.Stderr)
 	assert.Contains(t, r.Stdout, "destroyed")
 	for _, namespace := range append(layers(t).Namespaces(), "forge", "neuroscale-system") {
-		o, err := s.cluster.Get(ctx, rig.Namespaces, "", namespace)
+		o, err := s.cluster.Get(ctx, kube.Namespaces, "", namespace)
 		require.NoError(t, err)
 		assert.Nil(t, o, "namespace %s is left", namespace)
 	}
-	crds, err := s.cluster.List(ctx, rig.CRDs, "")
+	crds, err := s.cluster.List(ctx, kube.CRDs, "")
 	require.NoError(t, err)
 	assert.Empty(t, crds, "CustomResourceDefinitions are left")
 	assert.Empty(t, s.resources(ctx, t), "the state is not empty")

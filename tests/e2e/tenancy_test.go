@@ -21,15 +21,8 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/tenancy"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/git"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
-)
-
-var (
-	quotas          = schema.GroupVersionResource{Version: "v1", Resource: "resourcequotas"}
-	projects        = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "appprojects"}
-	applicationSets = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applicationsets"}
-	clusterRoles    = schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"}
-	roles           = schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "roles"}
 )
 
 const (
@@ -102,7 +95,7 @@ func (s *suite) tenantsAreApart(t *testing.T) {
 func (s *suite) contents(ctx context.Context, t *testing.T, namespace string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
-	for _, resource := range []schema.GroupVersionResource{rig.InferenceServices, rig.Deployments, quotas, roles} {
+	for _, resource := range []schema.GroupVersionResource{kube.InferenceServices, kube.Deployments, kube.Quotas, kube.Roles} {
 		objects, err := s.cluster.List(ctx, resource, namespace)
 		require.NoError(t, err)
 		for i := range objects {
@@ -162,10 +155,10 @@ func (s *suite) otherServes(ctx context.Context, t *testing.T, clone *git.Checko
 	s.awaitAnswer(ctx, t, otherFolder, host)
 	t.Logf("the second tenant's endpoint answered 200 after %s", time.Since(start).Round(100*time.Millisecond))
 	require.NoError(t, s.awaitSynced(ctx, other+"-"+otherFolder, ""))
-	app, err := s.cluster.Get(ctx, rig.Applications, argocd, other+"-"+otherFolder)
+	app, err := s.cluster.Get(ctx, kube.Applications, argocd, other+"-"+otherFolder)
 	require.NoError(t, err)
 	assert.Equal(t, tenancy.ProjectName(other), rig.Text(app, "spec", "project"))
-	service, err := s.cluster.Get(ctx, rig.InferenceServices, tenants, otherFolder)
+	service, err := s.cluster.Get(ctx, kube.InferenceServices, tenants, otherFolder)
 	require.NoError(t, err)
 	assert.Nil(t, service, "it is in the first tenant's namespace")
 }
@@ -175,12 +168,12 @@ func (s *suite) otherPays(ctx context.Context, t *testing.T) {
 		tenants: {config.Default().Tenants[0].Owner, config.Default().Tenants[0].CostCenter},
 		other:   {otherOwner, otherCostCenter},
 	} {
-		o, err := s.cluster.Get(ctx, rig.Namespaces, "", namespace)
+		o, err := s.cluster.Get(ctx, kube.Namespaces, "", namespace)
 		require.NoError(t, err)
 		require.NotNil(t, o)
 		assert.Equal(t, want, [2]string{o.GetLabels()["owner"], o.GetLabels()["cost-center"]}, "namespace %s", namespace)
 	}
-	pods, err := s.cluster.List(ctx, rig.Pods, "")
+	pods, err := s.cluster.List(ctx, kube.Pods, "")
 	require.NoError(t, err)
 	payers := map[string]map[string]bool{tenants: {}, other: {}}
 	for i := range pods {
@@ -205,7 +198,7 @@ func (s *suite) as(args ...string) rig.Command {
 func (s *suite) runningPod(ctx context.Context, t *testing.T) (name, image string) {
 	t.Helper()
 	require.NoError(t, rig.Poll(ctx, time.Minute, often, func(ctx context.Context) (string, error) {
-		pods, err := s.cluster.List(ctx, rig.Pods, other)
+		pods, err := s.cluster.List(ctx, kube.Pods, other)
 		for i := range pods {
 			if p := &pods[i]; p.GetDeletionTimestamp() == nil && rig.Text(p, "status", "phase") == "Running" {
 				containers, _, _ := unstructured.NestedSlice(p.Object, "spec", "containers")
@@ -267,7 +260,7 @@ func (s *suite) peopleSeeTheirOwn(ctx context.Context, t *testing.T) {
 // mergesAreBounded merges what the second tenant's project does not permit.
 func (s *suite) mergesAreBounded(ctx context.Context, t *testing.T, clone *git.Checkout) {
 	quota := func() string {
-		o, err := s.cluster.Get(ctx, quotas, other, tenancy.QuotaName(other))
+		o, err := s.cluster.Get(ctx, kube.Quotas, other, tenancy.QuotaName(other))
 		require.NoError(t, err)
 		require.NotNil(t, o)
 		return rig.Text(o, "spec", "hard", "pods")
@@ -287,7 +280,7 @@ func (s *suite) mergesAreBounded(ctx context.Context, t *testing.T, clone *git.C
 		merge(ctx, t, clone, folder, test.manifest)
 		folders = append(folders, folder)
 		require.NoError(t, rig.Poll(ctx, time.Minute, often, func(ctx context.Context) (string, error) {
-			app, err := s.cluster.Get(ctx, rig.Applications, argocd, other+"-"+folder)
+			app, err := s.cluster.Get(ctx, kube.Applications, argocd, other+"-"+folder)
 			if err != nil || app == nil {
 				return "there is no Application " + other + "-" + folder, err
 			}
@@ -302,9 +295,9 @@ func (s *suite) mergesAreBounded(ctx context.Context, t *testing.T, clone *git.C
 		resource        schema.GroupVersionResource
 		namespace, name string
 	}{
-		"an object in the first tenant's namespace": {rig.ConfigMaps, tenants, "intruder"},
-		"an object of the cluster":                  {clusterRoles, "", "intruder"},
-		"rights":                                    {roles, other, "intruder"},
+		"an object in the first tenant's namespace": {kube.ConfigMaps, tenants, "intruder"},
+		"an object of the cluster":                  {kube.ClusterRoles, "", "intruder"},
+		"rights":                                    {kube.Roles, other, "intruder"},
 	} {
 		o, err := s.cluster.Get(ctx, place.resource, place.namespace, place.name)
 		require.NoError(t, err)
@@ -327,7 +320,7 @@ func (s *suite) namesAreReserved(ctx context.Context, t *testing.T) {
 	taken := []string{tenancy.Layer, other + "-" + otherFolder}
 	before := map[string]map[string]any{}
 	spec := func(name string) map[string]any {
-		app, err := s.cluster.Get(ctx, rig.Applications, argocd, name)
+		app, err := s.cluster.Get(ctx, kube.Applications, argocd, name)
 		require.NoError(t, err)
 		require.NotNil(t, app, "there is no Application %s", name)
 		return app.Object["spec"].(map[string]any)
@@ -343,7 +336,7 @@ func (s *suite) namesAreReserved(ctx context.Context, t *testing.T) {
 	for _, name := range taken {
 		assert.Equal(t, before[name], spec(name), "a folder took the Application %s over", name)
 	}
-	intruder, err := s.cluster.Get(ctx, rig.ConfigMaps, tenants, "intruder")
+	intruder, err := s.cluster.Get(ctx, kube.ConfigMaps, tenants, "intruder")
 	require.NoError(t, err)
 	assert.Nil(t, intruder)
 	unmerge(ctx, t, clone, append(taken, last)...)
@@ -355,7 +348,7 @@ func (s *suite) namesAreReserved(ctx context.Context, t *testing.T) {
 func (s *suite) awaitNoApplications(ctx context.Context, t *testing.T, which func(*unstructured.Unstructured) bool) {
 	t.Helper()
 	require.NoError(t, rig.Poll(ctx, 3*time.Minute, often, func(ctx context.Context) (string, error) {
-		apps, err := s.cluster.List(ctx, rig.Applications, argocd)
+		apps, err := s.cluster.List(ctx, kube.Applications, argocd)
 		for i := range apps {
 			if which(&apps[i]) {
 				return "Application " + apps[i].GetName() + " is still there", err
@@ -466,9 +459,9 @@ func (s *suite) otherIsGone(ctx context.Context, t *testing.T) {
 		resource        schema.GroupVersionResource
 		namespace, name string
 	}{
-		{rig.Namespaces, "", other},
-		{projects, argocd, tenancy.ProjectName(other)},
-		{applicationSets, argocd, endpoints.ApplicationSet + "-" + other},
+		{kube.Namespaces, "", other},
+		{kube.Projects, argocd, tenancy.ProjectName(other)},
+		{kube.ApplicationSets, argocd, endpoints.ApplicationSet + "-" + other},
 	} {
 		o, err := s.cluster.Get(ctx, gone.resource, gone.namespace, gone.name)
 		require.NoError(t, err)

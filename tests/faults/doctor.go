@@ -14,15 +14,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/neuroscale-platform/neuroscale/internal/doctor"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
 var (
-	validatingHooks = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingwebhookconfigurations"}
-	pods            = rig.Pods
+	pods = kube.Pods
 )
 
 // Disease is one way to break a platform that the doctor has a name for.
@@ -57,16 +56,16 @@ var Diseases = []Disease{
 	}},
 	{"the guard's hook is switched off", "forge-hook", false, deafGuard},
 	{"the portal's Secret is gone", "portal-secret", false, func(ctx context.Context, p *Platform) (Mend, error) {
-		return nil, p.delete(ctx, rig.Secrets, "portal", "forge-client")
+		return nil, p.delete(ctx, kube.Secrets, "portal", "forge-client")
 	}},
 	{"a layer is paused and its policy deleted", "layer-paused", false, func(ctx context.Context, p *Platform) (Mend, error) {
 		return p.paused(ctx, "policies", func(ctx context.Context) error {
-			return p.delete(ctx, kyvernoPolicies, "", "require-cluster-ip-services")
+			return p.delete(ctx, kube.KyvernoPolicies, "", "require-cluster-ip-services")
 		})
 	}},
 	{"KServe is configured for Istio, and its layer paused", "layer-paused", false, func(ctx context.Context, p *Platform) (Mend, error) {
 		return p.paused(ctx, "kserve", func(ctx context.Context) error {
-			return p.patch(ctx, rig.ConfigMaps, "kserve", "inferenceservice-config", `{"data":{"ingress":"{\"ingressGateway\":\"knative-serving/knative-ingress-gateway\",\"ingressClassName\":\"istio\"}"}}`)
+			return p.patch(ctx, kube.ConfigMaps, "kserve", "inferenceservice-config", `{"data":{"ingress":"{\"ingressGateway\":\"knative-serving/knative-ingress-gateway\",\"ingressClassName\":\"istio\"}"}}`)
 		})
 	}},
 	{"KServe's controller, a webhook's server, hangs", "serving-down", false, func(ctx context.Context, p *Platform) (Mend, error) {
@@ -101,7 +100,7 @@ var Diseases = []Disease{
 		return mend, err
 	}},
 	{"a webhook that blocks has no server", "webhook-unanswered", true, func(ctx context.Context, p *Platform) (Mend, error) {
-		return p.create(ctx, validatingHooks, object{
+		return p.create(ctx, kube.ValidatingWebhooks, object{
 			"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "metadata": object{"name": "fault-unanswered"},
 			"webhooks": []any{object{
 				"name": "unanswered.fault.example", "failurePolicy": "Fail", "sideEffects": "None", "admissionReviewVersions": []any{"v1"},
@@ -118,11 +117,11 @@ var Diseases = []Disease{
 	}},
 	{"an endpoint's model is not there", "endpoint-not-ready", true, badEndpoint},
 	{"a node is closed", "node-not-ready", true, func(ctx context.Context, p *Platform) (Mend, error) {
-		list, err := p.list(ctx, nodes, "")
+		list, err := p.list(ctx, kube.Nodes, "")
 		if err != nil {
 			return nil, err
 		}
-		return p.change(ctx, nodes, "", list[0].GetName(), `{"spec":{"unschedulable":true}}`)
+		return p.change(ctx, kube.Nodes, "", list[0].GetName(), `{"spec":{"unschedulable":true}}`)
 	}},
 }
 
@@ -160,7 +159,7 @@ func stuckNamespace(ctx context.Context, p *Platform) (Mend, error) {
 		return nil, err
 	}
 	mend := func(ctx context.Context) error {
-		if err := p.patch(ctx, rig.ConfigMaps, name, "held", `{"metadata":{"finalizers":null}}`); err != nil {
+		if err := p.patch(ctx, kube.ConfigMaps, name, "held", `{"metadata":{"finalizers":null}}`); err != nil {
 			return err
 		}
 		return rig.Poll(ctx, time.Minute, time.Second, func(ctx context.Context) (string, error) {
@@ -171,7 +170,7 @@ func stuckNamespace(ctx context.Context, p *Platform) (Mend, error) {
 			return "the namespace is still there", err
 		})
 	}
-	_, err := p.create(ctx, rig.ConfigMaps, object{"apiVersion": "v1", "kind": "ConfigMap", "metadata": object{"name": "held", "namespace": name, "finalizers": []any{"fault.example/held"}}})
+	_, err := p.create(ctx, kube.ConfigMaps, object{"apiVersion": "v1", "kind": "ConfigMap", "metadata": object{"name": "held", "namespace": name, "finalizers": []any{"fault.example/held"}}})
 	if err != nil {
 		return mend, err
 	}

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/neuroscale-platform/neuroscale/internal/check"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/verify"
 	"github.com/neuroscale-platform/neuroscale/stacks"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
@@ -84,7 +85,7 @@ func TestAKilledRunLeavesNothing(t *testing.T) {
 		for _, at := range []struct {
 			resource  schema.GroupVersionResource
 			namespace string
-		}{{rig.ConfigMaps, "neuroscale-system"}, {applications, argocd}, {rig.Jobs, tenant}, {rig.Pods, tenant}} {
+		}{{kube.ConfigMaps, "neuroscale-system"}, {applications, argocd}, {kube.Jobs, tenant}, {kube.Pods, tenant}} {
 			found, err := p.objects.Resource(at.resource).Namespace(at.namespace).List(ctx, metav1.ListOptions{LabelSelector: label})
 			require.NoError(t, err)
 			for _, o := range found.Items {

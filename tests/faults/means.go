@@ -23,22 +23,14 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/components/portal"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
 var (
-	nodes               = schema.GroupVersionResource{Version: "v1", Resource: "nodes"}
-	namespaces          = rig.Namespaces
-	quotas              = schema.GroupVersionResource{Version: "v1", Resource: "resourcequotas"}
-	limitRanges         = schema.GroupVersionResource{Version: "v1", Resource: "limitranges"}
-	replicaSets         = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "replicasets"}
-	networkPolicies     = schema.GroupVersionResource{Group: "networking.k8s.io", Version: "v1", Resource: "networkpolicies"}
-	clusterRoleBindings = schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterrolebindings"}
-	nativeBindings      = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicybindings"}
-	kyvernoPolicies     = schema.GroupVersionResource{Group: "policies.kyverno.io", Version: "v1", Resource: "validatingpolicies"}
-	applications        = rig.Applications
-	applicationSets     = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applicationsets"}
-	projects            = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "appprojects"}
+	namespaces = kube.Namespaces
+
+	applications = kube.Applications
 )
 
 type object = map[string]any
@@ -231,7 +223,7 @@ func (p *Platform) awaitZero(ctx context.Context, endpoint string) error {
 
 // podsOf are the pods that run, or will, and whose names begin so.
 func (p *Platform) podsOf(ctx context.Context, namespace, prefix string) ([]unstructured.Unstructured, error) {
-	pods, err := p.list(ctx, rig.Pods, namespace)
+	pods, err := p.list(ctx, kube.Pods, namespace)
 	return slices.DeleteFunc(pods, func(pod unstructured.Unstructured) bool {
 		return !strings.HasPrefix(pod.GetName(), prefix) || rig.Text(&pod, "status", "phase") == "Succeeded"
 	}), err
@@ -271,7 +263,7 @@ func (p *Platform) starve(ctx context.Context, namespace, prefix string) (Mend, 
 	if err != nil {
 		return nil, err
 	}
-	feed, err := p.create(ctx, quotas, object{
+	feed, err := p.create(ctx, kube.Quotas, object{
 		"apiVersion": "v1", "kind": "ResourceQuota", "metadata": object{"name": "fault-starved", "namespace": namespace},
 		"spec": object{"hard": object{"pods": "0"}},
 	})
@@ -280,13 +272,13 @@ func (p *Platform) starve(ctx context.Context, namespace, prefix string) (Mend, 
 			return err
 		}
 		// It would try again by itself, but after a time that grows.
-		sets, err := p.list(ctx, replicaSets, namespace)
+		sets, err := p.list(ctx, kube.ReplicaSets, namespace)
 		if err != nil {
 			return err
 		}
 		for _, set := range sets {
 			if strings.HasPrefix(set.GetName(), prefix) {
-				err = errors.Join(err, p.patch(ctx, replicaSets, namespace, set.GetName(), fmt.Sprintf(`{"metadata":{"annotations":{"fault":"%d"}}}`, time.Now().Unix())))
+				err = errors.Join(err, p.patch(ctx, kube.ReplicaSets, namespace, set.GetName(), fmt.Sprintf(`{"metadata":{"annotations":{"fault":"%d"}}}`, time.Now().Unix())))
 			}
 		}
 		return err
@@ -294,7 +286,7 @@ func (p *Platform) starve(ctx context.Context, namespace, prefix string) (Mend, 
 	if err != nil {
 		return mend, err
 	}
-	if err := p.await(ctx, quotas, namespace, "fault-starved", func(o object) string {
+	if err := p.await(ctx, kube.Quotas, namespace, "fault-starved", func(o object) string {
 		if at(o, "status", "hard")["pods"] == nil {
 			return "it is not in force"
 		}
@@ -304,7 +296,7 @@ func (p *Platform) starve(ctx context.Context, namespace, prefix string) (Mend, 
 	}
 	now := int64(0)
 	for _, pod := range pods {
-		if err := p.objects.Resource(rig.Pods).Namespace(namespace).Delete(ctx, pod.GetName(), metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
+		if err := p.objects.Resource(kube.Pods).Namespace(namespace).Delete(ctx, pod.GetName(), metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
 			return mend, err
 		}
 	}
@@ -322,7 +314,7 @@ func (p *Platform) awaitPods(ctx context.Context, namespace, prefix string, n in
 }
 
 func (p *Platform) scaleToZero(ctx context.Context, namespace, name string) (Mend, error) {
-	mend, err := p.change(ctx, rig.Deployments, namespace, name, `{"spec":{"replicas":0}}`)
+	mend, err := p.change(ctx, kube.Deployments, namespace, name, `{"spec":{"replicas":0}}`)
 	if err != nil {
 		return mend, err
 	}
@@ -360,7 +352,7 @@ func (p *Platform) askForge(ctx context.Context, method, path string, body objec
 
 // askCatalog asks for entities of the portal's catalog.
 func (p *Platform) askCatalog(ctx context.Context, method, path string) ([]byte, error) {
-	secret, err := p.get(ctx, rig.Secrets, portal.Namespace, portal.SiteSecret)
+	secret, err := p.get(ctx, kube.Secrets, portal.Namespace, portal.SiteSecret)
 	if err != nil || secret == nil {
 		return nil, errors.Join(errors.New("the portal has no Secret"), err)
 	}

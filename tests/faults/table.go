@@ -15,6 +15,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/portal"
 	"github.com/neuroscale-platform/neuroscale/components/reviews"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
@@ -39,14 +40,14 @@ var All = []Fault{
 		return mend, p.forge(ctx, http.MethodPut, at, object{"permission": "write"})
 	}},
 	{"a tenant's people are given rights elsewhere", map[string]string{"F6": "may they get pods in argocd: true"}, nil, 1, func(ctx context.Context, p *Platform) (Mend, error) {
-		return p.create(ctx, clusterRoleBindings, object{
+		return p.create(ctx, kube.ClusterRoleBindings, object{
 			"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": object{"name": "fault-rights"},
 			"roleRef":  object{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
 			"subjects": []any{object{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "neuroscale:tenant:" + tenant}},
 		})
 	}},
 	{"a tenant's pods are let out", map[string]string{"F7": "a pod of tenant default reaches"}, nil, 1, func(ctx context.Context, p *Platform) (Mend, error) {
-		return p.create(ctx, networkPolicies, object{
+		return p.create(ctx, kube.NetworkPolicies, object{
 			"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": object{"name": "fault-open", "namespace": tenant},
 			"spec": object{"podSelector": object{}, "policyTypes": []any{"Egress"}, "egress": []any{object{}}},
 		})
@@ -54,7 +55,7 @@ var All = []Fault{
 	{"a Secret's value is pushed", map[string]string{"F8": "fault-leaked"}, nil, 1, leak},
 
 	{"the program's own object is changed", map[string]string{"A8": "AppProject argocd/platform differs in spec.description"}, nil, 2, func(ctx context.Context, p *Platform) (Mend, error) {
-		return p.change(ctx, projects, argocd, "platform", `{"spec":{"description":"changed"}}`)
+		return p.change(ctx, kube.Projects, argocd, "platform", `{"spec":{"description":"changed"}}`)
 	}},
 	{"a member is let push to main", map[string]string{"C4": "data-scientist may push to main of repository endpoints"}, nil, 2, func(ctx context.Context, p *Platform) (Mend, error) {
 		at := "/repos/" + config.Default().Forge.Organization + "/" + config.Default().Tenants[0].Repositories[0] + "/branch_protections/main"
@@ -65,7 +66,7 @@ var All = []Fault{
 	}},
 	{"nobody tells the guard of pull requests", map[string]string{"C8": "repository endpoints does not tell the guard of its events"}, nil, 2, deafGuard},
 	{"endpoints' folders no longer heal", map[string]string{"A6": "did not come back", "A8": "ApplicationSet argocd/neuroscale-model-endpoints differs"}, nil, 2, func(ctx context.Context, p *Platform) (Mend, error) {
-		mend, err := p.change(ctx, applicationSets, argocd, "neuroscale-model-endpoints", `{"spec":{"template":{"spec":{"syncPolicy":{"automated":{"selfHeal":false}}}}}}`)
+		mend, err := p.change(ctx, kube.ApplicationSets, argocd, "neuroscale-model-endpoints", `{"spec":{"template":{"spec":{"syncPolicy":{"automated":{"selfHeal":false}}}}}}`)
 		if err != nil {
 			return mend, err
 		}
@@ -83,28 +84,28 @@ var All = []Fault{
 		return p.change(ctx, namespaces, "", tenant, `{"metadata":{"labels":{"neuroscale.dev/tenant":null}}}`)
 	}},
 	{"a tenant's project allows everything", map[string]string{"A8": "AppProject argocd/tenant-default differs", "F5": "does not refuse a ClusterRole"}, nil, 2, func(ctx context.Context, p *Platform) (Mend, error) {
-		return p.change(ctx, projects, argocd, "tenant-"+tenant, `{"spec":{"destinations":[{"server":"*","namespace":"*"}],
+		return p.change(ctx, kube.Projects, argocd, "tenant-"+tenant, `{"spec":{"destinations":[{"server":"*","namespace":"*"}],
 			"clusterResourceWhitelist":[{"group":"*","kind":"*"}],"namespaceResourceWhitelist":[{"group":"*","kind":"*"}]}}`)
 	}},
 
 	{"a tenant's limits are taken away", map[string]string{"A3": "layer tenancy", "A8": "Application argocd/tenancy differs", "F2": "LimitRange default/default-namespace-limits is not there", "F3": "is not refused for that"}, nil, 3, func(ctx context.Context, p *Platform) (Mend, error) {
 		return p.paused(ctx, "tenancy", func(ctx context.Context) error {
-			return p.delete(ctx, limitRanges, tenant, tenant+"-namespace-limits")
+			return p.delete(ctx, kube.LimitRanges, tenant, tenant+"-namespace-limits")
 		})
 	}},
 	{"the API server's policy is not bound", map[string]string{"A3": "layer admission", "A8": "Application argocd/admission differs", "D2": "policy disallow-latest-image-tag: its binding: it is not there", "D3": "is not refused by the API server's policy disallow-latest-image-tag"}, nil, 3, func(ctx context.Context, p *Platform) (Mend, error) {
 		return p.paused(ctx, "admission", func(ctx context.Context) error {
-			return p.delete(ctx, nativeBindings, "", "disallow-latest-image-tag")
+			return p.delete(ctx, kube.NativeBindings, "", "disallow-latest-image-tag")
 		})
 	}},
 	{"Kyverno's policy is deleted", map[string]string{"A3": "layer policies", "A8": "Application argocd/policies differs", "D2": "policy require-cluster-ip-services: Kyverno's policy: it is not there", "D4": "require-cluster-ip-services"}, nil, 3, func(ctx context.Context, p *Platform) (Mend, error) {
 		return p.paused(ctx, "policies", func(ctx context.Context) error {
-			return p.delete(ctx, kyvernoPolicies, "", "require-cluster-ip-services")
+			return p.delete(ctx, kube.KyvernoPolicies, "", "require-cluster-ip-services")
 		})
 	}},
 	{"a form makes what no rule admits", map[string]string{"A3": "layer portal", "A8": "Application argocd/portal differs", "C3": "require-standard-labels-inferenceservice"}, nil, 3, func(ctx context.Context, p *Platform) (Mend, error) {
 		return p.paused(ctx, "portal", func(ctx context.Context) error {
-			_, err := p.replace(ctx, rig.ConfigMaps, portal.Namespace, portal.Skeleton, func(o object) error {
+			_, err := p.replace(ctx, kube.ConfigMaps, portal.Namespace, portal.Skeleton, func(o object) error {
 				const name, label = "inference-service.yaml", "\n    owner:"
 				text, _ := at(o, "data")[name].(string)
 				if !strings.Contains(text, label) {
@@ -120,7 +121,7 @@ var All = []Fault{
 	{"the gateway asks for no key", map[string]string{"A3": "layer knative", "A8": "Application argocd/knative differs", "B6": "asked without a key, answers 200"}, nil, 3, openGateway},
 	{"a repository cannot be followed", map[string]string{"A8": "ApplicationSet argocd/neuroscale-model-endpoints differs", "F1": "ApplicationSet neuroscale-model-endpoints"}, nil, 3, func(ctx context.Context, p *Platform) (Mend, error) {
 		const name = "neuroscale-model-endpoints"
-		mend, err := p.replace(ctx, applicationSets, argocd, name, func(o object) error {
+		mend, err := p.replace(ctx, kube.ApplicationSets, argocd, name, func(o object) error {
 			generators := at(o, "spec")["generators"].([]any)
 			at(generators[0].(object), "git")["repoURL"] = "https://gitea.forge.svc:3000/neuroscale/nothing.git"
 			return nil
@@ -128,7 +129,7 @@ var All = []Fault{
 		if err != nil {
 			return mend, err
 		}
-		return mend, p.await(ctx, applicationSets, argocd, name, func(o object) string {
+		return mend, p.await(ctx, kube.ApplicationSets, argocd, name, func(o object) string {
 			for _, item := range at(o, "status")["conditions"].([]any) {
 				if c := item.(object); c["type"] == "ErrorOccurred" && c["status"] == "True" {
 					return ""
@@ -193,13 +194,13 @@ var All = []Fault{
 	}},
 
 	{"no node takes pods", map[string]string{"A1": "no node takes new pods"}, nil, 7, func(ctx context.Context, p *Platform) (Mend, error) {
-		list, err := p.list(ctx, nodes, "")
+		list, err := p.list(ctx, kube.Nodes, "")
 		if err != nil {
 			return nil, err
 		}
 		mends := []Mend{}
 		for _, n := range list {
-			mend, err := p.change(ctx, nodes, "", n.GetName(), `{"spec":{"unschedulable":true}}`)
+			mend, err := p.change(ctx, kube.Nodes, "", n.GetName(), `{"spec":{"unschedulable":true}}`)
 			mends = append(mends, mend)
 			if err != nil {
 				return both(mends...), err
@@ -210,7 +211,7 @@ var All = []Fault{
 }
 
 func badEndpoint(ctx context.Context, p *Platform) (Mend, error) {
-	return p.create(ctx, rig.InferenceServices, object{
+	return p.create(ctx, kube.InferenceServices, object{
 		"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService",
 		"metadata": object{"name": "fault-iris", "namespace": tenant, "labels": object{"owner": "faults", "cost-center": "faults"}},
 		"spec": object{"predictor": object{"minReplicas": int64(1), "model": object{
@@ -247,7 +248,7 @@ func formless(ctx context.Context, p *Platform) (Mend, error) {
 	return func(ctx context.Context) error {
 		pods, err := p.podsOf(ctx, portal.Namespace, portal.Layer+"-")
 		for _, pod := range pods {
-			err = errors.Join(err, p.delete(ctx, rig.Pods, portal.Namespace, pod.GetName()))
+			err = errors.Join(err, p.delete(ctx, kube.Pods, portal.Namespace, pod.GetName()))
 		}
 		return err
 	}, nil
@@ -283,7 +284,7 @@ func deafGuard(ctx context.Context, p *Platform) (Mend, error) {
 // leak pushes what a Secret has.
 func leak(ctx context.Context, p *Platform) (Mend, error) {
 	value := rand.Text() + strings.ToLower(rand.Text())
-	forget, err := p.create(ctx, rig.Secrets, object{
+	forget, err := p.create(ctx, kube.Secrets, object{
 		"apiVersion": "v1", "kind": "Secret", "metadata": object{"name": "fault-leaked", "namespace": "neuroscale-system"},
 		"data": object{"password": base64.StdEncoding.EncodeToString([]byte(value))},
 	})
@@ -298,7 +299,7 @@ func leak(ctx context.Context, p *Platform) (Mend, error) {
 func openGateway(ctx context.Context, p *Platform) (Mend, error) {
 	const controller = "net-kourier-controller"
 	mend, err := p.paused(ctx, "knative", func(ctx context.Context) error {
-		_, err := p.replace(ctx, rig.Deployments, "knative-serving", controller, func(o object) error {
+		_, err := p.replace(ctx, kube.Deployments, "knative-serving", controller, func(o object) error {
 			container := at(o, "spec", "template", "spec")["containers"].([]any)[0].(object)
 			var left []any
 			for _, item := range container["env"].([]any) {
@@ -318,7 +319,7 @@ func openGateway(ctx context.Context, p *Platform) (Mend, error) {
 		return mend, err
 	}
 	return mend, rig.Poll(ctx, time.Minute, 200*time.Millisecond, func(ctx context.Context) (string, error) {
-		d, err := p.get(ctx, rig.Deployments, "knative-serving", controller)
+		d, err := p.get(ctx, kube.Deployments, "knative-serving", controller)
 		if err != nil || d == nil {
 			return "it is gone", err
 		}

@@ -19,23 +19,6 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 )
 
-// The resources the tests look at.
-var (
-	Namespaces         = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
-	Pods               = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
-	Secrets            = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
-	Services           = schema.GroupVersionResource{Version: "v1", Resource: "services"}
-	Events             = schema.GroupVersionResource{Version: "v1", Resource: "events"}
-	ConfigMaps         = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
-	Deployments        = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
-	Jobs               = schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"}
-	CRDs               = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
-	MutatingWebhooks   = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "mutatingwebhookconfigurations"}
-	ValidatingWebhooks = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingwebhookconfigurations"}
-	Applications       = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "applications"}
-	InferenceServices  = schema.GroupVersionResource{Group: "serving.kserve.io", Version: "v1beta1", Resource: "inferenceservices"}
-)
-
 // Cluster reads and disturbs a cluster.
 type Cluster struct {
 	dynamic   dynamic.Interface

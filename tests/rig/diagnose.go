@@ -28,7 +28,7 @@ func (c *Cluster) Diagnose(ctx context.Context) string {
 }
 
 func (c *Cluster) diagnoseApplications(ctx context.Context, out io.Writer) {
-	apps, err := c.List(ctx, Applications, "")
+	apps, err := c.List(ctx, kube.Applications, "")
 	fmt.Fprintf(out, "applications: %d%s\n", len(apps), because(err))
 	for i := range apps {
 		a := &apps[i]
@@ -45,7 +45,7 @@ func (c *Cluster) diagnoseApplications(ctx context.Context, out io.Writer) {
 }
 
 func (c *Cluster) diagnosePods(ctx context.Context, out io.Writer) {
-	pods, err := c.List(ctx, Pods, "")
+	pods, err := c.List(ctx, kube.Pods, "")
 	fmt.Fprintf(out, "pods not ready, of %d%s:\n", len(pods), because(err))
 	logs := 0
 	for i := range pods {
@@ -115,7 +115,7 @@ func (c *Cluster) logs(ctx context.Context, pod *unstructured.Unstructured, cont
 
 // JobLogs is what the pods of a Job said.
 func (c *Cluster) JobLogs(ctx context.Context, namespace, job string) (string, error) {
-	pods, err := c.List(ctx, Pods, namespace)
+	pods, err := c.List(ctx, kube.Pods, namespace)
 	if err != nil {
 		return "", err
 	}
@@ -132,7 +132,7 @@ func (c *Cluster) JobLogs(ctx context.Context, namespace, job string) (string, e
 }
 
 func (c *Cluster) diagnoseEvents(ctx context.Context, out io.Writer) {
-	events, err := c.List(ctx, Events, "")
+	events, err := c.List(ctx, kube.Events, "")
 	events = slices.DeleteFunc(events, func(e unstructured.Unstructured) bool { return Text(&e, "type") == "Normal" })
 	slices.SortFunc(events, func(a, b unstructured.Unstructured) int { return strings.Compare(eventTime(&a), eventTime(&b)) })
 	fmt.Fprintf(out, "last warnings of %d%s:\n", len(events), because(err))
