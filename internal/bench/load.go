@@ -268,12 +268,14 @@ func (p *Platform) replace(ctx context.Context, d disturbance) (n int, err error
 		return 0, fmt.Errorf("no pod with %q runs in namespace %s", d.selector, d.namespace)
 	}
 	for i, pod := range before {
-		if err := p.Dynamic.Resource(kube.Pods).Namespace(d.namespace).Delete(ctx, pod, metav1.DeleteOptions{}); err != nil {
-			return i, fmt.Errorf("delete pod %s/%s: %w", d.namespace, pod, err)
+		if err := p.Dynamic.Resource(kube.Pods).Namespace(d.namespace).Delete(ctx, pod.GetName(), metav1.DeleteOptions{}); err != nil {
+			return i, fmt.Errorf("delete pod %s/%s: %w", d.namespace, pod.GetName(), err)
 		}
 		err := predict.Poll(ctx, 100*time.Millisecond, func(ctx context.Context) error {
 			now, err := p.running(ctx, d)
-			if err == nil && (len(now) < len(before) || slices.Contains(now, pod)) {
+			// The next one of a StatefulSet has the same name.
+			same := slices.ContainsFunc(now, func(o unstructured.Unstructured) bool { return o.GetUID() == pod.GetUID() })
+			if err == nil && (len(now) < len(before) || same) {
 				err = fmt.Errorf("%d of %d pods are ready in namespace %s: %w", len(now), len(before), d.namespace, errStill)
 			}
 			return err
@@ -286,16 +288,12 @@ func (p *Platform) replace(ctx context.Context, d disturbance) (n int, err error
 }
 
 // running are the pods that are ready and meant to stay.
-func (p *Platform) running(ctx context.Context, d disturbance) (names []string, err error) {
+func (p *Platform) running(ctx context.Context, d disturbance) ([]unstructured.Unstructured, error) {
 	list, err := p.Dynamic.Resource(kube.Pods).Namespace(d.namespace).List(ctx, metav1.ListOptions{LabelSelector: d.selector})
 	if err != nil {
 		return nil, fmt.Errorf("list the pods in namespace %s: %w", d.namespace, err)
 	}
-	for i := range list.Items {
-		phase, _, _ := unstructured.NestedString(list.Items[i].Object, "status", "phase")
-		if phase == "Running" && kube.NotReady(&list.Items[i]) == "" {
-			names = append(names, list.Items[i].GetName())
-		}
-	}
-	return names, nil
+	return slices.DeleteFunc(list.Items, func(o unstructured.Unstructured) bool {
+		return kube.Text(o.Object, "status", "phase") != "Running" || kube.NotReady(&o) != ""
+	}), nil
 }

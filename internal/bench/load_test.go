@@ -132,10 +132,31 @@ func TestPodsAreReplacedOneAfterAnother(t *testing.T) {
 	n, err := (&Platform{Dynamic: c}).replace(ctx, disturbance{"d", ""})
 	require.NoError(t, err)
 	assert.Equal(t, 2, n)
-	names, err := (&Platform{Dynamic: c}).running(ctx, disturbance{"d", ""})
+	now, err := (&Platform{Dynamic: c}).running(ctx, disturbance{"d", ""})
 	require.NoError(t, err)
-	assert.Equal(t, []string{"c", "d"}, names)
+	require.Len(t, now, 2)
+	assert.Equal(t, []string{"c", "d"}, []string{now[0].GetName(), now[1].GetName()})
 	assert.Equal(t, 1, fewest, "both were away at once")
 	_, err = (&Platform{Dynamic: c}).replace(ctx, disturbance{"nowhere", "app=x"})
 	assert.ErrorContains(t, err, `no pod with "app=x" runs in namespace nowhere`)
+}
+
+func TestAStatefulSetsNextPodIsAnotherOne(t *testing.T) {
+	c := cluster(pod("d", "a-0", "Running"))
+	client := c.Resource(kube.Pods).Namespace("d")
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	go func() { // the controller
+		for ctx.Err() == nil {
+			if list, err := client.List(ctx, metav1.ListOptions{}); err == nil && len(list.Items) == 0 {
+				next := pod("d", "a-0", "Running")
+				next.SetUID("another")
+				_, _ = client.Create(ctx, next, metav1.CreateOptions{})
+				return
+			}
+		}
+	}()
+	n, err := (&Platform{Dynamic: c}).replace(ctx, disturbance{"d", ""})
+	require.NoError(t, err)
+	assert.Equal(t, 1, n)
 }
