@@ -35,7 +35,7 @@ there. Nothing of it is left at the end.`,
 			if err != nil {
 				return err
 			}
-			if err := engine.Fetch(cmd.Context(), o.Programs); err != nil {
+			if err := engine.Docker.Fetch(cmd.Context(), o.Programs); err != nil {
 				return err
 			}
 			return engine.Run(cmd.Context(), o, []string{"engine-init", "--name", s.name}, func() error {

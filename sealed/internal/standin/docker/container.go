@@ -144,20 +144,20 @@ func (e *engine) container() server.Managed {
 			}
 			return observed(found.Container), nil
 		},
-		Update: func(ctx context.Context, id string, v server.Values) error {
+		Update: func(ctx context.Context, id string, v server.Values) (map[string]any, error) {
 			var in containerInputs
 			if err := v.Decode(&in); err != nil {
-				return err
+				return nil, err
 			}
 			config, err := in.config()
 			if err != nil {
-				return err
+				return nil, err
 			}
 			_, err = e.api.ContainerUpdate(ctx, id, client.ContainerUpdateOptions{
 				Resources:     &container.Resources{Memory: config.HostConfig.Memory, MemorySwap: config.HostConfig.MemorySwap},
 				RestartPolicy: &config.HostConfig.RestartPolicy,
 			})
-			return err
+			return nil, err
 		},
 		Delete: func(ctx context.Context, id string, state server.Values) error {
 			if grace := state.Int("destroyGraceSeconds"); grace > 0 {

@@ -26,6 +26,7 @@ func New() server.Provider {
 			"docker:index/network:Network":         e.network(),
 			"docker:index/volume:Volume":           e.volume(),
 			"docker:index/remoteImage:RemoteImage": e.remoteImage(),
+			"docker:index/image:Image":             e.builtImage(),
 			"docker:index/container:Container":     e.container(),
 		},
 	}

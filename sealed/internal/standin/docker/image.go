@@ -45,7 +45,7 @@ func (e *engine) remoteImage() server.Managed {
 			outputs, err := e.image(ctx, state.String("name"))
 			return outputs, gone(err)
 		},
-		Update: func(context.Context, string, server.Values) error { return nil },
+		Update: func(context.Context, string, server.Values) (map[string]any, error) { return nil, nil },
 		Delete: func(ctx context.Context, _ string, state server.Values) error {
 			if state.Bool("keepLocally") {
 				return nil

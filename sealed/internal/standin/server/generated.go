@@ -85,6 +85,9 @@ func (p Provider) check(urn resource.URN, news resource.PropertyMap) (resource.P
 	if len(failures) == 0 && r.check != nil && !inputs.ContainsUnknowns() {
 		failures = r.check(Values(Plain(inputs)))
 	}
+	if m := p.Managed[string(urn.Type())]; len(failures) == 0 && m.Complete != nil {
+		inputs, failures = m.Complete(inputs)
+	}
 	return inputs, failures
 }
 

@@ -193,12 +193,11 @@ func (s *Server) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*pul
 	if err != nil {
 		return nil, s.fail(err)
 	}
-	if !req.GetPreview() {
-		if err := s.provider.change(ctx, resource.URN(req.GetUrn()), req.GetId(), maps[2]); err != nil {
-			return nil, s.fail(err)
-		}
+	outputs, err := s.provider.change(ctx, resource.URN(req.GetUrn()), req.GetId(), maps[0], maps[1], maps[2], req.GetPreview())
+	if err != nil {
+		return nil, s.fail(err)
 	}
-	fields, err := s.out(update(maps[0], maps[1], maps[2]))
+	fields, err := s.out(outputs)
 	if err != nil {
 		return nil, s.fail(err)
 	}

@@ -131,13 +131,26 @@ func (e *Engine) Diff(r Resource, news Props) *pulumirpc.DiffResponse {
 // Update checks new inputs and updates a resource.
 func (e *Engine) Update(r Resource, news Props) Resource {
 	e.t.Helper()
+	inputs, outputs := e.update(r, news, false)
+	return Resource{URN: r.URN, ID: r.ID, Inputs: inputs, Outputs: outputs}
+}
+
+// PreviewUpdate checks new inputs and asks what updating would give.
+func (e *Engine) PreviewUpdate(r Resource, news Props) Props {
+	e.t.Helper()
+	_, outputs := e.update(r, news, true)
+	return outputs
+}
+
+func (e *Engine) update(r Resource, news Props, preview bool) (inputs, outputs Props) {
+	e.t.Helper()
 	inputs, failures := e.Check(r.URN, r.Inputs, news)
 	require.Empty(e.t, failures)
 	resp, err := e.client.Update(e.t.Context(), &pulumirpc.UpdateRequest{
-		Id: r.ID, Urn: string(r.URN), Olds: e.marshal(r.Outputs), OldInputs: e.marshal(r.Inputs), News: e.marshal(inputs),
+		Id: r.ID, Urn: string(r.URN), Olds: e.marshal(r.Outputs), OldInputs: e.marshal(r.Inputs), News: e.marshal(inputs), Preview: preview,
 	})
 	require.NoError(e.t, err)
-	return Resource{URN: r.URN, ID: r.ID, Inputs: inputs, Outputs: e.unmarshal(resp.GetProperties())}
+	return inputs, e.unmarshal(resp.GetProperties())
 }
 
 // Read reads a resource again; without outputs it imports it.
