@@ -18,6 +18,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/tenancy"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/keypair"
+	"github.com/neuroscale-platform/neuroscale/internal/ownimages"
 	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
 
@@ -32,6 +33,7 @@ type site struct {
 	images    pins
 	parts     []layer.List // the layers of each part
 	layers    layer.List   // of all
+	builds    []ownimages.Build
 	source    layer.Source
 
 	cluster      *cluster.Cluster
@@ -92,26 +94,6 @@ func (s *site) newCluster(name string) (*cluster.Cluster, error) {
 // ClusterName is that of the cluster in Docker of a stack, and of its first container.
 func ClusterName(stack string) string { return config.Namespace + "-" + stack }
 
-// ours is where the images of this repository's programs are published.
-const ours = "ghcr.io/neuroscale-platform/"
-
-// ownImages are those of this repository's programs that a node in Docker pulls from
-// where they are published: none if it has them, or a mirror may.
-func (s *site) ownImages() []string {
-	c := s.cfg.Cluster
-	if c.Distribution == config.DistributionNode || len(c.Mirrors) > 0 || c.ImageRegistry != "" {
-		return nil
-	}
-	var all []string
-	for _, image := range s.upstream.Images {
-		if strings.HasPrefix(image, ours) {
-			all = append(all, image)
-		}
-	}
-	slices.Sort(all)
-	return all
-}
-
 // newClusterInDocker publishes what the platform serves on nodes. Whatever is in the
 // cluster goes with it, so that a destroy asks nothing of it.
 func (s *site) newClusterInDocker(name string) (*cluster.Cluster, error) {
@@ -121,7 +103,15 @@ func (s *site) newClusterInDocker(name string) (*cluster.Cluster, error) {
 	}
 	args := &cluster.DockerArgs{
 		Name: ClusterName(s.ctx.Stack()), Settings: s.cfg.Cluster, Image: image, Ports: s.cfg.NodePorts(),
-		Host: cluster.CurrentHost(s.ctx.Context()), Pulled: s.ownImages(),
+		Host: cluster.CurrentHost(s.ctx.Context()), Pulled: s.pulledImages(), Builds: s.builds,
+	}
+	if len(s.builds) > 0 {
+		if args.RegistryImage, err = s.upstream.Image("", "registry"); err != nil {
+			return nil, err
+		}
+		if args.Bases, err = ownimages.Bases(s.builds); err != nil {
+			return nil, err
+		}
 	}
 	if s.options.Docker != nil {
 		s.options.Docker(args)

@@ -24,6 +24,9 @@ type Options struct {
 	Config map[string]string
 	// Renderer of the layers; nil means the embedded ones, cached in CacheDir.
 	Renderer *render.Renderer
+	// Checkout is the folder of this repository, of which its own images are built;
+	// empty means the project's.
+	Checkout string
 	// CacheDir of the default renderer; empty means render below
 	// NEUROSCALE_CACHE or the user's cache folder.
 	CacheDir string
@@ -54,10 +57,15 @@ func New(o Options) pulumi.RunFunc {
 		if err != nil {
 			return err
 		}
-		s, err := newSite(ctx, cfg, renderer.Mirrored(cfg.Cluster.ImageRegistry), o)
+		builds, err := o.builds(ctx, cfg, renderer.Upstream())
 		if err != nil {
 			return err
 		}
+		s, err := newSite(ctx, cfg, renderer.Mirrored(cfg.Cluster.ImageRegistry).Renamed(references(builds)), o)
+		if err != nil {
+			return err
+		}
+		s.builds = builds
 		for i, p := range platform {
 			if err := p.bringUp(s, s.parts[i]); err != nil {
 				return err

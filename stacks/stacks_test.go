@@ -2,6 +2,7 @@ package stacks
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/cluster"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/internal/kube/kubetest"
+	"github.com/neuroscale-platform/neuroscale/internal/ownimages"
 	"github.com/neuroscale-platform/neuroscale/internal/recorder"
 	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
@@ -343,31 +345,65 @@ func TestDecodeOutputs(t *testing.T) {
 	require.EqualError(t, err, "the stack has no output gatewayUrl: bring it up first (`pulumi up`)")
 }
 
-func TestAClusterInDockerIsBegunOnlyIfOurImagesCanBePulled(t *testing.T) {
-	for settings, some := range map[string]bool{
-		`{"provider":"docker"}`: true,
-		`{"provider":"docker","distribution":"node","images":"/cache"}`:                                          false,
-		`{"provider":"docker","mirrors":[{"registry":"ghcr.io","endpoint":"http://registry.example.org:5000"}]}`: false,
-		`{"provider":"docker","imageRegistry":"registry.example.org/mirror"}`:                                    false,
+func TestAClusterInDockerIsBegunOnlyIfOurImagesCanBeHad(t *testing.T) {
+	for settings, from := range map[string]struct{ pulled, built bool }{
+		`{"provider":"docker"}`: {built: true},
+		`{"provider":"docker","mirrors":[{"registry":"ghcr.io","endpoint":"http://registry.example.org:5000"}]}`:                    {built: true},
+		`{"provider":"docker","ownImages":"pull"}`:                                                                                  {pulled: true},
+		`{"provider":"docker","distribution":"node","images":"/cache"}`:                                                             {},
+		`{"provider":"docker","imageRegistry":"registry.example.org/mirror"}`:                                                       {},
+		`{"provider":"docker","ownImages":"pull","mirrors":[{"registry":"ghcr.io","endpoint":"http://registry.example.org:5000"}]}`: {},
 	} {
-		var want []string
+		var want cluster.Wanted
 		_, err := recorder.Run(New(Options{
-			Config: map[string]string{"neuroscale:cluster": settings}, Renderer: realRenderer(t), Schemas: noSchemas,
+			Config: map[string]string{"neuroscale:cluster": settings}, Renderer: realRenderer(t), Schemas: noSchemas, Checkout: "..",
 			Docker: func(args *cluster.DockerArgs) {
 				args.Preflight = func(_ context.Context, w cluster.Wanted) error {
-					want = w.Pulled
+					want = w
 					return errors.New("enough")
 				}
 			},
 		}), recorder.Options{})
 		require.ErrorContains(t, err, "enough", settings)
-		if !some {
-			assert.Empty(t, want, settings)
-			continue
-		}
-		assert.GreaterOrEqual(t, len(want), 5, settings)
-		for _, image := range want {
-			assert.Contains(t, image, "/neuroscale-platform/", settings)
+		assert.Equal(t, from.pulled, len(want.Pulled) == 5, settings)
+		assert.Equal(t, from.built, len(want.Bases) > 3, settings)
+		if !from.pulled {
+			assert.Empty(t, want.Pulled, settings)
 		}
 	}
+}
+
+// Nodes keep what they have pulled by its name.
+func TestEveryObjectNamesTheImagesThatAreBuilt(t *testing.T) {
+	renderer := realRenderer(t)
+	r := recorder.MustRun(t, New(Options{
+		Config: map[string]string{"neuroscale:cluster": `{"provider":"docker"}`}, Renderer: renderer, Schemas: noSchemas, Checkout: "..",
+		Docker: func(args *cluster.DockerArgs) {
+			args.Preflight = func(context.Context, cluster.Wanted) error { return nil }
+		},
+	}), recorder.Options{})
+	builds, err := ownimages.Builds("..", ownimages.Of(renderer.Upstream().Images))
+	require.NoError(t, err)
+	require.Len(t, builds, 5)
+	var applied strings.Builder
+	for _, g := range r.Registrations {
+		text, err := json.Marshal(g.Object())
+		require.NoError(t, err)
+		applied.Write(text)
+	}
+	for _, b := range builds {
+		assert.Equal(t, "127.0.0.1:6551/neuroscale-platform/"+strings.TrimPrefix(b.Reference, "ghcr.io/neuroscale-platform/"),
+			r.Type(t, "docker:index/image:Image", "cluster-"+b.Name).Object()["imageName"])
+		assert.NotContains(t, strings.ReplaceAll(applied.String(), b.Reference, ""), b.Published, "somebody pulls %s of a release", b.Name)
+	}
+	assert.Contains(t, applied.String(), references(builds)[renderer.Upstream().Images["forge-proxy"]], "this shows nothing")
+}
+
+func TestACheckoutIsNeededToBuildImages(t *testing.T) {
+	r, err := recorder.Run(New(Options{
+		Config: map[string]string{"neuroscale:cluster": `{"provider":"docker"}`}, Renderer: realRenderer(t), Schemas: noSchemas, Checkout: t.TempDir(),
+	}), recorder.Options{})
+	require.ErrorContains(t, err, "build the platform's own images (neuroscale:cluster.ownImages)")
+	require.ErrorContains(t, err, "run inside a checkout, or write pull")
+	assert.Empty(t, r.Registrations)
 }

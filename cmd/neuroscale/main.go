@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"golang.org/x/term"
 
 	"github.com/neuroscale-platform/neuroscale/stacks"
@@ -27,11 +28,22 @@ func run() int {
 	// the same: timeout(1), for one, signals the process and then its group.
 	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 	a := &app{
-		in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, program: stacks.Program,
+		in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv,
 		terminal: term.IsTerminal(int(os.Stderr.Fd())), askable: term.IsTerminal(int(os.Stdin.Fd())),
 		screen: term.IsTerminal(int(os.Stdout.Fd())),
 	}
+	a.program = a.run
 	return a.main(ctx, os.Args[1:])
+}
+
+// run is the program with the checkout that the command line names: Pulumi's own
+// idea of it is a copy of the project's file.
+func (a *app) run(ctx *pulumi.Context) error {
+	project, err := a.project()
+	if err != nil {
+		return err
+	}
+	return stacks.New(stacks.Options{Checkout: project.Root})(ctx)
 }
 
 // main runs one command line and returns the exit code: 0 only if everything

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 )
 
@@ -20,8 +22,9 @@ type distribution struct {
 	// authorities it takes instead of making its own: files without ending, by what
 	// they sign for. Each becomes a .crt and a .key.
 	servers, clients, frontProxy string
-	// files beside these, by path.
-	files func(*DockerArgs) map[string]string
+	// files beside these, by path. The password is the registry's of what is built; nil
+	// without.
+	files func(_ *DockerArgs, password pulumi.StringInput) map[string]pulumi.StringInput
 	// healthy is a command that ends with 0 once pods can run.
 	healthy []string
 	// inotify is how many instances its processes and the platform's take; 0 is not
@@ -52,7 +55,7 @@ var distributions = map[string]distribution{
 			return []string{"node-container", "--name", strings.TrimPrefix(a.Name, config.Namespace+"-"), "--address", a.address(0)}
 		},
 		servers: "/node/authorities/ca", clients: "/node/authorities/ca", frontProxy: "/node/authorities/front-proxy-ca",
-		files:   func(*DockerArgs) map[string]string { return nil },
+		files:   func(*DockerArgs, pulumi.StringInput) map[string]pulumi.StringInput { return nil },
 		healthy: []string{"CMD", "/usr/local/bin/sealed", "node-health"},
 	},
 }
@@ -93,10 +96,15 @@ func k3sNode() []string {
 	}
 }
 
-func k3sFiles(a *DockerArgs) map[string]string {
-	files := map[string]string{k3sResolvConf: resolvConf}
-	if mirrors := a.Settings.Mirrors; len(mirrors) > 0 {
-		files[k3sConfig+"registries.yaml"] = registries(mirrors)
+func k3sFiles(a *DockerArgs, password pulumi.StringInput) map[string]pulumi.StringInput {
+	files := map[string]pulumi.StringInput{k3sResolvConf: pulumi.String(resolvConf)}
+	if mirrors := a.mirrors(); len(mirrors) > 0 {
+		text := registries(mirrors)
+		var content pulumi.StringInput = pulumi.String(text)
+		if password != nil {
+			content = pulumi.Sprintf("%sconfigs:\n  %q:\n    auth:\n      username: %s\n      password: %s\n", text, a.registryHost(), registryUser, password)
+		}
+		files[k3sConfig+"registries.yaml"] = content
 	}
 	return files
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/ownimages"
 )
 
 // Label is on everything a cluster in Docker is made of; its value is the name of the
@@ -45,6 +46,11 @@ type DockerArgs struct {
 	Ports []config.NodePort
 	// Pulled are images that only a registry has: nothing is made before it has them.
 	Pulled []string
+	// Builds are images that are built beside the cluster, by an engine that gets Bases.
+	// The nodes pull them from a registry, which RegistryImage is the image of.
+	Builds        []ownimages.Build
+	Bases         []string
+	RegistryImage string
 	// Preflight tells what keeps the cluster from running on the engine; nil means to
 	// look.
 	Preflight func(ctx context.Context, want Wanted) error
@@ -74,6 +80,9 @@ func (a *DockerArgs) validate() error {
 	if a.Image == "" {
 		problems = append(problems, errors.New("cluster: Image is empty"))
 	}
+	if len(a.Builds) > 0 && a.RegistryImage == "" {
+		problems = append(problems, errors.New("cluster: RegistryImage is empty, and there are Builds"))
+	}
 	if _, ok := distributions[a.Settings.Distribution]; !ok {
 		problems = append(problems, fmt.Errorf("cluster: there is no distribution %q", a.Settings.Distribution))
 	}
@@ -85,9 +94,8 @@ func (a *DockerArgs) validate() error {
 
 // wanted is what the engine has to have room for.
 func (a *DockerArgs) wanted() Wanted {
-	ports := append([]config.NodePort{{Setting: "cluster.apiPort", Port: a.Settings.APIPort}}, a.Ports...)
-	return Wanted{Cluster: a.Name, Ports: ports, CPUs: a.Settings.CPUs, Memory: a.Settings.MemoryBytes(),
-		Inotify: distributions[a.Settings.Distribution].inotify, Pulled: a.Pulled}
+	return Wanted{Cluster: a.Name, Ports: append(a.Settings.LocalPorts(), a.Ports...), CPUs: a.Settings.CPUs, Memory: a.Settings.MemoryBytes(),
+		Inotify: distributions[a.Settings.Distribution].inotify, Pulled: a.Pulled, Bases: a.Bases}
 }
 
 // Docker makes a cluster in Docker. Its kubeconfig is composed of certificates that
@@ -127,9 +135,10 @@ func Docker(ctx *pulumi.Context, name string, args *DockerArgs, opts ...pulumi.R
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
 	c.Lifetime = b.server
-	// Whoever has the kubeconfig may use it at once.
-	c.Kubeconfig = pulumi.ToSecret(pulumi.All(kubeconfig, b.server.ID()).ApplyT(func(all []any) string { return all[0].(string) })).(pulumi.StringOutput)
-	c.Provider, err = kubernetes.NewProvider(ctx, name, providerArgs(c.Kubeconfig, args.Settings.DeleteUnreachable, args.Name), b.parent, pulumi.DeletedWith(b.server))
+	// Whoever has the kubeconfig may use it at once, with images that are there.
+	c.Kubeconfig = pulumi.ToSecret(pulumi.All(b.ready(kubeconfig)...).ApplyT(func(all []any) string { return all[0].(string) })).(pulumi.StringOutput)
+	c.Provider, err = kubernetes.NewProvider(ctx, name, providerArgs(c.Kubeconfig, args.Settings.DeleteUnreachable, args.Name), b.parent,
+		pulumi.DeletedWith(b.server), pulumi.DependsOn(b.built))
 	if err != nil {
 		return nil, fmt.Errorf("cluster: provider: %w", err)
 	}
@@ -147,6 +156,19 @@ type builder struct {
 
 	uploads docker.ContainerUploadArray
 	server  *docker.Container
+	built   []pulumi.Resource
+	// password is the registry's of what is built; nil without.
+	password *random.RandomPassword
+}
+
+// ready is the kubeconfig and what it is of no use without. An update knows the IDs
+// beforehand, of an image that is built anew as well.
+func (b *builder) ready(kubeconfig pulumi.StringOutput) []any {
+	all := []any{kubeconfig, b.server.ID()}
+	for _, image := range b.built {
+		all = append(all, image.(*docker.Image).ID())
+	}
+	return all
 }
 
 // provider is told the engine that the docker command takes, which the plugin would not
@@ -265,12 +287,12 @@ func (b *builder) containers() error {
 	if err != nil {
 		return fmt.Errorf("network: %w", err)
 	}
-	// The image stays for the next cluster.
-	image, err := docker.NewRemoteImage(b.ctx, b.name, &docker.RemoteImageArgs{
-		Name: pulumi.String(b.args.Image), KeepLocally: pulumi.Bool(true),
-	}, b.parent, b.engine)
+	image, err := b.image(b.name, b.args.Image)
 	if err != nil {
-		return fmt.Errorf("image: %w", err)
+		return err
+	}
+	if err := b.images(network); err != nil {
+		return err
 	}
 	var token pulumi.StringOutput
 	if b.args.Settings.Agents > 0 {
@@ -280,7 +302,7 @@ func (b *builder) containers() error {
 		}
 		token = password.Result
 	}
-	b.uploads = append(b.uploads, plainUploads(b.of.files(b.args))...)
+	b.uploads = append(b.uploads, b.files()...)
 	for i := range b.args.Settings.Agents + 1 {
 		container, err := b.container(i, network, image, token)
 		if err != nil {
@@ -293,18 +315,37 @@ func (b *builder) containers() error {
 	return nil
 }
 
-func (b *builder) container(i int, network *docker.Network, image *docker.RemoteImage, token pulumi.StringOutput) (*docker.Container, error) {
-	settings, own, logical := b.args.Settings, b.args.Name, b.name
-	if i > 0 {
-		suffix := fmt.Sprintf("-agent-%d", i)
-		own, logical = own+suffix, logical+suffix
+// image of a container stays for the next cluster.
+func (b *builder) image(logical, name string) (*docker.RemoteImage, error) {
+	image, err := docker.NewRemoteImage(b.ctx, logical, &docker.RemoteImageArgs{
+		Name: pulumi.String(name), KeepLocally: pulumi.Bool(true),
+	}, b.parent, b.engine)
+	if err != nil {
+		return nil, fmt.Errorf("image %s: %w", name, err)
 	}
+	return image, nil
+}
+
+func (b *builder) volume(logical, own string) (*docker.Volume, error) {
 	volume, err := docker.NewVolume(b.ctx, logical, &docker.VolumeArgs{
 		Name:   pulumi.String(own),
 		Labels: docker.VolumeLabelArray{docker.VolumeLabelArgs{Label: pulumi.String(Label), Value: pulumi.String(b.args.Name)}},
 	}, b.parent, b.engine)
 	if err != nil {
 		return nil, fmt.Errorf("volume %s: %w", own, err)
+	}
+	return volume, nil
+}
+
+func (b *builder) container(i int, network *docker.Network, image *docker.RemoteImage, token pulumi.StringOutput) (*docker.Container, error) {
+	settings, own, logical := b.args.Settings, b.args.Name, b.name
+	if i > 0 {
+		suffix := fmt.Sprintf("-agent-%d", i)
+		own, logical = own+suffix, logical+suffix
+	}
+	volume, err := b.volume(logical, own)
+	if err != nil {
+		return nil, err
 	}
 	mebibytes := int(settings.MemoryBytes() >> 20)
 	args := &docker.ContainerArgs{
@@ -339,7 +380,7 @@ func (b *builder) container(i int, network *docker.Network, image *docker.Remote
 	options := []pulumi.ResourceOption{b.parent, b.engine, pulumi.DeleteBeforeReplace(true)}
 	if i > 0 {
 		args.Command = pulumi.ToStringArray(b.of.agent(b.args))
-		args.Uploads = plainUploads(b.of.files(b.args))
+		args.Uploads = b.files()
 		return docker.NewContainer(b.ctx, logical, args, append(options, pulumi.DependsOn([]pulumi.Resource{b.server}))...)
 	}
 	args.Command, args.Uploads, args.Ports = pulumi.ToStringArray(b.of.server(b.args)), b.uploads, b.ports()
@@ -355,10 +396,16 @@ func (b *builder) container(i int, network *docker.Network, image *docker.Remote
 // cgroupNamespace makes the container's own group the root of what it sees.
 const cgroupNamespace = "private"
 
-func plainUploads(files map[string]string) docker.ContainerUploadArray {
+// files of every node.
+func (b *builder) files() docker.ContainerUploadArray {
+	var password pulumi.StringInput
+	if b.password != nil {
+		password = b.password.Result
+	}
+	files := b.of.files(b.args, password)
 	var all docker.ContainerUploadArray
 	for _, path := range slices.Sorted(maps.Keys(files)) {
-		all = append(all, docker.ContainerUploadArgs{File: pulumi.String(path), Content: pulumi.String(files[path])})
+		all = append(all, docker.ContainerUploadArgs{File: pulumi.String(path), Content: files[path]})
 	}
 	return all
 }
@@ -366,9 +413,6 @@ func plainUploads(files map[string]string) docker.ContainerUploadArray {
 // ports are published on loopback only. They are in the order in which the provider reads
 // them back: in another one a refresh would have the container made anew.
 func (b *builder) ports() docker.ContainerPortArray {
-	publish := func(internal, external int) docker.ContainerPortArgs {
-		return docker.ContainerPortArgs{Internal: pulumi.Int(internal), External: pulumi.Int(external), Ip: pulumi.String(loopback)}
-	}
 	all := docker.ContainerPortArray{publish(apiPort, b.args.Settings.APIPort)}
 	var nodePorts []int
 	for _, p := range b.args.Ports {
@@ -379,4 +423,9 @@ func (b *builder) ports() docker.ContainerPortArray {
 		all = append(all, publish(port, port))
 	}
 	return all
+}
+
+// publish a container's port on loopback.
+func publish(internal, external int) docker.ContainerPortArgs {
+	return docker.ContainerPortArgs{Internal: pulumi.Int(internal), External: pulumi.Int(external), Ip: pulumi.String(loopback)}
 }

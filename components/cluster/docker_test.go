@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/ownimages"
 	"github.com/neuroscale-platform/neuroscale/internal/recorder"
 )
 
@@ -27,12 +28,31 @@ const (
 	networkType   = "docker:index/network:Network"
 	volumeType    = "docker:index/volume:Volume"
 	imageType     = "docker:index/remoteImage:RemoteImage"
+	builtType     = "docker:index/image:Image"
 )
+
+func settings() config.Cluster {
+	c := config.Default().Cluster
+	c.Provider = config.ProviderDocker
+	return c
+}
+
+// building has two images built.
+func building(a *DockerArgs) {
+	image := func(name, dir, target string) ownimages.Build {
+		return ownimages.Build{
+			Image:     ownimages.Image{Name: name, Published: "ghcr.io/neuroscale-platform/" + name + ":v1", Context: dir, Dockerfile: filepath.Join(dir, "Dockerfile"), Target: target},
+			Reference: "ghcr.io/neuroscale-platform/" + name + ":v1-0123456789ab",
+		}
+	}
+	a.Builds = []ownimages.Build{image("guard", "/checkout", "guard"), image("portal", "/checkout/portal", "")}
+	a.Bases, a.RegistryImage = []string{"docker.io/library/golang:1"}, "docker.io/library/registry:3"
+}
 
 // inDocker are Args of a cluster on an engine that has room.
 func inDocker(change func(*DockerArgs)) *DockerArgs {
 	args := &DockerArgs{
-		Name: "neuroscale-test", Settings: config.Default().Cluster, Image: "docker.io/rancher/k3s:v1@sha256:0",
+		Name: "neuroscale-test", Settings: settings(), Image: "docker.io/rancher/k3s:v1@sha256:0",
 		Ports:     []config.NodePort{{Setting: "gitops.nodePort", Port: 30081}, {Setting: "serving.gateway.nodePort", Port: 30080}},
 		Preflight: func(context.Context, Wanted) error { return nil },
 	}
@@ -51,7 +71,7 @@ func bringUp(t *testing.T, args *DockerArgs, o recorder.Options) *recorder.Recor
 }
 
 func TestEverythingOfAClusterInDockerBelongsToIt(t *testing.T) {
-	r := bringUp(t, inDocker(func(a *DockerArgs) { a.Settings.Agents, a.Host = 2, "ssh://elsewhere" }), recorder.Options{})
+	r := bringUp(t, inDocker(func(a *DockerArgs) { building(a); a.Settings.Agents, a.Host = 2, "ssh://elsewhere" }), recorder.Options{})
 	component := r.Type(t, Token, "cluster")
 	engine := r.Type(t, "pulumi:providers:docker", "cluster")
 	assert.Equal(t, "ssh://elsewhere", engine.Object()["host"], "the plugin asks another engine than the docker command")
@@ -193,8 +213,9 @@ func golden(t *testing.T, name string, r *recorder.Recording) {
 
 func TestWhatK3sIsToldIsKnown(t *testing.T) {
 	golden(t, "k3s", bringUp(t, inDocker(func(a *DockerArgs) {
+		building(a)
 		a.Settings.Agents = 1
-		a.Settings.Mirrors = []config.Mirror{{Registry: "docker.io", Endpoint: "http://mirror.example:5000"}, {Registry: "docker.io", Endpoint: "https://other.example"}, {Registry: "quay.io", Endpoint: "http://mirror.example:5000"}}
+		a.Settings.Mirrors = []config.Mirror{{Registry: "docker.io", Endpoint: "http://mirror.example:5000"}, {Registry: "docker.io", Endpoint: "https://other.example"}, {Registry: "quay.io", Endpoint: "http://mirror.example:5000"}, {Registry: "ghcr.io", Endpoint: "https://other.example"}}
 	}), recorder.Options{}))
 }
 
@@ -206,10 +227,11 @@ func TestWhatANodeIsToldIsKnown(t *testing.T) {
 
 func TestAPreviewAsksNothingOfTheEngine(t *testing.T) {
 	args := inDocker(func(a *DockerArgs) {
+		building(a)
 		a.Preflight = func(context.Context, Wanted) error { return errors.New("the Docker engine was asked") }
 	})
 	r := bringUp(t, args, recorder.Options{DryRun: true})
-	assert.Len(t, r.Registrations, len(bringUp(t, inDocker(nil), recorder.Options{}).Registrations), "the preview shows another cluster")
+	assert.Len(t, r.Registrations, len(bringUp(t, inDocker(building), recorder.Options{}).Registrations), "the preview shows another cluster")
 	message := recorder.Refusal(t, func(ctx *pulumi.Context) error {
 		_, err := Docker(ctx, "cluster", args)
 		return err
@@ -220,23 +242,26 @@ func TestAPreviewAsksNothingOfTheEngine(t *testing.T) {
 func TestTheEngineIsAskedForWhatTheClusterWants(t *testing.T) {
 	var got Wanted
 	bringUp(t, inDocker(func(a *DockerArgs) {
+		building(a)
 		a.Settings.CPUs = 2
 		a.Preflight = func(_ context.Context, want Wanted) error { got = want; return nil }
 	}), recorder.Options{})
 	assert.Equal(t, Wanted{
 		Cluster: "neuroscale-test", CPUs: 2, Memory: 8 << 30, Inotify: 1024,
 		Ports: []config.NodePort{
-			{Setting: "cluster.apiPort", Port: 6550}, {Setting: "gitops.nodePort", Port: 30081}, {Setting: "serving.gateway.nodePort", Port: 30080},
+			{Setting: "cluster.apiPort", Port: 6550}, {Setting: "cluster.registryPort", Port: 6551},
+			{Setting: "gitops.nodePort", Port: 30081}, {Setting: "serving.gateway.nodePort", Port: 30080},
 		},
+		Bases: []string{"docker.io/library/golang:1"},
 	}, got)
 }
 
 func TestArgsOfAClusterInDockerAreCheckedAtOnce(t *testing.T) {
 	message := recorder.Refusal(t, func(ctx *pulumi.Context) error {
-		_, err := Docker(ctx, "cluster", &DockerArgs{Settings: config.Cluster{Distribution: "minikube", Subnet: "10.0.0.0"}})
+		_, err := Docker(ctx, "cluster", &DockerArgs{Settings: config.Cluster{Distribution: "minikube", Subnet: "10.0.0.0"}, Builds: make([]ownimages.Build, 1)})
 		return err
 	})
-	for _, want := range []string{"Name is empty", "Image is empty", `there is no distribution "minikube"`, "Subnet:"} {
+	for _, want := range []string{"Name is empty", "Image is empty", "RegistryImage is empty", `there is no distribution "minikube"`, "Subnet:"} {
 		assert.Contains(t, message, want)
 	}
 	_, err := recorder.Run(func(ctx *pulumi.Context) error {

@@ -32,6 +32,8 @@ type Wanted struct {
 	Inotify int
 	// Pulled are images that a registry has to have before the cluster is made.
 	Pulled []string
+	// Bases are images that others are built of: the engine has them, or a registry.
+	Bases []string
 }
 
 const (
@@ -82,27 +84,42 @@ func Preflight(ctx context.Context, want Wanted) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(e.Check(want), checkPorts(want, e, holder), checkImages(ctx, want, e, registryHas)); err != nil {
+	if err := errors.Join(e.Check(want), checkPorts(want, e, holder), checkImages(ctx, want, e, registryHas, engineOrRegistryHas)); err != nil {
 		// One text: Pulumi counts the parts of an error that has some.
 		return errors.New(err.Error())
 	}
 	return nil
 }
 
-// checkImages tells of images that no node could pull. Whoever has the cluster already has
-// them, and is not asked: it may be away from any network.
-func checkImages(ctx context.Context, want Wanted, e *Engine, has func(context.Context, string) error) error {
+// checkImages tells of images that no node could pull, and of those that nothing could be
+// built of. Whoever has the cluster already has them, and is not asked: it may be away
+// from any network.
+func checkImages(ctx context.Context, want Wanted, e *Engine, pulled, base func(context.Context, string) error) error {
 	for _, there := range e.Published {
 		if there.Cluster == want.Cluster {
 			return nil
 		}
 	}
 	for _, image := range want.Pulled {
-		if err := has(ctx, image); err != nil {
-			return fmt.Errorf("the image %s of this version cannot be pulled (%w): take a released version, name a registry that has it in neuroscale:cluster.mirrors, or type `make up STACK=ci`, which builds all images itself", image, err)
+		if err := pulled(ctx, image); err != nil {
+			return fmt.Errorf("the image %s of this version cannot be pulled (%w): have it built (neuroscale:cluster.ownImages build), take a released version, name a registry that has it in neuroscale:cluster.mirrors, or type `make up STACK=ci`, which builds all images itself", image, err)
 		}
 	}
-	return nil
+	var problems []error
+	for _, image := range want.Bases {
+		if err := base(ctx, image); err != nil {
+			problems = append(problems, fmt.Errorf("the platform's own images are built of %s, which cannot be pulled (%w): connect to its registry, or have them pulled (neuroscale:cluster.ownImages pull) from a released version", image, err))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// engineOrRegistryHas looks for an image here first: a build takes what is here.
+func engineOrRegistryHas(ctx context.Context, image string) error {
+	if exec.CommandContext(ctx, "docker", "image", "inspect", image).Run() == nil {
+		return nil
+	}
+	return registryHas(ctx, image)
 }
 
 // registryHas asks an image's registry for it.

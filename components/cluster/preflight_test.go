@@ -130,14 +130,20 @@ func TestNothingIsMadeThatCouldNotPullItsImages(t *testing.T) {
 		}
 		return nil
 	}
-	err := checkImages(t.Context(), want, well(nil), has)
-	require.ErrorContains(t, err, "the image registry.example/b:v1 of this version cannot be pulled (manifest unknown): take a released version")
+	err := checkImages(t.Context(), want, well(nil), has, nil)
+	require.ErrorContains(t, err, "the image registry.example/b:v1 of this version cannot be pulled (manifest unknown): have it built (neuroscale:cluster.ownImages build), take a released version")
 	assert.Equal(t, want.Pulled, asked)
 
-	asked = nil
+	want.Pulled, want.Bases, asked = nil, []string{"registry.example/a:v1", "registry.example/b:v1", "registry.example/c/b:v1"}, nil
+	err = checkImages(t.Context(), want, well(nil), nil, has)
+	require.ErrorContains(t, err, "the platform's own images are built of registry.example/b:v1, which cannot be pulled (manifest unknown): connect to its registry")
+	assert.ErrorContains(t, err, "built of registry.example/c/b:v1", "not everything is told at once")
+	assert.Equal(t, want.Bases, asked)
+
+	want.Pulled, asked = want.Bases, nil
 	there := well(func(e *Engine) {
 		e.Published = map[int]Published{6550: {Container: "neuroscale-dev", Cluster: "neuroscale-dev"}}
 	})
-	require.NoError(t, checkImages(t.Context(), want, there, has), "a cluster that runs cannot be updated without a network")
+	require.NoError(t, checkImages(t.Context(), want, there, has, has), "a cluster that runs cannot be updated without a network")
 	assert.Empty(t, asked)
 }

@@ -39,6 +39,26 @@ func (c *Config) NodePorts() []NodePort {
 // MemoryBytes is Memory, 0 if that is no quantity.
 func (c Cluster) MemoryBytes() int64 { return wholeBytes(c.Memory) }
 
+// BuildsOwnImages is whether the images of this repository's programs are built.
+func (c Cluster) BuildsOwnImages() bool {
+	if c.OwnImages == OwnImagesAuto {
+		return c.Provider == ProviderDocker && c.Distribution == DistributionK3s && c.ImageRegistry == ""
+	}
+	return c.OwnImages == OwnImagesBuild
+}
+
+// LocalPorts are those that a cluster in Docker has on loopback beside the node ports.
+func (c Cluster) LocalPorts() []NodePort {
+	if c.Provider != ProviderDocker {
+		return nil
+	}
+	ports := []NodePort{{"cluster.apiPort", c.APIPort}}
+	if c.BuildsOwnImages() {
+		ports = append(ports, NodePort{"cluster.registryPort", c.RegistryPort})
+	}
+	return ports
+}
+
 // leastMemory is what the platform took on one node, see README.
 const leastMemory = "6Gi"
 
@@ -60,6 +80,9 @@ func (v *checker) cluster(c Cluster) {
 			v.refuse("cluster.context", c.Context, "nothing, a cluster in Docker has one of its own")
 		}
 		v.distribution(c)
+	}
+	if c.OwnImages == OwnImagesBuild {
+		v.builds(c)
 	}
 	v.subnet(c.Subnet)
 	if q, ok := v.bytes("cluster.memory", c.Memory); ok && q.Cmp(resource.MustParse(leastMemory)) < 0 {
@@ -88,6 +111,18 @@ func (v *checker) distribution(c Cluster) {
 	}
 	if c.Images != "" {
 		v.refuse("cluster.images", c.Images, "nothing, or cluster.distribution node: k3s pulls its images")
+	}
+}
+
+// builds refuses to build images that nothing would pull.
+func (v *checker) builds(c Cluster) {
+	switch {
+	case c.Provider != ProviderDocker:
+		v.refuse("cluster.ownImages", c.OwnImages, "pull, or cluster.provider docker: only a cluster that is made beside them has what is built here")
+	case c.Distribution != DistributionK3s:
+		v.refuse("cluster.ownImages", c.OwnImages, "pull, or cluster.distribution k3s: node has all images in cluster.images")
+	case c.ImageRegistry != "":
+		v.refuse("cluster.ownImages", c.OwnImages, "pull, or leave out cluster.imageRegistry, which has these images as well")
 	}
 }
 

@@ -127,6 +127,17 @@ func TestLoadNamesEveryProblemInOneSentence(t *testing.T) {
 			"neuroscale:cluster.images is \"\": write the absolute path of the cache of `sealed`, from which the distribution node has its images"},
 		"images of k3s": {"cluster", `{"provider":"docker","images":"/cache"}`,
 			`neuroscale:cluster.images is "/cache": write nothing, or cluster.distribution node: k3s pulls its images`},
+		"images built for a cluster that is there": {"cluster", `{"ownImages":"build"}`,
+			`neuroscale:cluster.ownImages is "build": write pull, or cluster.provider docker: only a cluster that is made beside them has what is built here`},
+		"images built for a node": {"cluster", `{"provider":"docker","distribution":"node","images":"/cache","ownImages":"build"}`,
+			`neuroscale:cluster.ownImages is "build": write pull, or cluster.distribution k3s: node has all images in cluster.images`},
+		"images built and in a registry": {"cluster", `{"provider":"docker","imageRegistry":"registry.example.org","ownImages":"build"}`,
+			`neuroscale:cluster.ownImages is "build": write pull, or leave out cluster.imageRegistry, which has these images as well`},
+		"images from nowhere": {"cluster", `{"ownImages":"compile"}`, `neuroscale:cluster.ownImages is "compile": write auto or build or pull`},
+		"an API server at the forge's port": {"cluster", `{"provider":"docker","apiPort":30082}`,
+			"neuroscale:cluster.apiPort is 30082: write another number, neuroscale:forge.nodePort has this one"},
+		"a registry at the API server's port": {"cluster", `{"provider":"docker","registryPort":6550}`,
+			"neuroscale:cluster.registryPort is 6550: write another number, neuroscale:cluster.apiPort has this one"},
 		"a subnet that is one address": {"cluster", `{"subnet":"10.89.0.2"}`,
 			`neuroscale:cluster.subnet is "10.89.0.2": write addresses such as 10.89.0.0/24, an IPv4 network from /16 to /27`},
 		"a subnet among the pods": {"cluster", `{"subnet":"10.42.7.0/24"}`,
@@ -200,4 +211,20 @@ func TestKeysAreTheSections(t *testing.T) {
 		"neuroscale:cluster", "neuroscale:cost", "neuroscale:endpoints", "neuroscale:forge", "neuroscale:gitops",
 		"neuroscale:portal", "neuroscale:serving", "neuroscale:tenants", "neuroscale:tls",
 	}, Keys())
+}
+
+func TestOwnImagesAreBuiltWhereOnlyThatWorks(t *testing.T) {
+	for settings, builds := range map[string]bool{
+		`{}`:                    false,
+		`{"provider":"docker"}`: true,
+		`{"provider":"docker","ownImages":"build"}`:                                                true,
+		`{"provider":"docker","ownImages":"pull"}`:                                                 false,
+		`{"provider":"docker","imageRegistry":"registry.example.org"}`:                             false,
+		`{"provider":"docker","distribution":"node","images":"/cache"}`:                            false,
+		`{"provider":"docker","mirrors":[{"registry":"ghcr.io","endpoint":"http://mirror:5000"}]}`: true,
+	} {
+		c, err := Load(map[string]string{"neuroscale:cluster": settings})
+		require.NoError(t, err, settings)
+		assert.Equal(t, builds, c.Cluster.BuildsOwnImages(), settings)
+	}
 }

@@ -8,6 +8,7 @@ func Default() *Config {
 		Cluster: Cluster{
 			Provider: ProviderExisting, Distribution: DistributionK3s,
 			APIPort: 6550, Subnet: "10.89.0.0/24", Memory: "8Gi",
+			OwnImages: OwnImagesAuto, RegistryPort: 6551,
 		},
 		GitOps: GitOps{NodePort: 30081},
 		Forge:  Forge{Provider: ForgeGitea, NodePort: 30082, Storage: "1Gi", Organization: "neuroscale", MaxPush: "20Mi", MaxRepository: "128Mi"},

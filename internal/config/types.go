@@ -32,6 +32,13 @@ const (
 	DistributionNode = "node"
 )
 
+// Where the images of this repository's programs come from.
+const (
+	OwnImagesAuto  = "auto"
+	OwnImagesBuild = "build"
+	OwnImagesPull  = "pull"
+)
+
 // How the portal's connection to a Postgres is encrypted.
 const (
 	SSLVerifyFull = "verify-full"
@@ -135,6 +142,14 @@ type Cluster struct {
 	Memory string `json:"memory" format:"quantity"`
 	// Mirrors answer for registries in Docker.
 	Mirrors []Mirror `json:"mirrors"`
+	// OwnImages is where the images of this repository's programs come from: OwnImagesPull,
+	// where a release published them, or OwnImagesBuild, Dockerfiles of the checkout, which
+	// only k3s in Docker can. OwnImagesAuto (default) builds there, unless ImageRegistry
+	// has them, and pulls elsewhere.
+	OwnImages string `json:"ownImages" enum:"auto build pull"`
+	// RegistryPort is the port on loopback of the registry in Docker that has the images
+	// which are built.
+	RegistryPort int `json:"registryPort" min:"1024" max:"65535"`
 	// Images is the folder, with an absolute path, from which the distribution node has
 	// its images: the cache of `sealed`.
 	Images string `json:"images"`

@@ -38,7 +38,7 @@ func validate(c *Config, skip map[string]bool, reserved []string) []error {
 	maps.Copy(v.skip, skip)
 	walk(reflect.ValueOf(c).Elem(), v.tags)
 	v.cluster(c.Cluster)
-	v.nodePorts(c.NodePorts())
+	v.ports(append(c.NodePorts(), c.Cluster.LocalPorts()...))
 	if c.Forge.Provider == ForgeGitHub {
 		v.refuse("forge.provider", c.Forge.Provider, ForgeGitea+": the guard, what follows a merge and the portal's sign-in know Gitea only, "+
 			"so on GitHub nobody would judge what is merged")
@@ -87,7 +87,7 @@ func (v *checker) organization(name string) {
 	}
 }
 
-func (v *checker) nodePorts(ports []NodePort) {
+func (v *checker) ports(ports []NodePort) {
 	taken := map[int]string{}
 	for _, p := range ports {
 		if other, ok := taken[p.Port]; ok {

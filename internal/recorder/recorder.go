@@ -140,6 +140,8 @@ func answer(args pulumi.MockResourceArgs) (resource.PropertyMap, error) {
 	case strings.HasPrefix(args.TypeToken, "neuroscale:platform:") && !args.Custom:
 	case args.TypeToken == "docker:index/remoteImage:RemoteImage":
 		generated("imageId", "repoDigest")
+	case args.TypeToken == "docker:index/image:Image":
+		generated("repoDigest")
 	case args.TypeToken == "docker:index/network:Network", args.TypeToken == "docker:index/volume:Volume",
 		args.TypeToken == "docker:index/container:Container":
 	case args.TypeToken == "pulumi:providers:kubernetes", args.TypeToken == "pulumi:providers:docker":

@@ -107,23 +107,23 @@ func texts(v any, f func(string)) {
 	}
 }
 
-// mirror puts the pinned images that are named anywhere in the objects below the
-// registry of copies.
-func (r *Renderer) mirror(entries []entry) ([]entry, error) {
-	if r.registry == "" {
+// rename gives the pinned images that are named anywhere in the objects the names that
+// the cluster has for them.
+func (r *Renderer) rename(entries []entry) ([]entry, error) {
+	if r.name == nil {
 		return entries, nil
 	}
 	var pairs []string
 	// A reference may begin like a shorter one: the longest first.
 	for _, image := range slices.Backward(r.upstream.references()) {
-		pairs = append(pairs, image, r.registry+"/"+image)
+		pairs = append(pairs, image, r.name(image))
 	}
-	below := strings.NewReplacer(pairs...)
+	names := strings.NewReplacer(pairs...)
 	out := make([]entry, 0, len(entries))
 	for _, e := range entries {
 		if kindOf(e.object) != crdKind {
 			var err error
-			if e, err = write(mapTexts(e.object, below.Replace).(map[string]any)); err != nil {
+			if e, err = write(mapTexts(e.object, names.Replace).(map[string]any)); err != nil {
 				return nil, err
 			}
 		}

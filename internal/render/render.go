@@ -20,10 +20,10 @@ type Renderer struct {
 	cacheDir string
 	pins     []byte
 	upstream *Upstream
-	// registry has copies of the images; empty: they are where they are published.
-	registry string
-	layers   map[string]*layer
-	fetch    fetch
+	// name is what the cluster has for a pinned image; nil: the pinned one.
+	name   func(image string) string
+	layers map[string]*layer
+	fetch  fetch
 }
 
 // New reads the pins and layers of a gitops folder (gitops.FS, or a changed copy
@@ -52,13 +52,31 @@ func (r *Renderer) Layers() []string { return layerNames(r.layers) }
 func (r *Renderer) CacheDir() string { return r.cacheDir }
 
 // Upstream are the pins.
-func (r *Renderer) Upstream() *Upstream { return r.upstream.mirrored(r.registry) }
+func (r *Renderer) Upstream() *Upstream { return r.upstream.named(r.name) }
 
 // Mirrored is the same renderer with all images below registry, each under its whole
 // name: registry/docker.io/kserve/agent:v1. An empty one changes nothing.
 func (r *Renderer) Mirrored(registry string) *Renderer {
+	if registry == "" {
+		return r
+	}
 	out := *r
-	out.registry = registry
+	out.name = func(image string) string { return registry + "/" + image }
+	return &out
+}
+
+// Renamed is the same renderer with other names for some of the images.
+func (r *Renderer) Renamed(names map[string]string) *Renderer {
+	if len(names) == 0 {
+		return r
+	}
+	out := *r
+	out.name = func(image string) string {
+		if other, ok := names[image]; ok {
+			return other
+		}
+		return image
+	}
 	return &out
 }
 
@@ -78,7 +96,7 @@ func (r *Renderer) Layer(ctx context.Context, name string, patches ...Patch) (*T
 	if entries, err = apply(entries, patches); err != nil {
 		return nil, fmt.Errorf("render layer %s: %w", name, err)
 	}
-	if entries, err = r.mirror(entries); err != nil {
+	if entries, err = r.rename(entries); err != nil {
 		return nil, fmt.Errorf("render layer %s: %w", name, err)
 	}
 	if err := checkImages(entries); err != nil {

@@ -91,22 +91,22 @@ func (u *Upstream) Module(alias string) (Module, error) {
 	return m, nil
 }
 
-// mirrored are the same pins with the images below registry, each under its whole
-// name; an empty one changes nothing.
-func (u *Upstream) mirrored(registry string) *Upstream {
-	if registry == "" {
+// named are the same pins with the names that a cluster has for the images; without
+// name they are the same.
+func (u *Upstream) named(name func(string) string) *Upstream {
+	if name == nil {
 		return u
 	}
-	below := func(images map[string]string) map[string]string {
+	all := func(images map[string]string) map[string]string {
 		out := map[string]string{}
-		for name, image := range images {
-			out[name] = registry + "/" + image
+		for key, image := range images {
+			out[key] = name(image)
 		}
 		return out
 	}
-	out := &Upstream{Modules: map[string]Module{}, Images: below(u.Images)}
+	out := &Upstream{Modules: map[string]Module{}, Images: all(u.Images)}
 	for alias, m := range u.Modules {
-		m.Images = below(m.Images)
+		m.Images = all(m.Images)
 		out.Modules[alias] = m
 	}
 	return out
