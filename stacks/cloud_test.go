@@ -90,6 +90,7 @@ func TestTheExampleForACloudMakesAStack(t *testing.T) {
 		hosts = append(hosts, name.StringValue())
 	}
 	assert.Contains(t, hosts, "gateway.models.example.org", "clients do not believe the gateway at its own name")
+	assert.Contains(t, hosts, "kourier.kourier-system.svc", "the portal does not believe the gateway")
 }
 
 // The command that copies the images to a registry of one's own finds them by a pattern.

@@ -111,7 +111,7 @@ var platform = []part{
 	{"portal", portalLayers, func(s *site, layers layer.List) (err error) {
 		s.portal, err = portal.New(s.ctx, "portal", &portal.Args{
 			Settings: s.cfg.Portal, Address: s.cluster.Address, Forge: s.forge,
-			GatewayURL: s.serving.GatewayURL, PlatformKey: s.serving.PlatformKey, ProjectsReady: s.argocd.ProjectsReady,
+			GatewayURL: s.serving.GatewayURL, GatewayInternalURL: s.serving.GatewayInternalURL, PlatformKey: s.serving.PlatformKey, ProjectsReady: s.argocd.ProjectsReady,
 			Certificate: s.certificates.Of(config.ServerPortal), Authority: s.certificates.Authority, HTTP: s.cfg.TLS.Plain(config.ServerPortal),
 			Image: s.images.portal, Layers: layers, Delivery: s.delivery,
 		}, s.onCluster())

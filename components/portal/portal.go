@@ -51,10 +51,10 @@ type Args struct {
 	Address string
 	// Forge that people sign in with.
 	Forge *forge.Forge
-	// GatewayURL is where all endpoints answer, and PlatformKey what opens them; empty
-	// if the gateway asks for none.
-	GatewayURL  string
-	PlatformKey pulumi.StringOutput
+	// GatewayURL is where all endpoints answer people, GatewayInternalURL where they answer
+	// pods, and PlatformKey what opens them; empty if the gateway asks for none.
+	GatewayURL, GatewayInternalURL string
+	PlatformKey                    pulumi.StringOutput
 	// ProjectsReady is done when Argo CD's namespace is there.
 	ProjectsReady []pulumi.Resource
 	// Certificate it shows for Hosts, and Authority of the forge's. HTTP has it show
@@ -87,7 +87,7 @@ func (a *Args) validate() error {
 		return errors.New("portal: no Args")
 	}
 	var errs []error
-	for _, field := range []struct{ name, value string }{{"Address", a.Address}, {"GatewayURL", a.GatewayURL}, {"Image", a.Image}} {
+	for _, field := range []struct{ name, value string }{{"Address", a.Address}, {"GatewayURL", a.GatewayURL}, {"GatewayInternalURL", a.GatewayInternalURL}, {"Image", a.Image}} {
 		if field.value == "" {
 			errs = append(errs, fmt.Errorf("portal: Args.%s is empty", field.name))
 		}
@@ -216,11 +216,11 @@ func applicationReader() []manifest.Object {
 func newSite(ctx *pulumi.Context, name, url string, args *Args, ns pulumi.Resource, parent pulumi.ResourceOption) (*manifest.Resource, pulumi.StringOutput, error) {
 	var none pulumi.StringOutput
 	values := map[string]pulumi.StringInput{
-		"PORTAL_URL": pulumi.String(url), "GATEWAY_URL": pulumi.String(args.GatewayURL),
+		"PORTAL_URL": pulumi.String(url), "GATEWAY_URL": pulumi.String(args.GatewayURL), "GATEWAY_INTERNAL_URL": pulumi.String(args.GatewayInternalURL),
 		"FORGE_URL": pulumi.String(args.Forge.URL), "FORGE_INTERNAL_URL": pulumi.String(args.Forge.InternalURL),
 	}
 	// It reads the certificates when it starts, as it does these.
-	parts := []any{url, args.GatewayURL, args.Forge.URL, args.Forge.InternalURL, args.PlatformKey, args.Certificate.Chain, args.Authority}
+	parts := []any{url, args.GatewayURL, args.GatewayInternalURL, args.Forge.URL, args.Forge.InternalURL, args.PlatformKey, args.Certificate.Chain, args.Authority}
 	// The first signs what a browser keeps.
 	for _, made := range []struct{ name, key string }{{"-session", "SESSION_SECRET"}, {"-verify", VerifyToken}} {
 		password, err := random.NewRandomPassword(ctx, name+made.name, &random.RandomPasswordArgs{

@@ -50,7 +50,7 @@ func build(t *testing.T, c *config.Config) (*recorder.Recording, *Portal) {
 			return err
 		}
 		p, err = New(ctx, "portal", &Args{
-			Settings: c.Portal, Image: "portal:1", Address: "10.0.0.7", Forge: f, GatewayURL: "http://10.0.0.7:30080", PlatformKey: platformKey, Layers: Layers(c, nothing), Delivery: d,
+			Settings: c.Portal, Image: "portal:1", Address: "10.0.0.7", Forge: f, GatewayURL: "http://127.0.0.1:30080", GatewayInternalURL: "http://kourier.kourier-system.svc", PlatformKey: platformKey, Layers: Layers(c, nothing), Delivery: d,
 			Certificate: certificate, Authority: authorityText, HTTP: c.TLS.Plain(config.ServerPortal),
 		}, on)
 		return err
@@ -72,6 +72,14 @@ func TestThePortalStartsWithItsSecretsAndAgainWithOthers(t *testing.T) {
 	text, err := json.Marshal(client)
 	require.NoError(t, err)
 	assert.Contains(t, string(text), "https://10.0.0.7:30083/api/auth/gitea/handler/frame")
+}
+
+// In Docker people's address of the gateway is the pod's own loopback.
+func TestItAsksTheGatewayWhereAPodCan(t *testing.T) {
+	r, _ := build(t, config.Default())
+	for key, want := range map[string]string{"GATEWAY_URL": "http://127.0.0.1:30080", "GATEWAY_INTERNAL_URL": "http://kourier.kourier-system.svc"} {
+		assert.Equal(t, base64.StdEncoding.EncodeToString([]byte(want)), recorder.At(r.Get(t, "Secret", SiteSecret).Object(), "data."+key))
+	}
 }
 
 func TestTheKeyThatItAsksEndpointsWithIsInItsSecretOnly(t *testing.T) {
@@ -213,7 +221,7 @@ func TestGuestsGetInOnlyIfTheyMay(t *testing.T) {
 
 func TestArgsAreChecked(t *testing.T) {
 	_, err := New(nil, "portal", &Args{Settings: config.Portal{Enabled: true}})
-	for _, field := range []string{"Address", "GatewayURL", "Image", "PlatformKey", "Settings.NodePort", "Forge", "Layers", "Delivery"} {
+	for _, field := range []string{"Address", "GatewayURL", "GatewayInternalURL", "Image", "PlatformKey", "Settings.NodePort", "Forge", "Layers", "Delivery"} {
 		require.ErrorContains(t, err, "Args."+field)
 	}
 }

@@ -21,9 +21,9 @@ const (
 )
 
 // Hosts are the names and addresses at which the gateway is asked, which is reached at
-// addresses; also those of a port-forward.
+// addresses; also those of a port-forward, and of pods.
 func Hosts(addresses []string, domain string, tenants ...string) []string {
-	hosts := append(slices.Clone(addresses), "localhost", "127.0.0.1", "::1")
+	hosts := append(slices.Clone(addresses), GatewayHost, "localhost", "127.0.0.1", "::1")
 	for _, namespace := range tenants {
 		hosts = append(hosts, "*."+namespace+"."+domain)
 	}

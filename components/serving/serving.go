@@ -73,6 +73,8 @@ type Serving struct {
 	pulumi.ResourceState
 	// GatewayURL is where all endpoints answer, told apart by their host name.
 	GatewayURL string
+	// GatewayInternalURL is where they answer pods.
+	GatewayInternalURL string
 	// PlatformKey opens every endpoint; empty if the gateway asks for none.
 	PlatformKey pulumi.StringOutput
 }
@@ -83,7 +85,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err := args.validate(); err != nil {
 		return nil, err
 	}
-	s := &Serving{GatewayURL: args.Settings.Gateway.URL}
+	s := &Serving{GatewayURL: args.Settings.Gateway.URL, GatewayInternalURL: scheme(args.HTTP) + "://" + GatewayHost}
 	if s.GatewayURL == "" {
 		s.GatewayURL = fmt.Sprintf("%s://%s", scheme(args.HTTP), net.JoinHostPort(args.Address, strconv.Itoa(args.Settings.Gateway.NodePort)))
 	}

@@ -13,7 +13,7 @@ export type Answer = { status: number; body: string; cut: boolean; milliseconds:
 /** The gateway, and the key that it is asked with; empty if it asks for none. */
 export type Gateway = { url: string; key: string };
 
-/** Asks an endpoint through the gateway. Its own name does not resolve, so the gateway shows the certificate of its own address. */
+/** Asks an endpoint through the gateway. An endpoint's own name does not resolve, so the gateway shows the certificate of the gateway's. */
 export async function ask(gateway: Gateway, { host, path }: Request, body: string, bounds = limits): Promise<Answer> {
   const url = new URL(path, gateway.url);
   const start = performance.now();

@@ -21,7 +21,7 @@ export default createBackendPlugin({
         http.use(
           routerOf({
             platform,
-            gateway: { url: platform.gatewayUrl, key: process.env.PLATFORM_KEY ?? '' },
+            gateway: { url: platform.gatewayInternalUrl, key: process.env.PLATFORM_KEY ?? '' },
             find: path => cluster.find<KubernetesObject>(path),
             personOf: async req => {
               const credentials = await httpAuth.credentials(req, { allow: ['user'] });

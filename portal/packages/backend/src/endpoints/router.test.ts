@@ -42,6 +42,9 @@ let gateway: Server;
 let portal: Server;
 let at: string;
 
+// Where people ask the gateway may be no address of the portal's.
+const outside = 'https://127.0.0.1:1';
+
 const listen = (server: Server) => new Promise<void>(resolve => server.listen(0, '127.0.0.1', () => resolve()));
 const urlOf = (server: Server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
@@ -58,7 +61,7 @@ before(async () => {
   app.use(
     routerOf({
       platform: {
-        gatewayUrl: urlOf(gateway),
+        gatewayUrl: outside,
         tenants: [{ namespace: 'default' }, { namespace: 'team-b' }],
         sizes: {},
       } as unknown as Platform,
@@ -127,6 +130,7 @@ test('a member sees and tries an endpoint of the tenant', async () => {
   assert.equal(facts.status, 200);
   assert.equal(facts.body.words, 'It answers');
   assert.equal(facts.body.replicas, '1 of 0 to 2');
+  assert.match(facts.body.use.curl, /https:\/\/127\.0\.0\.1:1\/v1\/models\/iris:predict$/);
   assert.equal(facts.body.delivery.words, 'as Git says, well');
   const tried = await send('ann', '/default/iris/predict', '{"instances": [[1]]}');
   assert.deepEqual([tried.status, tried.body.status, tried.body.body], [200, 200, '{"predictions": [1, 1]}']);

@@ -28,7 +28,9 @@ export type Tenant = {
 
 /** What the platform's program writes for the portal, under the key neuroscale. */
 export type Platform = {
+  /** Where people reach the gateway, and where the portal does: the first may be no address of a pod's. */
   gatewayUrl: string;
+  gatewayInternalUrl: string;
   forge: Forge;
   rules: Rules;
   sizes: Record<string, Size>;
@@ -60,6 +62,7 @@ export function readPlatform(config: Config): Platform {
   const at = config.getConfig('neuroscale');
   return {
     gatewayUrl: at.getString('gatewayUrl'),
+    gatewayInternalUrl: at.getString('gatewayInternalUrl'),
     forge: at.get<Forge>('forge'),
     rules: at.get<Rules>('rules'),
     sizes: at.get<Record<string, Size>>('sizes'),
