@@ -132,7 +132,7 @@ func (b *builder) registry(network *docker.Network) (*docker.Container, error) {
 		// At / it asks for no password.
 		Healthcheck: docker.ContainerHealthcheckArgs{
 			Tests:    pulumi.ToStringArray([]string{"CMD", "wget", "-q", "-O", "/dev/null", fmt.Sprintf("http://%s:%d/", loopback, registryPort)}),
-			Interval: pulumi.String("1s"), Timeout: pulumi.String("5s"), StartPeriod: pulumi.String("0s"), Retries: pulumi.Int(10),
+			Interval: pulumi.String("5s"), Timeout: pulumi.String("5s"), StartPeriod: pulumi.String("0s"), Retries: pulumi.Int(10),
 		},
 		MustRun: pulumi.Bool(true), Wait: pulumi.Bool(true), WaitTimeout: pulumi.Int(registryHealthySeconds), DestroyGraceSeconds: pulumi.Int(0),
 	}, b.parent, b.engine, pulumi.DeleteBeforeReplace(true))
