@@ -41,7 +41,7 @@ var elsewhere = regexp.MustCompile(`(^|[^/\w.-])((docker\.io|gcr\.io|quay\.io|gh
 func TestTheExampleForACloudMakesAStack(t *testing.T) {
 	raw := cloud(t)
 	r := recorder.MustRun(t, programWith(t, raw, nil), recorder.Options{})
-	r.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "reviews", "tenancy", "cost", "dashboards", "portal", "endpoints")
+	r.AssertBelongs(t, "cluster", "certificates", "forge", "kinds", "argocd", "delivery", "serving", "guardrails", "tenancy", "endpoints", "kyverno", "reviews", "cost", "dashboards", "portal")
 
 	objects := map[string]map[string]any{}
 	for _, g := range r.Registrations {

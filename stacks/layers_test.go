@@ -27,6 +27,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/components/reviews"
+	"github.com/neuroscale-platform/neuroscale/components/serving"
 	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/kube/kubetest"
@@ -346,7 +347,7 @@ func realStack(t *testing.T) *recorder.Recording {
 
 func TestTheRealLayersMakeAStack(t *testing.T) {
 	r := realStack(t)
-	r.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "reviews", "tenancy", "cost", "dashboards", "portal", "endpoints")
+	r.AssertBelongs(t, "cluster", "certificates", "forge", "kinds", "argocd", "delivery", "serving", "guardrails", "tenancy", "endpoints", "kyverno", "reviews", "cost", "dashboards", "portal")
 
 	tree, err := realRenderer(t).Layer(context.Background(), argocd.Layer)
 	require.NoError(t, err)
@@ -378,6 +379,24 @@ func TestADestroyedPlatformLeavesNoDefinitionBehind(t *testing.T) {
 		registered[g.ObjectName()] = true
 	}
 	assert.Equal(t, definitions, registered)
+}
+
+func TestWhatNobodyWaitsForBeginsWhenAnEndpointCan(t *testing.T) {
+	r := realStack(t)
+	runtimes := r.Get(t, "Application", serving.RuntimesLayer)
+	for _, late := range []string{"kyverno", "policies", "guard", "prometheus", "opencost", "dashboards", "portal"} {
+		assert.Truef(t, r.Waits(r.Get(t, "ConfigMap", "layer-"+late+"-*"), runtimes), "layer %s competes with the first prediction", late)
+	}
+	for _, needed := range []string{"knative", "kserve-runtimes", "admission", "tenancy", "doorkeeper"} {
+		assert.Falsef(t, r.Waits(r.Get(t, "ConfigMap", "layer-"+needed+"-*"), runtimes), "layer %s is pushed late", needed)
+	}
+	controller := r.Get(t, "StatefulSet", "argocd-application-controller")
+	for _, definition := range r.Kind("CustomResourceDefinition") {
+		assert.Truef(t, r.Waits(controller, definition), "Argo CD's controller reads all schemas again because of %s", definition.URN)
+	}
+	for _, set := range r.Kind("ApplicationSet") {
+		assert.Falsef(t, r.Waits(set, r.Get(t, "Application", "portal")), "%s waits for the portal", set.URN)
+	}
 }
 
 func TestTheFirstContentIsWhatTenantsMayMerge(t *testing.T) {

@@ -34,7 +34,7 @@ type part struct {
 
 // platform is its parts in their order, and so the only list of layers. What a
 // part waits for is what earlier ones hand over here, and what the definitions of
-// its layers name.
+// its layers name. What no prediction needs comes after the endpoints.
 var platform = []part{
 	{"cluster", nil, func(s *site, _ layer.List) (err error) {
 		s.cluster, err = s.newCluster("cluster")
@@ -57,9 +57,18 @@ var platform = []part{
 		}, s.onCluster())
 		return err
 	}},
+	{"kinds", nil, func(s *site, _ layer.List) (err error) {
+		s.kinds, err = layer.NewKinds(s.ctx, "kinds", &layer.KindsArgs{
+			Layers: s.layers.FromGit(), Source: s.source,
+			Parents: map[string]string{
+				serving.KnativeLayer: serving.Token, serving.KServeLayer: serving.Token, guardrails.KyvernoLayer: guardrails.Token,
+			},
+		}, s.onCluster())
+		return err
+	}},
 	{"argocd", argocdLayers, func(s *site, _ layer.List) (err error) {
 		s.argocd, err = argocd.New(s.ctx, argocdName, &argocd.Args{
-			Settings: s.cfg.GitOps, Address: s.cluster.Address, Source: s.source, Layers: s.layers,
+			Settings: s.cfg.GitOps, Address: s.cluster.Address, Source: s.source, Layers: s.layers, Kinds: s.kinds.Ready,
 			Certificate: s.certificates.Of(config.ServerArgoCD), HTTP: s.cfg.TLS.Plain(config.ServerArgoCD),
 			Forge: s.forge, Readers: readers(s.cfg), Platform: s.forge.Platform, WebhookSecret: s.forge.WebhookSecret,
 		}, s.onCluster())
@@ -67,7 +76,7 @@ var platform = []part{
 	}},
 	{"delivery", nil, func(s *site, _ layer.List) (err error) {
 		s.delivery, err = layer.NewDelivery(s.ctx, "delivery", &layer.DeliveryArgs{
-			Repository: s.forge.Platform, RepositoryReady: s.forge.Ready, Source: s.source,
+			Repository: s.forge.Platform, RepositoryReady: s.forge.Ready, Source: s.source, Kinds: s.kinds,
 			Project: argocd.PlatformProject, ApplicationNamespace: argocd.Namespace, ControllerReady: s.argocd.Ready,
 			GitImage: s.images.argocd, ProbeImage: s.images.storageInitializer,
 		}, s.onCluster())
@@ -81,16 +90,8 @@ var platform = []part{
 		}, s.onCluster())
 		return err
 	}},
-	{"guardrails", guardrailsLayers, func(s *site, layers layer.List) error {
-		_, err := guardrails.New(s.ctx, "guardrails", &guardrails.Args{Layers: layers, Delivery: s.delivery}, s.onCluster())
-		return err
-	}},
-	{"reviews", reviewsLayers, func(s *site, layers layer.List) error {
-		_, err := reviews.New(s.ctx, "reviews", &reviews.Args{
-			Layers: layers, Delivery: s.delivery, Account: s.forge.Guard, Secret: s.forge.GuardSecret,
-			Certificate: s.certificates.Of(guardServer), FollowerCertificate: s.certificates.Of(followerServer), Authority: s.certificates.Authority,
-			ApplicationSets: endpoints.ApplicationSets(s.cfg.Tenants), GatewayURL: s.serving.GatewayURL,
-		}, s.onCluster())
+	{"guardrails", guardrailsLayers, func(s *site, layers layer.List) (err error) {
+		s.guardrails, err = guardrails.New(s.ctx, "guardrails", &guardrails.Args{Layers: layers, Delivery: s.delivery}, s.onCluster())
 		return err
 	}},
 	{"tenancy", tenancyLayers, func(s *site, layers layer.List) (err error) {
@@ -98,22 +99,6 @@ var platform = []part{
 			Tenants: s.cfg.Tenants, Repositories: s.forge.Repositories, Layers: layers, Delivery: s.delivery,
 			ProjectsReady: s.argocd.ProjectsReady,
 			ProbeImage:    s.images.storageInitializer, RequireNetworkPolicy: s.cfg.Cluster.RequireNetworkPolicy,
-		}, s.onCluster())
-		return err
-	}},
-	{"cost", costLayers, func(s *site, layers layer.List) error {
-		_, err := cost.New(s.ctx, "cost", &cost.Args{
-			Settings: s.cfg.Cost, Layers: layers, Delivery: s.delivery, ProbeImage: s.images.storageInitializer,
-		}, s.onCluster())
-		return err
-	}},
-	{"dashboards", dashboardsLayers, nil},
-	{"portal", portalLayers, func(s *site, layers layer.List) (err error) {
-		s.portal, err = portal.New(s.ctx, "portal", &portal.Args{
-			Settings: s.cfg.Portal, Address: s.cluster.Address, Forge: s.forge,
-			GatewayURL: s.serving.GatewayURL, GatewayInternalURL: s.serving.GatewayInternalURL, PlatformKey: s.serving.PlatformKey, ProjectsReady: s.argocd.ProjectsReady,
-			Certificate: s.certificates.Of(config.ServerPortal), Authority: s.certificates.Authority, HTTP: s.cfg.TLS.Plain(config.ServerPortal),
-			Image: s.images.portal, Layers: layers, Delivery: s.delivery,
 		}, s.onCluster())
 		return err
 	}},
@@ -131,6 +116,37 @@ var platform = []part{
 			RequeueSeconds: s.cfg.Endpoints.RequeueSeconds, Domain: s.cfg.Serving.Domain, Scheme: s.cfg.TLS.Scheme(config.ServerGateway),
 			ApplicationNamespace: argocd.Namespace, Reserved: s.layers.Names(),
 			After: append(admitted, s.tenancy.Ready...),
+		}, s.onCluster())
+		s.later = admitted
+		return err
+	}},
+	{"kyverno", kyvernoLayers, func(s *site, layers layer.List) error {
+		_, err := guardrails.New(s.ctx, "kyverno", &guardrails.Args{
+			Layers: layers, Delivery: s.delivery, ProbeNamespace: s.guardrails.ProbeNamespace,
+		}, s.onCluster())
+		return err
+	}},
+	{"reviews", reviewsLayers, func(s *site, layers layer.List) error {
+		_, err := reviews.New(s.ctx, "reviews", &reviews.Args{
+			Layers: layers, Delivery: s.delivery, Account: s.forge.Guard, Secret: s.forge.GuardSecret,
+			Certificate: s.certificates.Of(guardServer), FollowerCertificate: s.certificates.Of(followerServer), Authority: s.certificates.Authority,
+			ApplicationSets: endpoints.ApplicationSets(s.cfg.Tenants), GatewayURL: s.serving.GatewayURL,
+		}, s.onCluster())
+		return err
+	}},
+	{"cost", costLayers, func(s *site, layers layer.List) error {
+		_, err := cost.New(s.ctx, "cost", &cost.Args{
+			Settings: s.cfg.Cost, Layers: layers, Delivery: s.delivery, ProbeImage: s.images.storageInitializer,
+		}, s.onCluster())
+		return err
+	}},
+	{"dashboards", dashboardsLayers, nil},
+	{"portal", portalLayers, func(s *site, layers layer.List) (err error) {
+		s.portal, err = portal.New(s.ctx, "portal", &portal.Args{
+			Settings: s.cfg.Portal, Address: s.cluster.Address, Forge: s.forge,
+			GatewayURL: s.serving.GatewayURL, GatewayInternalURL: s.serving.GatewayInternalURL, PlatformKey: s.serving.PlatformKey, ProjectsReady: s.argocd.ProjectsReady,
+			Certificate: s.certificates.Of(config.ServerPortal), Authority: s.certificates.Authority, HTTP: s.cfg.TLS.Plain(config.ServerPortal),
+			Image: s.images.portal, Layers: layers, Delivery: s.delivery,
 		}, s.onCluster())
 		return err
 	}},
@@ -166,12 +182,15 @@ func dashboardsLayers(c *config.Config) (layer.List, error) {
 	return dashboards.Layers(c, prices), nil
 }
 
-func guardrailsLayers(*config.Config) (layer.List, error) {
+func guardrailsLayers(*config.Config) (layer.List, error) { return ofPolicies(guardrails.Layers) }
+func kyvernoLayers(*config.Config) (layer.List, error)    { return ofPolicies(guardrails.KyvernoLayers) }
+
+func ofPolicies(layers func([]*policy.Policy) (layer.List, error)) (layer.List, error) {
 	policies, err := policy.Load(gitops.FS)
 	if err != nil {
 		return nil, err
 	}
-	return guardrails.Layers(policies)
+	return layers(policies)
 }
 
 func (p part) bringUp(s *site, layers layer.List) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/cluster"
 	"github.com/neuroscale-platform/neuroscale/components/endpoints"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
+	"github.com/neuroscale-platform/neuroscale/components/guardrails"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/components/portal"
 	"github.com/neuroscale-platform/neuroscale/components/serving"
@@ -36,12 +37,17 @@ type site struct {
 	builds    []ownimages.Build
 	source    layer.Source
 
+	later  []pulumi.Resource // what is registered from now on begins after these
+	within pulumi.Resource   // all objects of the cluster go with it, nil without
+
 	cluster      *cluster.Cluster
+	kinds        *layer.Kinds
 	certificates *certificates.Certificates
 	forge        *forge.Forge
 	argocd       *argocd.ArgoCD
 	delivery     *layer.Delivery
 	serving      *serving.Serving
+	guardrails   *guardrails.Guardrails
 	tenancy      *tenancy.Tenancy
 	portal       *portal.Portal
 	endpoints    *endpoints.Endpoints
@@ -52,6 +58,9 @@ func newSite(ctx *pulumi.Context, cfg *config.Config, renderer *render.Renderer,
 	parts, err := layersOfParts(cfg)
 	if err != nil {
 		return nil, err
+	}
+	for i := range parts {
+		parts[i] = parts[i].Once()
 	}
 	layers := slices.Concat(parts...)
 	if err := layers.Validate(); err != nil {
@@ -120,11 +129,25 @@ func (s *site) newClusterInDocker(name string) (*cluster.Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return made, s.ctx.RegisterStackTransformation(func(r *pulumi.ResourceTransformationArgs) *pulumi.ResourceTransformationResult {
-		if !strings.HasPrefix(r.Type, "kubernetes:") {
-			return nil
+	s.within = made.Lifetime
+	return made, nil
+}
+
+// arrange adds to every resource what its part does not know: that it goes with the
+// cluster, and that it begins when an endpoint can. The engine writes its whole state
+// before and after each step, one step at a time: those that nobody waits for would hold
+// up the others. It is one transformation because the SDK gives each of several what
+// resources were registered with, and takes the last one's answer.
+func (s *site) arrange() error {
+	return s.ctx.RegisterStackTransformation(func(r *pulumi.ResourceTransformationArgs) *pulumi.ResourceTransformationResult {
+		opts := r.Opts
+		if s.within != nil && strings.HasPrefix(r.Type, "kubernetes:") {
+			opts = append(opts, pulumi.DeletedWith(s.within))
 		}
-		return &pulumi.ResourceTransformationResult{Props: r.Props, Opts: append(r.Opts, pulumi.DeletedWith(made.Lifetime))}
+		if len(s.later) > 0 {
+			opts = append(opts, pulumi.DependsOn(s.later))
+		}
+		return &pulumi.ResourceTransformationResult{Props: r.Props, Opts: opts}
 	})
 }
 

@@ -66,6 +66,9 @@ func New(o Options) pulumi.RunFunc {
 			return err
 		}
 		s.builds = builds
+		if err := s.arrange(); err != nil {
+			return err
+		}
 		for i, p := range platform {
 			if err := p.bringUp(s, s.parts[i]); err != nil {
 				return err

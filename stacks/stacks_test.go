@@ -52,7 +52,7 @@ func programWith(t *testing.T, raw map[string]string, renderer *render.Renderer)
 
 func TestEveryResourceHasItsParentAndTheOneProvider(t *testing.T) {
 	r := recorder.MustRun(t, program(t, nil), recorder.Options{})
-	r.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "reviews", "tenancy", "cost", "dashboards", "portal", "endpoints")
+	r.AssertBelongs(t, "cluster", "certificates", "forge", "kinds", "argocd", "delivery", "serving", "guardrails", "tenancy", "endpoints", "kyverno", "reviews", "cost", "dashboards", "portal")
 	assert.Greater(t, len(r.Registrations), 60)
 }
 
@@ -131,7 +131,7 @@ var twoTenants = map[string]string{"neuroscale:tenants": `[
 func TestASecondTenantIsBesideTheFirst(t *testing.T) {
 	one := recorder.MustRun(t, program(t, nil), recorder.Options{})
 	two := recorder.MustRun(t, program(t, twoTenants), recorder.Options{})
-	two.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "reviews", "tenancy", "cost", "dashboards", "portal", "endpoints")
+	two.AssertBelongs(t, "cluster", "certificates", "forge", "kinds", "argocd", "delivery", "serving", "guardrails", "tenancy", "endpoints", "kyverno", "reviews", "cost", "dashboards", "portal")
 	set := two.Get(t, "ApplicationSet", "neuroscale-model-endpoints-team-b")
 	for _, earlier := range []*recorder.Registration{
 		two.Get(t, "Namespace", "team-b"), two.Get(t, "AppProject", "tenant-team-b"), two.Get(t, "Secret", "repository-models-b"),
@@ -245,7 +245,7 @@ func inDocker(t *testing.T, preflight error) pulumi.RunFunc {
 
 func TestAStackInDockerIsTheSamePlatform(t *testing.T) {
 	r := recorder.MustRun(t, inDocker(t, nil), recorder.Options{})
-	r.AssertBelongs(t, "cluster", "certificates", "forge", "argocd", "delivery", "serving", "guardrails", "reviews", "tenancy", "cost", "dashboards", "portal", "endpoints")
+	r.AssertBelongs(t, "cluster", "certificates", "forge", "kinds", "argocd", "delivery", "serving", "guardrails", "tenancy", "endpoints", "kyverno", "reviews", "cost", "dashboards", "portal")
 	server := r.Type(t, "docker:index/container:Container", "cluster")
 	assert.Equal(t, "neuroscale-test", server.Object()["name"])
 	objects := 0

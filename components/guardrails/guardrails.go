@@ -21,10 +21,12 @@ const Token = "neuroscale:platform:Guardrails"
 
 // Args of the guardrails.
 type Args struct {
-	// Layers as the function of that name makes them.
+	// Layers as one of the functions of that name makes them.
 	Layers layer.List
 	// Delivery takes them to Git.
 	Delivery *layer.Delivery
+	// ProbeNamespace is that of earlier guardrails; nil has it made.
+	ProbeNamespace pulumi.Resource
 }
 
 func (a *Args) validate() error {
@@ -42,35 +44,40 @@ func (a *Args) validate() error {
 }
 
 // Guardrails keep out of tenants' namespaces what the policies refuse.
-type Guardrails struct{ pulumi.ResourceState }
+type Guardrails struct {
+	pulumi.ResourceState
+	// ProbeNamespace is what the layers' probes are offered to.
+	ProbeNamespace pulumi.Resource
+}
 
-// New delivers the layers, with the namespace that their probes are offered to and
-// the configurations that Kyverno writes its webhooks into.
+// New delivers the layers, with the namespace that their probes are offered to and, for
+// Kyverno, the configurations that it writes its webhooks into.
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Guardrails, error) {
 	if err := args.validate(); err != nil {
 		return nil, err
 	}
-	g := &Guardrails{}
+	g := &Guardrails{ProbeNamespace: args.ProbeNamespace}
 	if err := ctx.RegisterComponentResource(Token, name, g, opts...); err != nil {
 		return nil, err
 	}
 	parent := pulumi.Parent(g)
 	set := manifest.NewSet(ctx, parent)
-	namespace := set.Add(name+"-probe", probeNamespace())
-	webhooks := addWebhooks(set, name)
-	if err := set.Err(); err != nil {
-		return nil, fmt.Errorf("guardrails: %w", err)
-	}
-
-	beside := map[string][]pulumi.Resource{
-		AdmissionLayer: {namespace}, KyvernoLayer: webhooks, PoliciesLayer: {namespace},
+	if g.ProbeNamespace == nil {
+		g.ProbeNamespace = set.Add(name+"-probe", probeNamespace())
 	}
 	for _, definition := range args.Layers {
+		beside := []pulumi.Resource{g.ProbeNamespace}
+		if definition.Name == KyvernoLayer {
+			beside = addWebhooks(set)
+		}
 		if _, err := layer.New(ctx, &layer.Args{
-			Definition: definition, Delivery: args.Delivery, DependsOn: beside[definition.Name],
+			Definition: definition, Delivery: args.Delivery, DependsOn: beside,
 		}, parent); err != nil {
 			return nil, err
 		}
+	}
+	if err := set.Err(); err != nil {
+		return nil, fmt.Errorf("guardrails: %w", err)
 	}
 	return g, ctx.RegisterResourceOutputs(g, pulumi.Map{})
 }
@@ -99,7 +106,7 @@ func probeNamespace() manifest.Object {
 // addWebhooks registers the configurations that Kyverno writes its webhooks into,
 // without any: Kyverno deletes its own only when it is asked to stop while it
 // still may, and a destroyed platform would leave calls to nobody behind.
-func addWebhooks(set *manifest.Set, name string) []pulumi.Resource {
+func addWebhooks(set *manifest.Set) []pulumi.Resource {
 	var all []pulumi.Resource
 	for _, each := range []struct{ kind, subject string }{
 		{"MutatingWebhookConfiguration", "kyverno-policy-mutating"},
@@ -111,7 +118,7 @@ func addWebhooks(set *manifest.Set, name string) []pulumi.Resource {
 		{"ValidatingWebhookConfiguration", "kyverno-policy-validating"},
 		{"ValidatingWebhookConfiguration", "kyverno-resource-validating"},
 	} {
-		all = append(all, set.Add(name+"-"+each.subject, manifest.Object{
+		all = append(all, set.Add("guardrails-"+each.subject, manifest.Object{
 			"apiVersion": "admissionregistration.k8s.io/v1", "kind": each.kind,
 			"metadata": manifest.Object{"name": each.subject + "-webhook-cfg"},
 		}, pulumi.IgnoreChanges([]string{"metadata", "webhooks"})))

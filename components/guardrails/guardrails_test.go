@@ -25,9 +25,11 @@ func policies(t *testing.T) []*policy.Policy {
 
 func layers(t *testing.T) layer.List {
 	t.Helper()
-	all, err := Layers(policies(t))
+	native, err := Layers(policies(t))
 	require.NoError(t, err)
-	return all
+	kyvernos, err := KyvernoLayers(policies(t))
+	require.NoError(t, err)
+	return append(native, kyvernos...)
 }
 
 func build(t *testing.T) *recorder.Recording {
@@ -51,14 +53,18 @@ func build(t *testing.T) *recorder.Recording {
 		}}, on); err != nil {
 			return err
 		}
-		_, err = New(ctx, "guardrails", &Args{Layers: layers(t), Delivery: d}, on)
+		native, err := New(ctx, "guardrails", &Args{Layers: layers(t)[:1], Delivery: d}, on)
+		if err != nil {
+			return err
+		}
+		_, err = New(ctx, "kyverno", &Args{Layers: layers(t)[1:], Delivery: d, ProbeNamespace: native.ProbeNamespace}, on)
 		return err
 	})
 }
 
 func TestTheAPIServersPoliciesWaitForNothingOfKyverno(t *testing.T) {
 	r := build(t)
-	r.AssertBelongs(t, "delivery", "guardrails", serving.RuntimesLayer)
+	r.AssertBelongs(t, "delivery", "guardrails", "kyverno", serving.RuntimesLayer)
 	admission, kyverno, kinds := r.Get(t, "Application", "admission"), r.Get(t, "Application", "kyverno"), r.Get(t, "Application", serving.RuntimesLayer)
 	assert.False(t, r.Waits(admission, kyverno))
 	assert.False(t, r.Waits(r.Get(t, "Job", "probe-admission-*"), kyverno))

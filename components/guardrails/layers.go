@@ -29,31 +29,35 @@ const (
 
 const kyvernoNamespace = "kyverno"
 
-// Layers of the guardrails. The policies' objects are made here, not by Kyverno:
-// those it generates leave a hole while they come into being. Kyverno comes after
-// all kinds the policies match, because it does not report on one that is defined
-// later, and so that it does not compete with what people wait for.
+// Layers have the policies as the API server's own. These are made here, not by
+// Kyverno: those it generates leave a hole while they come into being.
 func Layers(policies []*policy.Policy) (layer.List, error) {
-	if len(policies) == 0 {
-		return nil, errors.New("guardrails: no policy: nothing would be refused")
-	}
 	probes, err := nativeProbes(policies)
 	if err != nil {
 		return nil, err
 	}
-	native, kyvernos, err := trees(policies)
+	native, _, err := trees(policies)
+	if err != nil {
+		return nil, err
+	}
+	return layer.List{{
+		Name: AdmissionLayer, Shared: []string{samples.Namespace},
+		ClusterKinds: []schema.GroupKind{
+			{Group: "admissionregistration.k8s.io", Kind: "ValidatingAdmissionPolicy"},
+			{Group: "admissionregistration.k8s.io", Kind: "ValidatingAdmissionPolicyBinding"},
+		},
+		Tree: layer.Made(native), Probe: probes,
+	}}, nil
+}
+
+// KyvernoLayers have Kyverno and the policies as its own. It comes after all kinds the
+// policies match, because it does not report on one that is defined later.
+func KyvernoLayers(policies []*policy.Policy) (layer.List, error) {
+	_, kyvernos, err := trees(policies)
 	if err != nil {
 		return nil, err
 	}
 	return layer.List{
-		{
-			Name: AdmissionLayer, Shared: []string{samples.Namespace},
-			ClusterKinds: []schema.GroupKind{
-				{Group: "admissionregistration.k8s.io", Kind: "ValidatingAdmissionPolicy"},
-				{Group: "admissionregistration.k8s.io", Kind: "ValidatingAdmissionPolicyBinding"},
-			},
-			Tree: layer.Made(native), Probe: probes,
-		},
 		{
 			Name: KyvernoLayer, Namespaces: []string{kyvernoNamespace},
 			ClusterKinds: []schema.GroupKind{
@@ -97,6 +101,9 @@ func kyverno(ctx context.Context, s layer.Source) (*render.Tree, error) {
 
 // trees are the policies as the API server and as Kyverno enforce them.
 func trees(policies []*policy.Policy) (native, kyvernos *render.Tree, err error) {
+	if len(policies) == 0 {
+		return nil, nil, errors.New("guardrails: no policy: nothing would be refused")
+	}
 	version := fmt.Sprintf("%d policies", len(policies))
 	natives, theirs := []map[string]any{}, []map[string]any{kyvernoAnswers()}
 	for _, p := range policies {

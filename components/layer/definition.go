@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -82,6 +83,21 @@ func (d Definition) Namespace() string {
 		return all[0]
 	}
 	return ""
+}
+
+// Once is the same list, whose trees are rendered once, from the first Source asked for.
+func (l List) Once() List {
+	out := slices.Clone(l)
+	for i, d := range l {
+		var once sync.Once
+		var tree *render.Tree
+		var err error
+		out[i].Tree = func(ctx context.Context, s Source) (*render.Tree, error) {
+			once.Do(func() { tree, err = d.Tree(ctx, s) })
+			return tree, err
+		}
+	}
+	return out
 }
 
 func (d Definition) validate() error {

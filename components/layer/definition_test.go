@@ -1,11 +1,14 @@
 package layer
 
 import (
+	"context"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
 
 func list(t *testing.T) List {
@@ -52,4 +55,20 @@ func TestAListThatCannotBeDeliveredIsRefused(t *testing.T) {
 		change(l)
 		assert.EqualError(t, l.Validate(), want)
 	}
+}
+
+func TestATreeIsRenderedOnce(t *testing.T) {
+	rendered := 0
+	made := tree(t)
+	l := List{{Name: "one", Tree: func(ctx context.Context, s Source) (*render.Tree, error) {
+		rendered++
+		return made(ctx, s)
+	}}}
+	once := l.Once()
+	for range 3 {
+		first, err := once[0].Tree(t.Context(), Source{})
+		require.NoError(t, err)
+		assert.NotNil(t, first)
+	}
+	assert.Equal(t, 1, rendered)
 }

@@ -1,27 +1,39 @@
 package layer
 
 import (
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"context"
+	"fmt"
 
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
 )
 
-// addDefinitions registers the layer's CustomResourceDefinitions, because Argo CD
-// never deletes one together with its Application and a destroyed platform would
-// leave them all behind. What is registered is an outline that accepts anything;
-// Argo CD puts the whole definition in its place, and later changes are Argo CD's
-// alone. The Application is deleted first, so controllers see their objects go.
-func addDefinitions(set *manifest.Set, l *Layer, objects []map[string]any) []pulumi.Resource {
-	var definitions []pulumi.Resource
-	for _, object := range objects {
-		if object["kind"] != "CustomResourceDefinition" {
-			continue
+// kind is what a layer's CustomResourceDefinition of that name says.
+type kind struct {
+	layer, name string
+	spec        map[string]any
+}
+
+// kinds of all layers, in their order.
+func (l List) kinds(ctx context.Context, s Source) ([]kind, error) {
+	var all []kind
+	for _, d := range l {
+		tree, err := d.Tree(ctx, s)
+		if err != nil {
+			return nil, fmt.Errorf("layer %s: %w", d.Name, err)
 		}
-		name := object["metadata"].(map[string]any)["name"].(string)
-		definitions = append(definitions, set.Add(l.Name+"-"+name, outline(name, object["spec"].(map[string]any)),
-			pulumi.IgnoreChanges([]string{"spec"})))
+		all = append(all, kindsOf(d.Name, tree.Objects())...)
 	}
-	return definitions
+	return all, nil
+}
+
+func kindsOf(layer string, objects []map[string]any) []kind {
+	var all []kind
+	for _, object := range objects {
+		if object["kind"] == "CustomResourceDefinition" {
+			all = append(all, kind{layer, object["metadata"].(map[string]any)["name"].(string), object["spec"].(map[string]any)})
+		}
+	}
+	return all
 }
 
 // outline is the smallest definition with the names and versions of spec.

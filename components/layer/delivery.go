@@ -50,6 +50,8 @@ type DeliveryArgs struct {
 	GitImage, ProbeImage string
 	// Source the layers are rendered from.
 	Source Source
+	// Kinds that the layers bring; nil if they bring none.
+	Kinds *Kinds
 	// Project and Namespace of the Applications.
 	Project, ApplicationNamespace string
 	// RepositoryReady is done when Repository can be pushed to.

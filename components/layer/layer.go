@@ -75,6 +75,10 @@ func New(ctx *pulumi.Context, args *Args, opts ...pulumi.ResourceOption) (*Layer
 	if err != nil {
 		return nil, fmt.Errorf("layer %s: %w", args.Name, err)
 	}
+	known, err := d.args.Kinds.ready(args.Name, len(kindsOf(args.Name, tree.Objects())))
+	if err != nil {
+		return nil, fmt.Errorf("layer %s: %w", args.Name, err)
+	}
 	archive, err := tree.Archive()
 	if err != nil {
 		return nil, fmt.Errorf("layer %s: archive: %w", args.Name, err)
@@ -110,8 +114,7 @@ func New(ctx *pulumi.Context, args *Args, opts ...pulumi.ResourceOption) (*Layer
 	push := set.Add(args.Name+"-push", layerPush(l, d.args), withNamespace, manifest.JobTimeout(),
 		pulumi.DependsOn(append([]pulumi.Resource{content}, d.pushReady...)))
 
-	needs := append([]pulumi.Resource{push}, addDefinitions(set, l, tree.Objects())...)
-	needs = slices.Concat(needs, d.args.ControllerReady, earlier, args.DependsOn)
+	needs := slices.Concat([]pulumi.Resource{push}, known, d.args.ControllerReady, earlier, args.DependsOn)
 	application := set.Add(args.Name+"-application", applicationObject(l, args, patches), pulumi.DependsOn(needs),
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "10m", Update: "10m", Delete: "3m"}))
 	l.Ready = []pulumi.Resource{application}

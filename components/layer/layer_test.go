@@ -184,7 +184,9 @@ func TestPatchesOfApplyTimeGoIntoTheApplicationOnly(t *testing.T) {
 		recorder.At(spec, "ignoreDifferences"))
 }
 
-func TestDefinitionsAreThereFirstAndGoLast(t *testing.T) {
+// bringing is a layer whose tree defines the kind Thing.
+func bringing(t *testing.T) *Args {
+	t.Helper()
 	a := args(t, "first")
 	a.Tree = tree(t, map[string]any{
 		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
@@ -197,15 +199,61 @@ func TestDefinitionsAreThereFirstAndGoLast(t *testing.T) {
 			}},
 		},
 	})
-	r := deliver(t, a)
+	return a
+}
+
+func TestKindsAreThereFirstAndGoLast(t *testing.T) {
+	a := bringing(t)
+	var k *Kinds
+	r := recorder.Component(t, func(ctx *pulumi.Context, on pulumi.ResourceOption) error {
+		delivery := deliveryArgs(t)
+		var err error
+		if k, err = NewKinds(ctx, "kinds", &KindsArgs{
+			Layers: List{a.Definition, args(t, "second").Definition}, Source: delivery.Source,
+			Parents: map[string]string{"first": "neuroscale:platform:Part"},
+		}, on); err != nil {
+			return err
+		}
+		delivery.Kinds = k
+		if a.Delivery, err = NewDelivery(ctx, "delivery", delivery, on); err != nil {
+			return err
+		}
+		_, err = New(ctx, a, on)
+		return err
+	})
+	r.AssertBelongs(t, "kinds", "delivery", "first")
+	assert.Len(t, k.Ready, 1)
 	definition := r.Get(t, "CustomResourceDefinition", "things.example.com")
 	assert.True(t, r.Waits(r.Get(t, "Application", "first"), definition), "it would be deleted while its objects are in use")
-	assert.False(t, r.Waits(definition, r.Get(t, "Job", "layer-first-*")))
+	assert.Empty(t, definition.Dependencies, "it comes before all else")
 	version := recorder.At(definition.Object(), "spec.versions.0")
 	assert.Equal(t, "v1", recorder.At(version, "name"))
 	assert.NotNil(t, recorder.At(version, "subresources.status"))
 	assert.Nil(t, recorder.At(version, "schema.openAPIV3Schema.properties"), "Argo CD brings the whole definition")
 	assert.Equal(t, []string{"spec"}, definition.IgnoreChanges, "the two would take turns")
+	assert.Equal(t, []string{"urn:pulumi:test::neuroscale::neuroscale:platform:Part$" + Token + "::first"}, definition.FormerParents,
+		"a stack of before would delete the definition, and with it every object of the kind")
+}
+
+func TestALayerWhoseKindsNobodyRegisteredIsRefused(t *testing.T) {
+	a := bringing(t)
+	a.Delivery = &Delivery{args: deliveryArgs(t)}
+	assert.Equal(t, "layer first: its tree has 1 CustomResourceDefinitions and Kinds has 0", recorder.Refusal(t, func(ctx *pulumi.Context) error {
+		_, err := New(ctx, a)
+		return err
+	}))
+}
+
+func TestBadArgsOfKinds(t *testing.T) {
+	for want, a := range map[string]*KindsArgs{
+		"kinds: no Args":                         nil,
+		"kinds: Args.Source.Renderer is missing": {},
+	} {
+		assert.Equal(t, want, recorder.Refusal(t, func(ctx *pulumi.Context) error {
+			_, err := NewKinds(ctx, "kinds", a)
+			return err
+		}))
+	}
 }
 
 func TestJobsAreConfined(t *testing.T) {

@@ -205,10 +205,24 @@ func publish(path string, content []byte) error {
 	return os.Remove(tmp.Name())
 }
 
+// withoutSums is the backend's URL; of a folder, without the file of checksums that would
+// be written beside each state, and that nothing reads.
+func (h Home) withoutSums() string {
+	u, err := url.Parse(h.BackendURL)
+	if err != nil || h.StateDir == "" || u.Query().Has("metadata") {
+		return h.BackendURL
+	}
+	separator := "?"
+	if strings.Contains(h.BackendURL, "?") {
+		separator = "&"
+	}
+	return h.BackendURL + separator + "metadata=skip"
+}
+
 // Env is what a Pulumi command needs in its environment to use this home.
 func (h Home) Env() map[string]string {
 	env := map[string]string{
-		"PULUMI_BACKEND_URL":       h.BackendURL,
+		"PULUMI_BACKEND_URL":       h.withoutSums(),
 		"PULUMI_SKIP_UPDATE_CHECK": "true",
 		// A stack made by `pulumi up` by hand keeps its salt in the state: use it.
 		"PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",

@@ -21,7 +21,7 @@ var kyvernoDown = Detector{
 	Repair:  restartsWhat,
 	ByHand:  "`kubectl get pods -n kyverno`, `kubectl logs -n kyverno deployment/kyverno-admission-controller`; `kubectl rollout restart deployment/kyverno-admission-controller -n kyverno`. See also *Kyverno is down* below.",
 	Look: func(ctx context.Context, p *Platform) ([]Finding, error) {
-		found, err := each(p.part("guardrails").Namespaces(), func(namespace string) ([]Finding, error) {
+		found, err := each(p.part("kyverno").Namespaces(), func(namespace string) ([]Finding, error) {
 			return p.runs(ctx, namespace, every)
 		})
 		for i := range found {

@@ -12,6 +12,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 )
 
 const (
@@ -37,6 +38,8 @@ type Registration struct {
 	// SecretOutputs are the properties the engine is told to keep secret,
 	// IgnoreChanges those whose changes it is told to ignore.
 	SecretOutputs, IgnoreChanges []string
+	// FormerParents are the URNs of parents that it may have had before.
+	FormerParents []string
 }
 
 // Recording is what a program registered, in the order it arrived.
@@ -93,9 +96,19 @@ func (r *Recording) NewResource(args pulumi.MockResourceArgs) (string, resource.
 		URN:    string(resource.NewURN(stack, project, parentType, tokens.Type(args.TypeToken), args.Name)),
 		Custom: args.Custom, Inputs: args.Inputs, Provider: args.Provider,
 		Read: args.ReadRPC != nil, Parent: parentURN, Dependencies: dependencies, RetainOnDelete: rpc.GetRetainOnDelete(), DeletedWith: rpc.GetDeletedWith(),
-		SecretOutputs: rpc.GetAdditionalSecretOutputs(), IgnoreChanges: rpc.GetIgnoreChanges(),
+		SecretOutputs: rpc.GetAdditionalSecretOutputs(), IgnoreChanges: rpc.GetIgnoreChanges(), FormerParents: formerParents(rpc.GetAliases()),
 	})
 	return args.Name + "-id", outputs, nil
+}
+
+func formerParents(aliases []*pulumirpc.Alias) []string {
+	var all []string
+	for _, alias := range aliases {
+		if parent := alias.GetSpec().GetParentUrn(); parent != "" {
+			all = append(all, parent)
+		}
+	}
+	return all
 }
 
 // Call is called by the SDK for functions of providers; no program here uses any.

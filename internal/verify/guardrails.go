@@ -23,9 +23,9 @@ func (p *Platform) guardrails() []check.Check {
 	return []check.Check{
 		{
 			ID: "D1", Title: "Kyverno runs",
-			Asks:   "Every Deployment in the namespaces of the guardrails' layers has all its pods, ready.",
+			Asks:   "Every Deployment in the namespaces of Kyverno's layers has all its pods, ready.",
 			Remedy: "see `kubectl get pods -n kyverno`; nothing is open meanwhile, the API server refuses by itself",
-			Run:    p.run("guardrails"),
+			Run:    p.run("kyverno"),
 		},
 		{
 			ID: "D2", Title: "every policy is there and ready, as the API server's and as Kyverno's", Follows: []string{"A3", "D1"},

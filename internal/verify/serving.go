@@ -301,7 +301,7 @@ func (p *Platform) webhooksAnswer(ctx context.Context) (string, error) {
 	var probes []probe
 	for _, part := range p.Parts {
 		// The guardrails' own are in group D.
-		if part.Name == "guardrails" {
+		if part.Name == "guardrails" || part.Name == "kyverno" {
 			continue
 		}
 		for _, d := range part.Layers {

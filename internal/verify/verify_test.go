@@ -55,7 +55,7 @@ func TestEveryCheckSaysWhatItIsAndNoIDIsTwice(t *testing.T) {
 }
 
 // watched are the checks of which each asks whether a part's workloads run.
-var watched = map[string]string{"argocd": "A2", "serving": "B1", "guardrails": "D1", "reviews": "C5", "cost": "E1", "dashboards": "E3", "portal": "C1"}
+var watched = map[string]string{"argocd": "A2", "serving": "B1", "kyverno": "D1", "reviews": "C5", "cost": "E1", "dashboards": "E3", "portal": "C1"}
 
 func TestEveryPartWithNamespacesOfItsOwnIsAskedWhetherItRuns(t *testing.T) {
 	parts, err := defaultParts()
