@@ -64,6 +64,20 @@ func TestHomeFollowsPulumisOwnVariables(t *testing.T) {
 	}
 }
 
+func TestNoSumIsWrittenBesideAStateInAFolder(t *testing.T) {
+	for given, want := range map[string]string{
+		"file:///state":                  "file:///state?metadata=skip",
+		"file:///state?no_tmp_dir=false": "file:///state?no_tmp_dir=false&metadata=skip",
+		"file:///state?metadata=":        "file:///state?metadata=",
+		"s3://bucket?region=x":           "s3://bucket?region=x",
+	} {
+		h, err := LocateHome(environment(map[string]string{"HOME": "/h", "PULUMI_BACKEND_URL": given}))
+		require.NoError(t, err)
+		assert.Equal(t, want, h.Env()["PULUMI_BACKEND_URL"])
+		assert.Equal(t, given, h.BackendURL, "people are told what they have set")
+	}
+}
+
 func TestStateAndPassphraseAreOnlyTheUsers(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "state")
 	h, err := LocateHome(environment(map[string]string{"HOME": filepath.Dir(state), "PULUMI_BACKEND_URL": "file://" + state}))
