@@ -128,6 +128,13 @@ func noise(t *testing.T, bytes int) []byte {
 	return b
 }
 
+// A kubelet never reads an immutable one again: a raised limit would wait for the next
+// start of the server.
+func TestLimitsThatChangeReachTheServerThatRuns(t *testing.T) {
+	assert.NotContains(t, limitsConfigMap(args()), "immutable")
+	assert.Contains(t, manifest.ConfigMap("n", "settled", nil), "immutable")
+}
+
 func TestAPushThatIsTooLargeIsRefusedWithAReason(t *testing.T) {
 	a := args()
 	a.MaxPush = 1 << 20

@@ -24,16 +24,17 @@ var (
 )
 
 const (
-	uid           = 1000 // of the user git in Gitea's rootless image
-	settingsName  = "gitea-settings"
-	accountsName  = "gitea-accounts"
-	membersName   = "gitea-members"
-	volumeName    = "gitea"
-	workDir       = "/var/lib/gitea"
-	accountsDir   = "/etc/forge/accounts"
-	membersDir    = "/etc/forge/members"
-	scriptsDir    = "/etc/forge/scripts"
-	limitsName    = "gitea-limits"
+	uid          = 1000 // of the user git in Gitea's rootless image
+	settingsName = "gitea-settings"
+	accountsName = "gitea-accounts"
+	membersName  = "gitea-members"
+	volumeName   = "gitea"
+	workDir      = "/var/lib/gitea"
+	accountsDir  = "/etc/forge/accounts"
+	membersDir   = "/etc/forge/members"
+	scriptsDir   = "/etc/forge/scripts"
+	// Another name than it had when it was immutable, which cannot be undone.
+	limitsName    = "gitea-push-limits"
 	limitsDir     = "/etc/forge/limits"
 	webhookSecret = "webhook"
 	guardHook     = "guard-hook"
@@ -70,7 +71,7 @@ func limitsConfigMap(args *Args) manifest.Object {
 	for _, f := range args.Folders {
 		lines = append(lines, fmt.Sprintf("folders %d %s", f.Most, strings.Join(f.Repositories, " ")))
 	}
-	return manifest.ConfigMap(Namespace, limitsName, map[string]string{"limits": strings.Join(lines, "\n") + "\n"})
+	return manifest.Settings(Namespace, limitsName, map[string]string{"limits": strings.Join(lines, "\n") + "\n"})
 }
 
 // settings are appIni with all but its secrets.

@@ -20,6 +20,15 @@ func ConfigMap(namespace, name string, data map[string]string) Object {
 	}
 }
 
+// Settings is a ConfigMap whose content may change under its name. Pods that have it
+// mounted see that within two minutes: of an immutable one they never would, as a
+// kubelet reads it once.
+func Settings(namespace, name string, data map[string]string) Object {
+	o := ConfigMap(namespace, name, data)
+	delete(o, "immutable")
+	return o
+}
+
 // Secret is an Opaque Secret of values in clear text; they leave the program
 // encoded and marked secret.
 func Secret(namespace, name string, labels map[string]string, values map[string]pulumi.StringInput) Object {

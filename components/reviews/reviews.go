@@ -34,7 +34,7 @@ const (
 	certificateName         = "guard-certificate"
 	followerCertificateName = "follower-certificate"
 	authorityName           = "guard-authority"
-	gatewayName             = "follower-gateway"
+	gatewayName             = "follower-gateway-url"
 )
 
 // Args of the reviews.
@@ -112,7 +112,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		})},
 		{"-certificate", args.Certificate.Secret(Namespace, certificateName)},
 		{"-follower-certificate", args.FollowerCertificate.Secret(Namespace, followerCertificateName)},
-		{"-gateway", manifest.ConfigMap(Namespace, gatewayName, map[string]string{"url": args.GatewayURL})},
+		{"-gateway", manifest.Settings(Namespace, gatewayName, map[string]string{"url": args.GatewayURL})},
 		{"-authority", certificates.AuthorityConfigMap(Namespace, authorityName, args.Authority)},
 	} {
 		before = append(before, set.Add(name+each.name, each.object, pulumi.DeletedWith(ns), pulumi.DependsOn([]pulumi.Resource{ns})))

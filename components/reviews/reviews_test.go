@@ -95,6 +95,7 @@ func TestTheFollowerHasNoRightsBeforeTheyAreBounded(t *testing.T) {
 		assert.True(t, r.Waits(r.Get(t, "RoleBinding", accessName), r.Get(t, kind, boundName)), kind)
 	}
 	assert.Equal(t, map[string]any{"url": "https://gateway:30080"}, r.Get(t, "ConfigMap", gatewayName).Object()["data"])
+	assert.NotContains(t, r.Get(t, "ConfigMap", gatewayName).Object(), "immutable", "another URL would not reach who tells it to people")
 }
 
 // refreshed is an ApplicationSet as the follower makes it.
