@@ -296,7 +296,8 @@ func TestWhatALayerHoldsItDefines(t *testing.T) {
 		}
 		for _, kind := range d.Holds {
 			held++
-			assert.Truef(t, served[kind], "layer %s has no %s", d.Name, kind)
+			assert.Truef(t, served[kind.GroupVersionResource], "layer %s has no %s", d.Name, kind.GroupVersionResource)
+			assert.NotEmpty(t, kind.Finalizer, "layer %s would take off everybody's finalizers", d.Name)
 		}
 	}
 	assert.NotZero(t, held)

@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/neuroscale-platform/neuroscale/components/layer"
+	"github.com/neuroscale-platform/neuroscale/components/serving"
 	"github.com/neuroscale-platform/neuroscale/internal/automation"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/progress"
@@ -50,7 +52,7 @@ func (a *app) destroy(ctx context.Context, o automation.DestroyOptions, yes bool
 		fmt.Fprintf(a.out, "nothing to destroy: stack %s was never up\n", a.stack)
 		return nil
 	}
-	release := func(context.Context) {}
+	release, held := func(context.Context) {}, func(context.Context) []string { return nil }
 	if !o.Unreachable {
 		cfg, cluster, err := a.adopted(ctx)
 		if err != nil {
@@ -62,7 +64,8 @@ func (a *app) destroy(ctx context.Context, o automation.DestroyOptions, yes bool
 			if err != nil {
 				return err
 			}
-			release = func(ctx context.Context) { a.releaseOrphans(ctx, cluster, layers) }
+			held = func(ctx context.Context) []string { return heldUp(ctx, cluster, cfg.Namespaces()) }
+			release = func(ctx context.Context) { a.releaseOrphans(ctx, cluster, layers, held) }
 		}
 	}
 	if !yes {
@@ -81,6 +84,13 @@ func (a *app) destroy(ctx context.Context, o automation.DestroyOptions, yes bool
 	end()
 	<-ended
 	stop()
+	if left := held(ctx); len(left) > 0 {
+		why := strings.Join(left, "; ")
+		if err == nil {
+			return fmt.Errorf("stack %s is destroyed, but something of a tenant's is left: %s", a.stack, why)
+		}
+		return fmt.Errorf("%w\n%s; then run `neuroscale destroy -s %s` again", err, why, a.stack)
+	}
 	if err != nil {
 		return err
 	}
@@ -88,10 +98,32 @@ func (a *app) destroy(ctx context.Context, o automation.DestroyOptions, yes bool
 	return nil
 }
 
+// tenantKinds are those of objects that people merge.
+var tenantKinds = []schema.GroupVersionResource{kube.ConfigMaps, kube.Services, kube.Deployments, kube.InferenceServices}
+
+// ownFinalizers are those that the platform's controllers put on them and remove.
+var ownFinalizers = []string{serving.Finalizer}
+
+// heldUp are sentences about objects of tenants that somebody's finalizers hold up. A
+// cluster that does not answer has none.
+func heldUp(ctx context.Context, cluster *kube.Cluster, namespaces []string) []string {
+	found, err := kube.FindHeldUp(ctx, cluster.Dynamic, namespaces, tenantKinds, ownFinalizers, time.Now())
+	if err != nil {
+		return nil
+	}
+	var all []string
+	for _, h := range found {
+		all = append(all, h.String())
+	}
+	return all
+}
+
 // releaseOrphans looks every second, until the context ends, for objects whose
 // controllers went before them: a layer is deleted while what people deployed is
-// still being collected.
-func (a *app) releaseOrphans(ctx context.Context, cluster *kube.Cluster, layers layer.List) {
+// still being collected. It says what somebody else holds up.
+func (a *app) releaseOrphans(ctx context.Context, cluster *kube.Cluster, layers layer.List, heldUp func(context.Context) []string) {
+	const lookEvery = 5 * time.Second
+	looked, said := time.Now(), map[string]bool{}
 	var held []kube.Held
 	for _, d := range layers {
 		if len(d.Holds) > 0 {
@@ -109,6 +141,16 @@ func (a *app) releaseOrphans(ctx context.Context, cluster *kube.Cluster, layers 
 			released, _ := kube.ReleaseOrphans(ctx, cluster.Dynamic, held, now)
 			for _, what := range released {
 				a.log().Warn("let go of what waited for a controller that is gone", "object", what)
+			}
+			if now.Sub(looked) < lookEvery {
+				continue
+			}
+			looked = now
+			for _, what := range heldUp(ctx) {
+				if !said[what] {
+					said[what] = true
+					a.log().Warn("waiting for somebody else: " + what)
+				}
 			}
 		}
 	}

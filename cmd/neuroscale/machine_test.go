@@ -102,7 +102,7 @@ func (m *machine) serveAPI(w http.ResponseWriter, r *http.Request) {
 	}
 	const ingresses = "/apis/networking.internal.knative.dev/v1alpha1/"
 	ingress := `{"apiVersion":"networking.internal.knative.dev/v1alpha1","kind":"Ingress","metadata":{"name":"iris","namespace":"default",
-		"finalizers":["theirs"],"deletionTimestamp":"2026-01-01T00:00:00Z"}}`
+		"finalizers":["ingresses.networking.internal.knative.dev"],"deletionTimestamp":"2026-01-01T00:00:00Z"}}`
 	secrets := "/api/v1/namespaces/" + keys.Namespace + "/secrets"
 	namespaced, inNamespace := strings.CutPrefix(path, "namespaces/")
 	switch {

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/stretchr/testify/assert"
@@ -173,7 +175,36 @@ func TestDestroyFreesWhatWaitsForAControllerThatIsGone(t *testing.T) {
 	assert.Contains(t, errout, "Ingress default/iris")
 	text, err := os.ReadFile(m.stuck)
 	require.NoError(t, err, "nobody let go of it: the destroy would have hung")
-	assert.JSONEq(t, `{"metadata":{"finalizers":null}}`, string(text))
+	assert.JSONEq(t, `{"metadata":{"finalizers":[]}}`, string(text))
+}
+
+func TestDestroySaysWhatSomebodyHoldsUp(t *testing.T) {
+	held := func(namespace, at string) string {
+		return fmt.Sprintf(`{"apiVersion":"v1","kind":"ConfigMapList","items":[{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"held","namespace":%q,
+			"finalizers":["theirs.example/x"],"deletionTimestamp":%q}}]}`, namespace, at)
+	}
+	const path, says = "/api/v1/namespaces/default/configmaps", "ConfigMap held in namespace default is deleted, but the finalizer theirs.example/x holds it up"
+	for name, test := range map[string]struct {
+		script fakepulumi.Script
+		at     string
+		want   []string
+	}{
+		"what was waited for in vain": {fakepulumi.Script{Fail: map[string]string{"destroy": "error: timed out"}}, "2026-01-01T00:00:00Z", []string{"timed out", says}},
+		"what nothing waited for":     {fakepulumi.Script{Events: events(apitype.OpDelete, "a")}, "2026-01-01T00:00:00Z", []string{"stack ci is destroyed, but", says}},
+		"what is about to go":         {fakepulumi.Script{Events: events(apitype.OpDelete, "a")}, time.Now().UTC().Add(time.Hour).Format(time.RFC3339), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t)
+			m.up()
+			m.answers[path] = held("default", test.at)
+			fakepulumi.Install(t, test.script)
+			code, _, errout := m.run("destroy", "--yes")
+			assert.Equal(t, len(test.want) > 0, code != 0, errout)
+			for _, want := range test.want {
+				assert.Contains(t, errout, want)
+			}
+		})
+	}
 }
 
 func TestDestroyOfNothingIsNoError(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
 
@@ -14,6 +15,7 @@ func Layers(s config.GitOps, plain bool) layer.List {
 	return layer.List{{
 		Name: Layer, Namespaces: []string{Namespace}, ByProgram: true,
 		Tree:     layer.Rendered(Layer, serverPatches(s.NodePort, plain)...),
+		Holds:    []kube.Hold{{GroupVersionResource: kube.Applications, Finalizer: "resources-finalizer.argocd.argoproj.io"}},
 		Forwards: []layer.Forward{{Name: "argocd", Namespace: Namespace, Service: service, Port: servicePort(plain), LocalPort: 8081, TLS: !plain}},
 	}}
 }

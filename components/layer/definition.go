@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/neuroscale-platform/neuroscale/internal/forward"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
 
@@ -36,7 +37,7 @@ type Definition struct {
 	Forwards []Forward
 	// Holds are kinds whose objects, once deleted, are only gone when the layer's
 	// controllers, in its first namespace, say so.
-	Holds []schema.GroupVersionResource
+	Holds []kube.Hold
 	// ByProgram is a layer that Pulumi applies object by object instead of taking
 	// it to Git: the one that the others need for that.
 	ByProgram bool

@@ -6,7 +6,11 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/keys"
+	"github.com/neuroscale-platform/neuroscale/internal/kube"
 )
+
+// Finalizer is the one that KServe puts on every InferenceService.
+const Finalizer = "inferenceservice.finalizers"
 
 // Names of the layers.
 const (
@@ -79,9 +83,9 @@ func Layers(s config.Serving, plain bool, tenants ...string) layer.List {
 			Tree:   layer.Rendered(KnativeLayer, knativePatches(s, plain)...),
 			Probe:  knativeProbes(),
 			Ignore: knativeDifferences(),
-			Holds: []schema.GroupVersionResource{
-				{Group: "networking.internal.knative.dev", Version: "v1alpha1", Resource: "ingresses"},
-				{Group: "serving.knative.dev", Version: "v1", Resource: "routes"},
+			Holds: []kube.Hold{
+				{GroupVersionResource: kube.KnativeIngresses, Finalizer: "ingresses.networking.internal.knative.dev"},
+				{GroupVersionResource: schema.GroupVersionResource{Group: "serving.knative.dev", Version: "v1", Resource: "routes"}, Finalizer: "routes.serving.knative.dev"},
 			},
 			Forwards: []layer.Forward{{Name: "gateway", Namespace: GatewayNamespace, Service: gatewayService, Port: gatewayPort(plain), LocalPort: 8082, TLS: !plain}},
 		},
@@ -95,6 +99,7 @@ func Layers(s config.Serving, plain bool, tenants ...string) layer.List {
 			},
 			Tree:  layer.Rendered(KServeLayer, kservePatches(s, plain)...),
 			After: []string{KnativeLayer},
+			Holds: []kube.Hold{{GroupVersionResource: kube.InferenceServices, Finalizer: Finalizer}},
 		},
 		{
 			Name: RuntimesLayer, Namespaces: []string{kserveNamespace},

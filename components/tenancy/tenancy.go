@@ -110,7 +110,8 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		if tenant.Namespace == Existing {
 			namespaces = append(namespaces, set.Patch(logical, namespaceObject(tenant)))
 		} else {
-			namespaces = append(namespaces, set.Add(logical, namespaceObject(tenant)))
+			// Whatever somebody's finalizer holds in it is not waited for any longer.
+			namespaces = append(namespaces, set.Add(logical, namespaceObject(tenant), pulumi.Timeouts(&pulumi.CustomTimeouts{Delete: "3m"})))
 		}
 		project := project(tenant, args.Repositories)
 		t.Ready = append(t.Ready, set.Add(logical, project.Object(), pulumi.DependsOn(args.ProjectsReady)))

@@ -254,7 +254,7 @@ var namespaceStuck = Detector{
 	ID:      "namespace-stuck",
 	Symptom: "A namespace is Terminating and stays; nothing can be made in it. A `destroy` hangs.",
 	Cause:   "An object in it has a finalizer, and whoever takes that off went before it.",
-	Repair:  "Lets go of what waits for Knative's controllers when these are gone, as `destroy` does. Finalizers of others stay: they may guard something outside the cluster.",
+	Repair:  "Lets go of what waits for controllers of Knative, KServe or Argo CD when these are gone, as `destroy` does. Finalizers of others stay: they may guard something outside the cluster.",
 	ByHand: "The conditions of `kubectl get namespace NAME -o yaml` name what is left and its finalizers. If its controller runs again it goes by itself; " +
 		"if that never will, `kubectl patch KIND NAME -n NAMESPACE --type merge -p '{\"metadata\":{\"finalizers\":null}}'`.",
 	Look: func(ctx context.Context, p *Platform) ([]Finding, error) {
@@ -293,7 +293,7 @@ var namespaceStuck = Detector{
 func (p *Platform) heldIn(left string) []kube.Held {
 	var held []kube.Held
 	for _, d := range p.layers() {
-		kinds := slices.DeleteFunc(slices.Clone(d.Holds), func(r schema.GroupVersionResource) bool {
+		kinds := slices.DeleteFunc(slices.Clone(d.Holds), func(r kube.Hold) bool {
 			return !strings.Contains(left, r.Resource+"."+r.Group)
 		})
 		if len(kinds) > 0 {

@@ -2,8 +2,11 @@ package kube
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,9 +16,16 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
-// Held are kinds whose objects are only gone when a controller says so.
+// Hold is a kind whose objects are only gone when a controller says so.
+type Hold struct {
+	schema.GroupVersionResource
+	// Finalizer that the controller puts on them, or what it begins with.
+	Finalizer string
+}
+
+// Held are such kinds.
 type Held struct {
-	Kinds []schema.GroupVersionResource
+	Kinds []Hold
 	// Namespace is the controllers'.
 	Namespace string
 }
@@ -25,7 +35,8 @@ type Held struct {
 const holdGrace = 5 * time.Second
 
 // ReleaseOrphans lets go of deleted objects whose controllers are gone: nobody
-// else would, and their kinds could never be deleted. It returns what it let go.
+// else would, and their kinds could never be deleted. Finalizers of others stay: they
+// may guard something outside the cluster. It returns what it let go.
 func ReleaseOrphans(ctx context.Context, client dynamic.Interface, held []Held, now time.Time) ([]string, error) {
 	var released []string
 	var errs []error
@@ -39,7 +50,7 @@ func ReleaseOrphans(ctx context.Context, client dynamic.Interface, held []Held, 
 			continue
 		}
 		for _, kind := range h.Kinds {
-			all, err := client.Resource(kind).List(ctx, metav1.ListOptions{})
+			all, err := client.Resource(kind.GroupVersionResource).List(ctx, metav1.ListOptions{})
 			if apierrors.IsNotFound(err) {
 				continue
 			}
@@ -49,11 +60,16 @@ func ReleaseOrphans(ctx context.Context, client dynamic.Interface, held []Held, 
 			}
 			for _, o := range all.Items {
 				deleted := o.GetDeletionTimestamp()
-				if deleted == nil || len(o.GetFinalizers()) == 0 || now.Sub(deleted.Time) < holdGrace {
+				others := slices.DeleteFunc(slices.Clone(o.GetFinalizers()), func(f string) bool { return strings.HasPrefix(f, kind.Finalizer) })
+				if deleted == nil || len(others) == len(o.GetFinalizers()) || now.Sub(deleted.Time) < holdGrace {
 					continue
 				}
-				_, err := client.Resource(kind).Namespace(o.GetNamespace()).Patch(ctx, o.GetName(), types.MergePatchType,
-					[]byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
+				patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"finalizers": others}})
+				if err != nil {
+					return nil, err
+				}
+				_, err = client.Resource(kind.GroupVersionResource).Namespace(o.GetNamespace()).Patch(ctx, o.GetName(), types.MergePatchType,
+					patch, metav1.PatchOptions{})
 				if err != nil && !apierrors.IsNotFound(err) {
 					errs = append(errs, fmt.Errorf("let go of %s %s/%s: %w", o.GetKind(), o.GetNamespace(), o.GetName(), err))
 					continue

@@ -39,22 +39,26 @@ func TestOnlyWhatNobodyElseWillLetGoIsLetGo(t *testing.T) {
 		"controllers are there": {object("v1", "Namespace", "", "doors", 0), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			objects := []runtime.Object{door("stuck", time.Minute, "hinge"), door("fresh", time.Second, "hinge"), door("used", 0, "hinge")}
+			objects := []runtime.Object{door("stuck", time.Minute, "hinge/left", "theirs"), door("locked", time.Minute, "theirs"), door("fresh", time.Second, "hinge"), door("used", 0, "hinge")}
 			if test.controllers != nil {
 				objects = append(objects, test.controllers)
 			}
 			client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
 				kind: "DoorList", Namespaces: "NamespaceList",
 			}, objects...)
-			released, err := ReleaseOrphans(t.Context(), client, []Held{{Kinds: []schema.GroupVersionResource{kind}, Namespace: "doors"}}, now)
+			released, err := ReleaseOrphans(t.Context(), client, []Held{{Kinds: []Hold{{kind, "hinge"}}, Namespace: "doors"}}, now)
 			require.NoError(t, err)
 			assert.Equal(t, test.want, released)
 			left, err := client.Resource(kind).Namespace("team").List(t.Context(), metav1.ListOptions{})
 			require.NoError(t, err)
 			for _, o := range left.Items {
-				if o.GetName() != "stuck" {
-					assert.Equal(t, []string{"hinge"}, o.GetFinalizers(), "%s was let go", o.GetName())
+				want := map[string][]string{"stuck": {"theirs"}, "locked": {"theirs"}}[o.GetName()]
+				if want == nil {
+					want = []string{"hinge"}
+				} else if test.want == nil && o.GetName() == "stuck" {
+					want = []string{"hinge/left", "theirs"}
 				}
+				assert.Equal(t, want, o.GetFinalizers(), o.GetName())
 			}
 		})
 	}
