@@ -137,8 +137,12 @@ func (a *app) releaseOrphans(ctx context.Context, cluster *kube.Cluster, layers 
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			// What cannot be asked for now is asked for in a second.
-			released, _ := kube.ReleaseOrphans(ctx, cluster.Dynamic, held, now)
+			released, err := kube.ReleaseOrphans(ctx, cluster.Dynamic, held, now)
+			// What cannot be done now is tried again in a second.
+			if err != nil && ctx.Err() == nil && !said[err.Error()] {
+				said[err.Error()] = true
+				a.log().Warn("an object whose controller is gone could not be let go of yet", "error", err)
+			}
 			for _, what := range released {
 				a.log().Warn("let go of what waited for a controller that is gone", "object", what)
 			}

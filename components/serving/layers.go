@@ -99,7 +99,7 @@ func Layers(s config.Serving, plain bool, tenants ...string) layer.List {
 			},
 			Tree:  layer.Rendered(KServeLayer, kservePatches(s, plain)...),
 			After: []string{KnativeLayer},
-			Holds: []kube.Hold{{GroupVersionResource: kube.InferenceServices, Finalizer: Finalizer}},
+			Holds: []kube.Hold{{GroupVersionResource: kube.InferenceServices, Finalizer: Finalizer, Controller: "kserve-controller-manager"}},
 		},
 		{
 			Name: RuntimesLayer, Namespaces: []string{kserveNamespace},

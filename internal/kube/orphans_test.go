@@ -32,21 +32,31 @@ func TestOnlyWhatNobodyElseWillLetGoIsLetGo(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		controllers *unstructured.Unstructured
+		controller  string
 		want        []string
 	}{
-		"controllers are gone":  {nil, []string{"Door team/stuck"}},
-		"controllers are going": {object("v1", "Namespace", "", "doors", time.Second, "kubernetes"), []string{"Door team/stuck"}},
-		"controllers are there": {object("v1", "Namespace", "", "doors", 0), nil},
+		"controllers are gone":  {nil, "porter", []string{"Door team/stuck"}},
+		"controllers are going": {object("v1", "Namespace", "", "doors", time.Second, "kubernetes"), "porter", []string{"Door team/stuck"}},
+		"controllers are there": {object("v1", "Namespace", "", "doors", 0), "", nil},
+		"its own is gone":       {object("v1", "Namespace", "", "doors", 0), "other", []string{"Door team/stuck"}},
+		"its own has no pod":    {object("v1", "Namespace", "", "doors", 0), "idle", []string{"Door team/stuck"}},
+		"its own is there":      {object("v1", "Namespace", "", "doors", 0), "porter", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			objects := []runtime.Object{door("stuck", time.Minute, "hinge/left", "theirs"), door("locked", time.Minute, "theirs"), door("fresh", time.Second, "hinge"), door("used", 0, "hinge")}
+			for name, available := range map[string]int64{"porter": 1, "idle": 0} {
+				o := object("apps/v1", "Deployment", "doors", name, 0)
+				o.Object["status"] = map[string]any{"availableReplicas": available}
+				objects = append(objects, o)
+			}
 			if test.controllers != nil {
 				objects = append(objects, test.controllers)
 			}
 			client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
-				kind: "DoorList", Namespaces: "NamespaceList",
+				kind: "DoorList", Namespaces: "NamespaceList", Deployments: "DeploymentList",
+				MutatingWebhooks: "MutatingWebhookConfigurationList", ValidatingWebhooks: "ValidatingWebhookConfigurationList",
 			}, objects...)
-			released, err := ReleaseOrphans(t.Context(), client, []Held{{Kinds: []Hold{{kind, "hinge"}}, Namespace: "doors"}}, now)
+			released, err := ReleaseOrphans(t.Context(), client, []Held{{Kinds: []Hold{{kind, "hinge", test.controller}}, Namespace: "doors"}}, now)
 			require.NoError(t, err)
 			assert.Equal(t, test.want, released)
 			left, err := client.Resource(kind).Namespace("team").List(t.Context(), metav1.ListOptions{})
