@@ -12,7 +12,7 @@ NICE := nice -n 5
 PLUGINS = $(NICE) $(GO) build -C sealed -o ../bin/pulumi-resource-standin ./cmd/pulumi-resource-standin && bin/sealed plugins
 SEALED_ENV = eval "$$(bin/sealed env --name $(NAME))"
 
-.PHONY: help up up-dev up-ci down down-dev down-ci test test-unit test-sealed test-programs test-docker test-e2e bench pictures preview lint all-images need-go need-sealed \
+.PHONY: help up up-dev up-ci down down-dev down-ci test test-unit test-sealed test-programs test-docker test-e2e test-lifecycle bench pictures preview lint all-images need-go need-sealed \
         release-dry-run bin/neuroscale bin/sealed bin/release plugins
 
 help: ## show this
@@ -86,6 +86,10 @@ test-docker: all-images bin/neuroscale plugins ## stack dev on a Docker engine o
 
 test-e2e: all-images bin/neuroscale plugins ## end to end on a sealed node of its own
 	@NEUROSCALE_E2E=1 $(GO) test -count 1 -timeout 40m $$($(GO) list ./tests/... | grep -v /tests/docker)
+
+# Not part of `make test`, which has to end soon.
+test-lifecycle: need-sealed bin/sealed bin/neuroscale plugins ## end ups, nodes and clusters at bad moments, on a sealed node of its own
+	@bin/sealed up --name lifecycle --all-images && NEUROSCALE_LIFECYCLE=1 $(GO) test -v -count 1 -timeout 45m ./tests/lifecycle
 
 # Gets packages and images with progress and outside the tests' deadlines: nothing
 # may skip there for want of a node, a program or an image.

@@ -1,0 +1,391 @@
+// Package lifecycle ends things at bad moments: an `up` ten times on its way, a
+// cluster under a stack, a node under a platform, and what a destroy needs. Each time
+// the next command has to put it right, or to say what nobody but people can. It takes
+// long and has a sealed node of its own, so it runs only when NEUROSCALE_LIFECYCLE=1
+// asks for it (`make test-lifecycle`). Each step can run alone, on a node that is up.
+package lifecycle
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/neuroscale-platform/neuroscale/tests/rig"
+)
+
+const (
+	wanted = "NEUROSCALE_LIFECYCLE"
+	// named uses an instance of that name, which stays up. For the development of
+	// these tests.
+	named    = "NEUROSCALE_LIFECYCLE_NODE"
+	stack    = "ci"
+	instance = "lifecycle"
+)
+
+func TestMain(m *testing.M) {
+	rig.IfJanitor()
+	if os.Getenv(wanted) != "1" {
+		fmt.Printf("lifecycle tests are skipped: set %s=1 (make test-lifecycle does) to run them\n", wanted)
+		os.Exit(m.Run())
+	}
+	os.Exit(runAll(m))
+}
+
+func runAll(m *testing.M) int {
+	if os.Getenv(named) != "" {
+		return m.Run()
+	}
+	checkout, err := rig.Checkout()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	janitor, err := rig.NewJanitor(rig.Instance{Name: instance, Sealed: filepath.Join(checkout, "bin", "sealed")})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	// The janitor cleans up after this process, so a signal may just end it.
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		fmt.Fprintln(os.Stderr, "interrupted: the node of this run is being removed")
+		os.Exit(130)
+	}()
+	code := m.Run()
+	if err := janitor.Finish(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// life is one node with one stack on it.
+type life struct {
+	node       rig.Instance
+	neuroscale string
+	project    rig.Project
+	env        []string
+}
+
+func begin(t *testing.T) *life {
+	t.Helper()
+	if os.Getenv(wanted) != "1" {
+		t.Skipf("set %s=1 to run the lifecycle tests", wanted)
+	}
+	checkout, err := rig.Checkout()
+	require.NoError(t, err)
+	l := &life{neuroscale: filepath.Join(checkout, "bin", "neuroscale")}
+	l.node = rig.Instance{Name: instance, Sealed: filepath.Join(checkout, "bin", "sealed")}
+	if name := os.Getenv(named); name != "" {
+		l.node.Name = name
+	}
+	l.project, err = rig.CopyProject(checkout, t.TempDir())
+	require.NoError(t, err)
+	return l
+}
+
+func (l *life) nodeUp(ctx context.Context, t *testing.T) {
+	t.Helper()
+	succeed(ctx, t, l.node.Up())
+	var err error
+	l.env, err = l.node.Environment(ctx)
+	require.NoError(t, err)
+}
+
+func run(ctx context.Context, t *testing.T, c rig.Command) rig.Result {
+	t.Helper()
+	r, err := c.Run(ctx)
+	require.NoError(t, err)
+	t.Logf("%s: exit %d after %s", r.Command, r.Code, r.Took.Round(100*time.Millisecond))
+	return r
+}
+
+func succeed(ctx context.Context, t *testing.T, c rig.Command) rig.Result {
+	t.Helper()
+	r := run(ctx, t, c)
+	require.Zero(t, r.Code, "%s", r)
+	return r
+}
+
+func (l *life) command(verb string, more ...string) rig.Command {
+	return rig.Command{Path: l.neuroscale, Args: append([]string{verb, "-C", l.project.Dir, "-s", stack}, more...), Env: l.env, Dir: l.project.Dir}
+}
+
+// up brings the platform up and says whether that changed anything.
+func (l *life) up(ctx context.Context, t *testing.T) (changed bool) {
+	t.Helper()
+	var report struct {
+		Changed    bool `json:"changed"`
+		Prediction *struct {
+			Body string `json:"body"`
+		} `json:"prediction"`
+	}
+	r := succeed(ctx, t, l.command("up", "-o", "json"))
+	require.NoError(t, json.Unmarshal([]byte(r.Stdout), &report), "%s", r)
+	require.NotNil(t, report.Prediction, "no endpoint predicts: %s", r)
+	return report.Changed
+}
+
+// counted are the resources that an up says are done, and of how many.
+var counted = regexp.MustCompile(`(?m)^\s*[0-9.]+s\s+([0-9]+)/([0-9]+)\s`)
+
+// watched is what a command has said so far.
+type watched struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (w *watched) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(p)
+}
+
+// done is how many resources the last line counts; 0 if none does.
+func (w *watched) done() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := counted.FindAllSubmatch(w.text.Bytes(), -1)
+	if len(all) == 0 {
+		return 0
+	}
+	n, _ := strconv.Atoi(string(all[len(all)-1][1]))
+	return n
+}
+
+func TestTheCountOfAnUpIsUnderstood(t *testing.T) {
+	w := &watched{}
+	assert.Zero(t, w.done())
+	_, err := w.Write([]byte("node: API server ready 2.7s\n    3.7s    52/114  certificates     done in 2.5s (23 of 23 resources)\n   15.3s   127/151  argocd"))
+	require.NoError(t, err)
+	assert.Equal(t, 52, w.done(), "a line that has not ended counts")
+	_, err = w.Write([]byte("           done in 13.4s\n"))
+	require.NoError(t, err)
+	assert.Equal(t, 127, w.done())
+}
+
+// points are how many resources an up has when it is killed, of about 265: closer to
+// each other at its end, where it takes longest.
+var points = []int{5, 30, 60, 95, 130, 165, 200, 230, 245, 255}
+
+func TestPlatformThatIsKilledOnItsWay(t *testing.T) {
+	l := begin(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Minute)
+	defer cancel()
+	l.nodeUp(ctx, t)
+	for _, step := range []struct {
+		name string
+		run  func(context.Context, *testing.T)
+	}{
+		{"an up that is killed at ten points converges", l.killedUps},
+		{"a node that was killed is a platform again", l.killedNode},
+		{"a node that was taken down is a platform again", l.nodeDown},
+		{"a destroy with a broken layer leaves nothing", l.brokenLayer},
+		{"a destroy that somebody holds up says who", l.heldObject},
+		{"a destroy whose cluster is gone forgets it", l.clusterGone},
+	} {
+		if !t.Run(step.name, func(t *testing.T) { step.run(ctx, t) }) {
+			return
+		}
+	}
+}
+
+// killedUps kills each up with its engine and its providers, by SIGKILL.
+func (l *life) killedUps(ctx context.Context, t *testing.T) {
+	succeed(ctx, t, l.command("destroy", "--yes"))
+	start := time.Now()
+	killed := 0
+	var left []*rig.Process
+	for _, at := range points {
+		said := &watched{}
+		c := l.command("up")
+		c.Output = said
+		p, err := c.Start(ctx)
+		require.NoError(t, err)
+		reached := func() bool { return said.done() >= at }
+		for !reached() {
+			select {
+			case <-p.Done():
+			case <-time.After(20 * time.Millisecond):
+				continue
+			}
+			break
+		}
+		select {
+		case <-p.Done():
+			r, err := p.Wait()
+			require.NoError(t, err)
+			require.Fail(t, "up ended before it could be killed", "with %d of its resources: %s", at, r)
+		default:
+		}
+		require.NoError(t, p.KillSession())
+		r, err := p.Wait()
+		require.NoError(t, err)
+		require.Equal(t, -1, r.Code)
+		killed++
+		left = append(left, p)
+		t.Logf("killed after %s with %d resources", r.Took.Round(100*time.Millisecond), said.done())
+	}
+	require.Equal(t, len(points), killed)
+	assert.True(t, l.up(ctx, t))
+	assert.False(t, l.up(ctx, t), "an up after the one that put everything right changed something")
+	for _, p := range left {
+		assert.Empty(t, p.Session(), "processes of a killed up still run")
+	}
+	succeed(ctx, t, l.command("verify", "--wait", "1m"))
+	t.Logf("%d kills, and everything right after %s", killed, time.Since(start).Round(time.Second))
+}
+
+// killedNode ends the first process of the node by SIGKILL, and with it all others.
+func (l *life) killedNode(ctx context.Context, t *testing.T) {
+	l.up(ctx, t)
+	record, err := l.node.Record()
+	require.NoError(t, err)
+	require.Positive(t, record.PID)
+	require.NoError(t, syscall.Kill(record.PID, syscall.SIGKILL))
+	require.NoError(t, rig.Poll(ctx, 30*time.Second, 100*time.Millisecond, func(context.Context) (string, error) {
+		if rig.Alive(record.PID) {
+			return "the node's first process is still there", nil
+		}
+		return "", nil
+	}))
+	l.again(ctx, t)
+}
+
+// nodeDown ends the node as people do.
+func (l *life) nodeDown(ctx context.Context, t *testing.T) {
+	l.up(ctx, t)
+	succeed(ctx, t, l.node.Down(false))
+	l.again(ctx, t)
+}
+
+// again brings up the node and the platform, and has it prove itself.
+func (l *life) again(ctx context.Context, t *testing.T) {
+	start := time.Now()
+	l.nodeUp(ctx, t)
+	assert.True(t, l.up(ctx, t), "the cluster is a new one, and nothing was to do")
+	succeed(ctx, t, l.command("verify", "--wait", "1m"))
+	t.Logf("everything right %s after the node began", time.Since(start).Round(time.Second))
+}
+
+func (l *life) kubectl(args ...string) rig.Command {
+	path := "kubectl"
+	for _, dir := range filepath.SplitList(rig.Lookup(l.env, "PATH")) {
+		if candidate := filepath.Join(dir, "kubectl"); isFile(candidate) {
+			path = candidate
+			break
+		}
+	}
+	return rig.Command{Path: path, Args: args, Env: l.env}
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// brokenLayer has KServe's controller gone for good, which its objects wait for, and
+// another layer point at a commit that does not exist.
+func (l *life) brokenLayer(ctx context.Context, t *testing.T) {
+	l.up(ctx, t)
+	for _, args := range [][]string{
+		{"patch", "application", "kserve", "-n", "argocd", "--type=merge", "-p", `{"spec":{"syncPolicy":{"automated":null}}}`},
+		{"delete", "deployment", "kserve-controller-manager", "-n", "kserve"},
+		{"patch", "application", "opencost", "-n", "argocd", "--type=merge", "-p", `{"spec":{"source":{"targetRevision":"layer/opencost/none"}}}`},
+	} {
+		succeed(ctx, t, l.kubectl(args...))
+	}
+	r := succeed(ctx, t, l.command("destroy", "--yes"))
+	assert.Contains(t, r.Stdout, "destroyed")
+	l.nothingLeft(ctx, t)
+}
+
+// nothingLeft demands that the cluster has nothing of the platform's.
+func (l *life) nothingLeft(ctx context.Context, t *testing.T) {
+	t.Helper()
+	r := succeed(ctx, t, l.kubectl("get", "namespaces", "-o", "name"))
+	for _, namespace := range []string{"argocd", "forge", "kserve", "knative-serving", "kyverno", "portal"} {
+		assert.NotContains(t, strings.Split(r.Stdout, "\n"), "namespace/"+namespace)
+	}
+	r = succeed(ctx, t, l.kubectl("get", "crds", "-o", "name"))
+	assert.Empty(t, strings.TrimSpace(r.Stdout))
+}
+
+// heldObject has something in a tenant's namespace that nobody lets go of.
+func (l *life) heldObject(ctx context.Context, t *testing.T) {
+	const finalizer = "lifecycle.example/held"
+	restore, err := l.project.Set(stack, "neuroscale:tenants", []any{
+		map[string]any{}, // the default one
+		map[string]any{"namespace": "held-team", "owner": "held", "costCenter": "held", "repositories": []any{"held"}},
+	})
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, restore()) }()
+	l.up(ctx, t)
+	succeed(ctx, t, l.kubectl("create", "configmap", "held", "-n", "held-team"))
+	held := func(finalizers string) rig.Command {
+		return l.kubectl("patch", "configmap", "held", "-n", "held-team", "--type=merge", "-p", `{"metadata":{"finalizers":`+finalizers+`}}`)
+	}
+	succeed(ctx, t, held(`["`+finalizer+`"]`))
+	r := run(ctx, t, l.command("destroy", "--yes"))
+	assert.NotZero(t, r.Code)
+	t.Logf("%s", r)
+	assert.Contains(t, r.Stderr, finalizer, "it does not say whose")
+	assert.Contains(t, r.Stderr, "held-team", "it does not say where")
+	succeed(ctx, t, held("null"))
+	succeed(ctx, t, l.command("destroy", "--yes"))
+	l.nothingLeft(ctx, t)
+}
+
+// clusterGone takes the node away under a stack that is being brought up.
+func (l *life) clusterGone(ctx context.Context, t *testing.T) {
+	said := &watched{}
+	c := l.command("up")
+	c.Output = said
+	p, err := c.Start(ctx)
+	require.NoError(t, err)
+	require.NoError(t, rig.Poll(ctx, 5*time.Minute, 50*time.Millisecond, func(context.Context) (string, error) {
+		if said.done() < points[4] {
+			return fmt.Sprintf("%d resources are done", said.done()), nil
+		}
+		return "", nil
+	}))
+	require.NoError(t, p.KillSession())
+	_, err = p.Wait()
+	require.NoError(t, err)
+	if os.Getenv(named) == "" {
+		succeed(ctx, t, l.node.Down(false))
+	} else {
+		kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+		require.NoError(t, os.WriteFile(kubeconfig, []byte(gone), 0o600))
+		l.env = append(l.env, "KUBECONFIG="+kubeconfig)
+	}
+	r := run(ctx, t, l.command("destroy", "--yes"))
+	assert.NotZero(t, r.Code)
+	assert.Contains(t, r.Stderr, "destroy -s ci --unreachable", "it does not say what to do")
+	assert.Len(t, r.Lines(), 1, "%s", r)
+	r = succeed(ctx, t, l.command("destroy", "--yes", "--unreachable"))
+	assert.Contains(t, r.Stdout, "destroyed")
+	r = succeed(ctx, t, l.command("destroy", "--yes", "--unreachable"))
+	assert.NotContains(t, r.Stdout, "error")
+}
+
+// gone is a kubeconfig of a cluster that nobody answers for.
+const gone = `{apiVersion: v1, kind: Config, current-context: gone, users: [{name: me, user: {token: none}}],
+clusters: [{name: gone, cluster: {server: "https://127.0.0.1:1"}}],
+contexts: [{name: gone, context: {cluster: gone, user: me}}]}`
