@@ -391,10 +391,6 @@ func TestWhatNobodyWaitsForBeginsWhenAnEndpointCan(t *testing.T) {
 	for _, needed := range []string{"knative", "kserve-runtimes", "admission", "tenancy", "doorkeeper"} {
 		assert.Falsef(t, r.Waits(r.Get(t, "ConfigMap", "layer-"+needed+"-*"), runtimes), "layer %s is pushed late", needed)
 	}
-	controller := r.Get(t, "StatefulSet", "argocd-application-controller")
-	for _, definition := range r.Kind("CustomResourceDefinition") {
-		assert.Truef(t, r.Waits(controller, definition), "Argo CD's controller reads all schemas again because of %s", definition.URN)
-	}
 	for _, set := range r.Kind("ApplicationSet") {
 		assert.Falsef(t, r.Waits(set, r.Get(t, "Application", "portal")), "%s waits for the portal", set.URN)
 	}

@@ -57,20 +57,20 @@ var platform = []part{
 		}, s.onCluster())
 		return err
 	}},
+	{"argocd", argocdLayers, func(s *site, _ layer.List) (err error) {
+		s.argocd, err = argocd.New(s.ctx, argocdName, &argocd.Args{
+			Settings: s.cfg.GitOps, Address: s.cluster.Address, Source: s.source, Layers: s.layers,
+			Certificate: s.certificates.Of(config.ServerArgoCD), HTTP: s.cfg.TLS.Plain(config.ServerArgoCD),
+			Forge: s.forge, Readers: readers(s.cfg), Platform: s.forge.Platform, WebhookSecret: s.forge.WebhookSecret,
+		}, s.onCluster())
+		return err
+	}},
 	{"kinds", nil, func(s *site, _ layer.List) (err error) {
 		s.kinds, err = layer.NewKinds(s.ctx, "kinds", &layer.KindsArgs{
 			Layers: s.layers.FromGit(), Source: s.source,
 			Parents: map[string]string{
 				serving.KnativeLayer: serving.Token, serving.KServeLayer: serving.Token, guardrails.KyvernoLayer: guardrails.Token,
 			},
-		}, s.onCluster())
-		return err
-	}},
-	{"argocd", argocdLayers, func(s *site, _ layer.List) (err error) {
-		s.argocd, err = argocd.New(s.ctx, argocdName, &argocd.Args{
-			Settings: s.cfg.GitOps, Address: s.cluster.Address, Source: s.source, Layers: s.layers, Kinds: s.kinds.Ready,
-			Certificate: s.certificates.Of(config.ServerArgoCD), HTTP: s.cfg.TLS.Plain(config.ServerArgoCD),
-			Forge: s.forge, Readers: readers(s.cfg), Platform: s.forge.Platform, WebhookSecret: s.forge.WebhookSecret,
 		}, s.onCluster())
 		return err
 	}},

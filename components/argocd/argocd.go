@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"strconv"
 
 	"github.com/pulumi/pulumi-random/sdk/v4/go/random"
@@ -74,8 +73,6 @@ type Args struct {
 	// Layers of the platform, its own among them: what project platform may put
 	// where.
 	Layers layer.List
-	// Kinds are done when the cluster knows those of Layers: it begins with reading them.
-	Kinds []pulumi.Resource
 }
 
 func (a *Args) validate() error {
@@ -174,7 +171,6 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		name: name, namespace: ns,
 		set:      manifest.NewSet(ctx, pulumi.Parent(a)),
 		settings: a.signInSettings(args),
-		inputs:   slices.Clone(args.Kinds),
 	}
 	in.before("secret", settingsSecret(passwords, args.WebhookSecret))
 	in.before("redis", redisSecret(passwords["redis"]))

@@ -35,9 +35,7 @@ func (a *KindsArgs) validate() error {
 // Kinds are the CustomResourceDefinitions of all layers.
 type Kinds struct {
 	pulumi.ResourceState
-	// Ready is done when the cluster knows them.
-	Ready []pulumi.Resource
-	of    map[string][]pulumi.Resource
+	of map[string][]pulumi.Resource
 }
 
 // NewKinds registers the layers' CustomResourceDefinitions, because Argo CD never
@@ -46,8 +44,8 @@ type Kinds struct {
 // whole definition in its place, and later changes are Argo CD's alone. The Application
 // is deleted first, so controllers see their objects go.
 //
-// They come all at once and before Argo CD: it and Pulumi's provider read the schemas
-// of all kinds anew whenever there is one more, which takes each of them a second.
+// They come all at once: Pulumi's provider reads the schemas of all kinds anew after each
+// one that was made.
 func NewKinds(ctx *pulumi.Context, name string, args *KindsArgs, opts ...pulumi.ResourceOption) (*Kinds, error) {
 	if err := args.validate(); err != nil {
 		return nil, err
@@ -62,9 +60,7 @@ func NewKinds(ctx *pulumi.Context, name string, args *KindsArgs, opts ...pulumi.
 	}
 	set := manifest.NewSet(ctx, pulumi.Parent(k), pulumi.IgnoreChanges([]string{"spec"}))
 	for _, d := range found {
-		r := set.Add(d.layer+"-"+d.name, outline(d.name, d.spec), args.formerly(ctx, d.layer))
-		k.of[d.layer] = append(k.of[d.layer], r)
-		k.Ready = append(k.Ready, r)
+		k.of[d.layer] = append(k.of[d.layer], set.Add(d.layer+"-"+d.name, outline(d.name, d.spec), args.formerly(ctx, d.layer)))
 	}
 	if err := set.Err(); err != nil {
 		return nil, fmt.Errorf("kinds: %w", err)
