@@ -266,7 +266,7 @@ func TestJobsAreConfined(t *testing.T) {
 		for path, want := range map[string]any{
 			"securityContext.runAsNonRoot": true, "securityContext.readOnlyRootFilesystem": true,
 			"securityContext.allowPrivilegeEscalation": false, "securityContext.capabilities.drop": []any{"ALL"},
-			"resources.requests.cpu": "10m", "imagePullPolicy": "IfNotPresent",
+			"resources.requests.cpu": "10m", "imagePullPolicy": "IfNotPresent", "terminationMessagePolicy": "FallbackToLogsOnError",
 		} {
 			assert.Equalf(t, want, recorder.At(container, path), "%s of %s", path, job.URN)
 		}

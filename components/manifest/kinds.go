@@ -98,7 +98,7 @@ func Job(s JobSpec) Object {
 		"securityContext": Object{
 			"runAsUser": s.UID, "runAsGroup": s.UID, "fsGroup": s.UID, "runAsNonRoot": true,
 		},
-		"containers": []any{Container(s.Container)},
+		"containers": []any{tellingWhy(Container(s.Container))},
 		"volumes":    s.Volumes,
 	}
 	if s.ServiceAccount != "" {
@@ -116,6 +116,13 @@ func Job(s JobSpec) Object {
 			"template":     Object{"metadata": template, "spec": pod},
 		},
 	}
+}
+
+// tellingWhy has the last lines of a container that failed in the pod's status, where
+// Pulumi and people look for the reason.
+func tellingWhy(c Object) Object {
+	c["terminationMessagePolicy"] = "FallbackToLogsOnError"
+	return c
 }
 
 // SmallResources are those of a short script.
