@@ -93,8 +93,7 @@ func checkDatabase(ctx *pulumi.Context, name string, args *Args, environment pul
 			"resources":    manifest.SmallResources(),
 		},
 		Volumes: []any{manifest.ConfigMapVolume("script", scripts), manifest.ConfigMapVolume("authority", authority)},
-		// Three tries: who has mistyped a host waits for this to end.
-	}), pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "2m", Update: "2m", Delete: "1m"}), pulumi.DependsOn(needs))
+	}), manifest.JobTimeout(), pulumi.DependsOn(needs))
 	if err := set.Err(); err != nil {
 		return nil, fmt.Errorf("portal: %w", err)
 	}

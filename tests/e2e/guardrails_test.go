@@ -329,14 +329,7 @@ func (s *suite) removeEndpoint(ctx context.Context, t *testing.T, name string) {
 }
 
 // tool is the path of a program in the node's own environment.
-func (s *suite) tool(name string) string {
-	for _, dir := range filepath.SplitList(rig.Lookup(s.env, "PATH")) {
-		if candidate := filepath.Join(dir, name); isFile(candidate) {
-			return candidate
-		}
-	}
-	return name
-}
+func (s *suite) tool(name string) string { return rig.Program(s.env, name) }
 
 // guardrailsHaveNoHole offers a bad Pod all the time while policies are deleted,
 // changed and made again.

@@ -7,8 +7,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 	"testing"
 	"time"
 
@@ -50,25 +48,7 @@ func runAll(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	janitor, err := rig.NewJanitor(s.node, s.victim)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	// The janitor cleans up after this process, so a signal may just end it.
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		<-signals
-		fmt.Fprintln(os.Stderr, "interrupted: the instances of this run are being removed")
-		os.Exit(130)
-	}()
-	code := m.Run()
-	if err := janitor.Finish(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
+	return rig.RunWithJanitor(m, s.node, s.victim)
 }
 
 func (s *suite) purge() error {

@@ -76,22 +76,8 @@ func within(t *testing.T, limit time.Duration) context.Context {
 	return ctx
 }
 
-// run runs a command and logs how it went.
-func run(ctx context.Context, t *testing.T, c rig.Command) rig.Result {
-	t.Helper()
-	r, err := c.Run(ctx)
-	require.NoError(t, err)
-	t.Logf("%s: exit %d after %s", r.Command, r.Code, r.Took.Round(100*time.Millisecond))
-	return r
-}
-
-// succeed runs a command that has to end well.
-func succeed(ctx context.Context, t *testing.T, c rig.Command) rig.Result {
-	t.Helper()
-	r := run(ctx, t, c)
-	require.Zero(t, r.Code, "%s", r)
-	return r
-}
+// run and succeed are what most steps do with a command.
+var run, succeed = rig.Logged, rig.Succeed
 
 // command is a call of neuroscale for the suite's stack and project.
 func (s *suite) command(verb string, more ...string) rig.Command {
@@ -107,19 +93,7 @@ func with(c rig.Command, variables ...string) rig.Command {
 
 // pulumi is a call of Pulumi's own command line, by hand in the project.
 func (s *suite) pulumi(args ...string) rig.Command {
-	path := "pulumi"
-	for _, dir := range filepath.SplitList(rig.Lookup(s.env, "PATH")) {
-		if candidate := filepath.Join(dir, "pulumi"); isFile(candidate) {
-			path = candidate
-			break
-		}
-	}
-	return rig.Command{Path: path, Args: append(args, "--non-interactive"), Env: s.env, Dir: s.project.Dir}
-}
-
-func isFile(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular()
+	return rig.Command{Path: s.tool("pulumi"), Args: append(args, "--non-interactive"), Env: s.env, Dir: s.project.Dir}
 }
 
 // readOutputs decodes the stack's outputs; an unknown or missing one fails.

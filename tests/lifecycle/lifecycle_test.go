@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -54,25 +53,7 @@ func runAll(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	janitor, err := rig.NewJanitor(rig.Instance{Name: instance, Sealed: filepath.Join(checkout, "bin", "sealed")})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	// The janitor cleans up after this process, so a signal may just end it.
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		<-signals
-		fmt.Fprintln(os.Stderr, "interrupted: the node of this run is being removed")
-		os.Exit(130)
-	}()
-	code := m.Run()
-	if err := janitor.Finish(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
+	return rig.RunWithJanitor(m, rig.Instance{Name: instance, Sealed: filepath.Join(checkout, "bin", "sealed")})
 }
 
 // life is one node with one stack on it.
@@ -102,25 +83,10 @@ func begin(t *testing.T) *life {
 
 func (l *life) nodeUp(ctx context.Context, t *testing.T) {
 	t.Helper()
-	succeed(ctx, t, l.node.Up())
+	rig.Succeed(ctx, t, l.node.Up())
 	var err error
 	l.env, err = l.node.Environment(ctx)
 	require.NoError(t, err)
-}
-
-func run(ctx context.Context, t *testing.T, c rig.Command) rig.Result {
-	t.Helper()
-	r, err := c.Run(ctx)
-	require.NoError(t, err)
-	t.Logf("%s: exit %d after %s", r.Command, r.Code, r.Took.Round(100*time.Millisecond))
-	return r
-}
-
-func succeed(ctx context.Context, t *testing.T, c rig.Command) rig.Result {
-	t.Helper()
-	r := run(ctx, t, c)
-	require.Zero(t, r.Code, "%s", r)
-	return r
 }
 
 func (l *life) command(verb string, more ...string) rig.Command {
@@ -136,7 +102,7 @@ func (l *life) up(ctx context.Context, t *testing.T) (changed bool) {
 			Body string `json:"body"`
 		} `json:"prediction"`
 	}
-	r := succeed(ctx, t, l.command("up", "-o", "json"))
+	r := rig.Succeed(ctx, t, l.command("up", "-o", "json"))
 	require.NoError(t, json.Unmarshal([]byte(r.Stdout), &report), "%s", r)
 	require.NotNil(t, report.Prediction, "no endpoint predicts: %s", r)
 	return report.Changed
@@ -172,12 +138,18 @@ func (w *watched) done() int {
 func TestTheCountOfAnUpIsUnderstood(t *testing.T) {
 	w := &watched{}
 	assert.Zero(t, w.done())
-	_, err := w.Write([]byte("node: API server ready 2.7s\n    3.7s    52/114  certificates     done in 2.5s (23 of 23 resources)\n   15.3s   127/151  argocd"))
-	require.NoError(t, err)
-	assert.Equal(t, 52, w.done(), "a line that has not ended counts")
-	_, err = w.Write([]byte("           done in 13.4s\n"))
-	require.NoError(t, err)
-	assert.Equal(t, 127, w.done())
+	for _, said := range []struct {
+		text string
+		done int
+	}{
+		{"node: API server ready 2.7s\n    3.7s    52/114  certificates     done in 2.5s (23 of 23 resources)\n   15.3s   12", 52},
+		{"7/151  argocd", 127}, // a line that has not ended counts
+		{"           done in 13.4s\n", 127},
+	} {
+		_, err := w.Write([]byte(said.text))
+		require.NoError(t, err)
+		assert.Equal(t, said.done, w.done(), said.text)
+	}
 }
 
 // points are how many resources an up has when it is killed, of about 265: closer to
@@ -208,7 +180,7 @@ func TestPlatformThatIsKilledOnItsWay(t *testing.T) {
 
 // killedUps kills each up with its engine and its providers, by SIGKILL.
 func (l *life) killedUps(ctx context.Context, t *testing.T) {
-	succeed(ctx, t, l.command("destroy", "--yes"))
+	rig.Succeed(ctx, t, l.command("destroy", "--yes"))
 	start := time.Now()
 	killed := 0
 	var left []*rig.Process
@@ -248,7 +220,7 @@ func (l *life) killedUps(ctx context.Context, t *testing.T) {
 	for _, p := range left {
 		assert.Empty(t, p.Session(), "processes of a killed up still run")
 	}
-	succeed(ctx, t, l.command("verify", "--wait", "1m"))
+	rig.Succeed(ctx, t, l.command("verify", "--wait", "1m"))
 	t.Logf("%d kills, and everything right after %s", killed, time.Since(start).Round(time.Second))
 }
 
@@ -271,7 +243,7 @@ func (l *life) killedNode(ctx context.Context, t *testing.T) {
 // nodeDown ends the node as people do.
 func (l *life) nodeDown(ctx context.Context, t *testing.T) {
 	l.up(ctx, t)
-	succeed(ctx, t, l.node.Down(false))
+	rig.Succeed(ctx, t, l.node.Down(false))
 	l.again(ctx, t)
 }
 
@@ -280,24 +252,12 @@ func (l *life) again(ctx context.Context, t *testing.T) {
 	start := time.Now()
 	l.nodeUp(ctx, t)
 	assert.True(t, l.up(ctx, t), "the cluster is a new one, and nothing was to do")
-	succeed(ctx, t, l.command("verify", "--wait", "1m"))
+	rig.Succeed(ctx, t, l.command("verify", "--wait", "1m"))
 	t.Logf("everything right %s after the node began", time.Since(start).Round(time.Second))
 }
 
 func (l *life) kubectl(args ...string) rig.Command {
-	path := "kubectl"
-	for _, dir := range filepath.SplitList(rig.Lookup(l.env, "PATH")) {
-		if candidate := filepath.Join(dir, "kubectl"); isFile(candidate) {
-			path = candidate
-			break
-		}
-	}
-	return rig.Command{Path: path, Args: args, Env: l.env}
-}
-
-func isFile(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular()
+	return rig.Command{Path: rig.Program(l.env, "kubectl"), Args: args, Env: l.env}
 }
 
 // brokenLayer has KServe's controller gone for good, which its objects wait for, and
@@ -309,9 +269,9 @@ func (l *life) brokenLayer(ctx context.Context, t *testing.T) {
 		{"delete", "deployment", "kserve-controller-manager", "-n", "kserve"},
 		{"patch", "application", "opencost", "-n", "argocd", "--type=merge", "-p", `{"spec":{"source":{"targetRevision":"layer/opencost/none"}}}`},
 	} {
-		succeed(ctx, t, l.kubectl(args...))
+		rig.Succeed(ctx, t, l.kubectl(args...))
 	}
-	r := succeed(ctx, t, l.command("destroy", "--yes"))
+	r := rig.Succeed(ctx, t, l.command("destroy", "--yes"))
 	assert.Contains(t, r.Stdout, "destroyed")
 	l.nothingLeft(ctx, t)
 }
@@ -319,11 +279,11 @@ func (l *life) brokenLayer(ctx context.Context, t *testing.T) {
 // nothingLeft demands that the cluster has nothing of the platform's.
 func (l *life) nothingLeft(ctx context.Context, t *testing.T) {
 	t.Helper()
-	r := succeed(ctx, t, l.kubectl("get", "namespaces", "-o", "name"))
+	r := rig.Succeed(ctx, t, l.kubectl("get", "namespaces", "-o", "name"))
 	for _, namespace := range []string{"argocd", "forge", "kserve", "knative-serving", "kyverno", "portal"} {
 		assert.NotContains(t, strings.Split(r.Stdout, "\n"), "namespace/"+namespace)
 	}
-	r = succeed(ctx, t, l.kubectl("get", "crds", "-o", "name"))
+	r = rig.Succeed(ctx, t, l.kubectl("get", "crds", "-o", "name"))
 	assert.Empty(t, strings.TrimSpace(r.Stdout))
 }
 
@@ -337,18 +297,18 @@ func (l *life) heldObject(ctx context.Context, t *testing.T) {
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, restore()) }()
 	l.up(ctx, t)
-	succeed(ctx, t, l.kubectl("create", "configmap", "held", "-n", "held-team"))
+	rig.Succeed(ctx, t, l.kubectl("create", "configmap", "held", "-n", "held-team"))
 	held := func(finalizers string) rig.Command {
 		return l.kubectl("patch", "configmap", "held", "-n", "held-team", "--type=merge", "-p", `{"metadata":{"finalizers":`+finalizers+`}}`)
 	}
-	succeed(ctx, t, held(`["`+finalizer+`"]`))
-	r := run(ctx, t, l.command("destroy", "--yes"))
+	rig.Succeed(ctx, t, held(`["`+finalizer+`"]`))
+	r := rig.Logged(ctx, t, l.command("destroy", "--yes"))
 	assert.NotZero(t, r.Code)
 	t.Logf("%s", r)
 	assert.Contains(t, r.Stderr, finalizer, "it does not say whose")
 	assert.Contains(t, r.Stderr, "held-team", "it does not say where")
-	succeed(ctx, t, held("null"))
-	succeed(ctx, t, l.command("destroy", "--yes"))
+	rig.Succeed(ctx, t, held("null"))
+	rig.Succeed(ctx, t, l.command("destroy", "--yes"))
 	l.nothingLeft(ctx, t)
 }
 
@@ -369,19 +329,19 @@ func (l *life) clusterGone(ctx context.Context, t *testing.T) {
 	_, err = p.Wait()
 	require.NoError(t, err)
 	if os.Getenv(named) == "" {
-		succeed(ctx, t, l.node.Down(false))
+		rig.Succeed(ctx, t, l.node.Down(false))
 	} else {
 		kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 		require.NoError(t, os.WriteFile(kubeconfig, []byte(gone), 0o600))
 		l.env = append(l.env, "KUBECONFIG="+kubeconfig)
 	}
-	r := run(ctx, t, l.command("destroy", "--yes"))
+	r := rig.Logged(ctx, t, l.command("destroy", "--yes"))
 	assert.NotZero(t, r.Code)
 	assert.Contains(t, r.Stderr, "destroy -s ci --unreachable", "it does not say what to do")
 	assert.Len(t, r.Lines(), 1, "%s", r)
-	r = succeed(ctx, t, l.command("destroy", "--yes", "--unreachable"))
+	r = rig.Succeed(ctx, t, l.command("destroy", "--yes", "--unreachable"))
 	assert.Contains(t, r.Stdout, "destroyed")
-	r = succeed(ctx, t, l.command("destroy", "--yes", "--unreachable"))
+	r = rig.Succeed(ctx, t, l.command("destroy", "--yes", "--unreachable"))
 	assert.NotContains(t, r.Stdout, "error")
 }
 
