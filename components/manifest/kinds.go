@@ -77,6 +77,9 @@ type JobSpec struct {
 	ServiceAccount string // empty: no token is mounted
 	Container      Object
 	Volumes        []any
+	// Tries is how often it is tried before the update ends with what the last try said;
+	// the next update makes the Job anew. 0 is for ever.
+	Tries int
 }
 
 // JobTimeout is how long an update of the stack waits for a Job.
@@ -84,15 +87,21 @@ func JobTimeout() pulumi.ResourceOption {
 	return pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "5m", Update: "5m", Delete: "1m"})
 }
 
-// Job is a Job that goes on trying. It has no deadline: a failed Job stays failed
-// for ever, while one that still tries is what the next update waits for again.
+// Job is a Job that goes on trying, unless its tries are counted: a failed Job stays
+// failed for ever, while one that still tries is what the next update waits for again.
 func Job(s JobSpec) Object {
+	restart, retries, metadata := "OnFailure", 1000, Object{"name": s.Name, "namespace": s.Namespace}
+	if s.Tries > 0 {
+		// A pod for each try, so that what it said stays there to be read.
+		restart, retries = "Never", s.Tries-1
+		metadata["annotations"] = Object{"pulumi.com/replaceUnready": "true"}
+	}
 	labels := Object{}
 	for key, value := range s.Labels {
 		labels[key] = value
 	}
 	pod := Object{
-		"restartPolicy":                 "OnFailure",
+		"restartPolicy":                 restart,
 		"terminationGracePeriodSeconds": 5,
 		"automountServiceAccountToken":  s.ServiceAccount != "",
 		"securityContext": Object{
@@ -108,11 +117,12 @@ func Job(s JobSpec) Object {
 	if len(s.Annotations) > 0 {
 		template["annotations"] = s.Annotations
 	}
+	metadata["labels"] = labels
 	return Object{
 		"apiVersion": "batch/v1", "kind": "Job",
-		"metadata": Object{"name": s.Name, "namespace": s.Namespace, "labels": labels},
+		"metadata": metadata,
 		"spec": Object{
-			"backoffLimit": 1000,
+			"backoffLimit": retries,
 			"template":     Object{"metadata": template, "spec": pod},
 		},
 	}

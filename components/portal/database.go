@@ -23,6 +23,8 @@ const (
 	passwordKey = "password"
 	uid         = 1000 // of the image's user
 	checkFolder = "/etc/check"
+	// databaseTries leave a database that starts along with the cluster half a minute.
+	databaseTries = 3
 )
 
 // postgres is how the portal's own configuration says it. A role that may make schemas
@@ -93,6 +95,7 @@ func checkDatabase(ctx *pulumi.Context, name string, args *Args, environment pul
 			"resources":    manifest.SmallResources(),
 		},
 		Volumes: []any{manifest.ConfigMapVolume("script", scripts), manifest.ConfigMapVolume("authority", authority)},
+		Tries:   databaseTries,
 	}), manifest.JobTimeout(), pulumi.DependsOn(needs))
 	if err := set.Err(); err != nil {
 		return nil, fmt.Errorf("portal: %w", err)

@@ -58,6 +58,9 @@ func TestThePortalDoesNotStartBeforeItsDatabaseTakesIt(t *testing.T) {
 	assert.Equal(t, password, recorder.At(site.Object(), "data.DATABASE_PASSWORD"))
 	r.AssertNoSecretOutside(t, "the password in databases", password)
 	assert.NotEmpty(t, recorder.At(job.Object(), "spec.template.metadata.annotations"), "another password is not tried")
+	assert.Equal(t, "Never", recorder.At(job.Object(), "spec.template.spec.restartPolicy"), "what a try said is gone with the next")
+	assert.EqualValues(t, databaseTries-1, recorder.At(job.Object(), "spec.backoffLimit"), "an update does not end")
+	assert.Equal(t, "true", recorder.At(job.Object(), "metadata.annotations").(map[string]any)["pulumi.com/replaceUnready"], "a database that has been mended is not asked again")
 }
 
 // The script is run against a module of its own that answers as Postgres and the

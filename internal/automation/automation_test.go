@@ -200,6 +200,21 @@ func TestFailuresAreSentencesWithTheResourceAndTheReason(t *testing.T) {
 			},
 			"up: Job layer-knative-abc: the Job failed\n  pod a ended:\n  refused\n  pod b ended:\n  1\n  2\n  (2 more lines)",
 		},
+		"a Job whose pods say the same": {
+			fakepulumi.Script{
+				Events: []apitype.EngineEvent{diagnostic(urn, "1 error occurred:\n\t* resource \""+urn+"\" was successfully created, but the Kubernetes API server reported that it failed to fully initialize or become live: Resource 'knative-abc' was created but failed to initialize\n"+
+					"\t* [Pod forge/a]: containers with unready status: [push]\n\t* [Pod forge/a]: [Error] no such host\n\t* [Pod forge/b]: containers with unready status: [push]\n\t* [Pod forge/b]: [Error] no such host\n\n")},
+				Fail: map[string]string{"up": ""},
+			},
+			"up: Job layer-knative-abc: Resource 'knative-abc' was created but failed to initialize\n  [Pod forge/a]: [Error] no such host",
+		},
+		"a pod of which nothing else is known": {
+			fakepulumi.Script{
+				Events: []apitype.EngineEvent{diagnostic(urn, "Resource 'knative-abc' was created but failed to initialize\n[Pod forge/a]: containers with unready status: [push]\n")},
+				Fail:   map[string]string{"up": ""},
+			},
+			"up: Job layer-knative-abc: Resource 'knative-abc' was created but failed to initialize\n  [Pod forge/a]: containers with unready status: [push]",
+		},
 		"no diagnostics": {
 			fakepulumi.Script{Fail: map[string]string{"up": "error: could not write the checkpoint: disk full"}},
 			"up: could not write the checkpoint: disk full",

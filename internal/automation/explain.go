@@ -79,19 +79,35 @@ func clean(message string) string {
 // maxLines bounds one reason; a failed Job repeats the last lines of every pod.
 const maxLines = 6
 
-var errorCount = regexp.MustCompile(`^\d+ errors? occurred:$`)
+var (
+	errorCount = regexp.MustCompile(`^\d+ errors? occurred:$`)
+	// preamble is what the Kubernetes provider says of every object that is made and not ready.
+	preamble = regexp.MustCompile(`^resource "?urn:\S+ was .* failed to fully initialize or become live: `)
+	ofAPod   = regexp.MustCompile(`^\[Pod [^]]+\]: (\[Error\] )?`)
+	// unready says of a pod that failed nothing that is not known.
+	unready = regexp.MustCompile(`^\[Pod [^]]+\]: containers with unready status: \[[^]]*\]$`)
+)
 
-// digest keeps each line of a message once and the first few of them.
+// digest keeps what a message says once, whichever pod it is said of, and the first few
+// of its lines.
 func digest(message string) string {
 	seen := map[string]bool{"": true}
-	var lines []string
+	var lines, bare []string
 	for line := range strings.Lines(message) {
-		line = strings.TrimPrefix(strings.TrimSpace(line), "* ")
-		if seen[line] || errorCount.MatchString(line) {
+		line = preamble.ReplaceAllString(strings.TrimPrefix(strings.TrimSpace(line), "* "), "")
+		said := ofAPod.ReplaceAllString(line, "")
+		switch {
+		case seen[said], errorCount.MatchString(line):
 			continue
+		case unready.MatchString(line):
+			bare = append(bare, line)
+		default:
+			lines = append(lines, line)
 		}
-		seen[line] = true
-		lines = append(lines, line)
+		seen[said] = true
+	}
+	if len(lines) < 2 {
+		lines = append(lines, bare...)
 	}
 	if n := len(lines) - maxLines; n > 0 {
 		lines = append(lines[:maxLines], fmt.Sprintf("(%d more lines)", n))
