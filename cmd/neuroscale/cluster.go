@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/stacks"
@@ -41,6 +42,18 @@ func (a *app) adopted(ctx context.Context) (*config.Config, *kube.Cluster, error
 		return cfg, nil, err
 	}
 	return a.reachable(ctx)
+}
+
+// volumes fails if a cluster makes no volumes as the settings want them.
+func volumes(ctx context.Context, c *config.Config, cluster *kube.Cluster) error {
+	err := kube.VolumesFrom(ctx, cluster.Dynamic, c.Cluster.StorageClass)
+	if err == nil {
+		err = kube.ClaimOf(ctx, cluster.Dynamic, forge.Namespace, forge.Volume, c.Cluster.StorageClass)
+	}
+	if err != nil {
+		return fmt.Errorf("%s:cluster.storageClass is %q: %w", config.Namespace, c.Cluster.StorageClass, err)
+	}
+	return nil
 }
 
 // madeAnswers is an error if the stack has made a cluster and that does not answer: what

@@ -22,6 +22,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/require"
 
+	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/components/tenancy"
 	"github.com/neuroscale-platform/neuroscale/internal/fakepulumi"
@@ -110,6 +111,11 @@ func (m *machine) serveAPI(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, m.answers[r.URL.Path])
 	case r.URL.Path == "/version":
 		io.WriteString(w, `{"gitVersion":"v1.35.4"}`)
+	case r.URL.Path == "/apis/storage.k8s.io/v1/storageclasses":
+		io.WriteString(w, `{"apiVersion":"storage.k8s.io/v1","kind":"StorageClassList","items":[{"apiVersion":"storage.k8s.io/v1","kind":"StorageClass",
+			"metadata":{"name":"standard","annotations":{"storageclass.kubernetes.io/is-default-class":"true"}}}]}`)
+	case r.URL.Path == "/api/v1/namespaces/"+forge.Namespace+"/persistentvolumeclaims":
+		io.WriteString(w, `{"apiVersion":"v1","kind":"PersistentVolumeClaimList","items":[]}`)
 	case r.URL.Path == "/api/v1/namespaces/"+layer.Namespace+"/pods" && r.URL.Query().Get("labelSelector") == tenancy.EnforcementPods:
 		fmt.Fprintf(w, `{"apiVersion":"v1","kind":"PodList","items":[{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"status":{
 			"containerStatuses":[{"state":{"terminated":{"message":%q,"finishedAt":"2026-01-01T00:00:00Z"}}}]}}]}`, m.verdict)

@@ -113,9 +113,12 @@ func (a *app) up(ctx context.Context, f upFlags) (*upReport, error) {
 		return nil, err
 	}
 	if cluster == nil {
-		if err := a.madeAnswers(ctx); err != nil {
-			return nil, err
-		}
+		err = a.madeAnswers(ctx)
+	} else {
+		err = volumes(ctx, cfg, cluster)
+	}
+	if err != nil {
+		return nil, err
 	}
 	choice, err := endpointChoice(cfg)
 	if err != nil {

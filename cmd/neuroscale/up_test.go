@@ -148,6 +148,16 @@ func TestUpChecksTheClusterThatKubectlWouldTake(t *testing.T) {
 	assert.Equal(t, 0, code, errout)
 }
 
+func TestUpDoesNotBeginWithAStorageClassThatIsNotThere(t *testing.T) {
+	m := newMachine(t)
+	m.write("Pulumi.ci.yaml", "config:\n  neuroscale:cluster: {provider: existing, storageClass: fast}\n")
+	calls := fakepulumi.Install(t, fakepulumi.Script{})
+	code, _, errout := m.run("up")
+	assert.Equal(t, 1, code)
+	assert.Contains(t, errout, `neuroscale:cluster.storageClass is "fast": the cluster has no StorageClass "fast": write one of standard`)
+	assert.NotContains(t, strings.Join(calls.Lines(t), "\n"), "up ", "a pod would wait for its volume for ever")
+}
+
 func TestUpShowsTheFirstPredictionBeforeTheWholePlatformIsThere(t *testing.T) {
 	m := newMachine(t)
 	m.services["demo-iris-2"] = readyStatus("demo-iris-2-predictor.default.neuroscale.test")

@@ -45,7 +45,7 @@ func DataPod(image, node string) manifest.Object {
 			"resources": manifest.SmallResources(),
 		})},
 		"volumes": []any{
-			manifest.Object{"name": "data", "persistentVolumeClaim": manifest.Object{"claimName": volumeName}},
+			manifest.Object{"name": "data", "persistentVolumeClaim": manifest.Object{"claimName": Volume}},
 			manifest.ScratchVolume("scratch"),
 		},
 	}

@@ -28,7 +28,7 @@ const (
 	settingsName = "gitea-settings"
 	accountsName = "gitea-accounts"
 	membersName  = "gitea-members"
-	volumeName   = "gitea"
+	Volume       = "gitea"
 	workDir      = "/var/lib/gitea"
 	accountsDir  = "/etc/forge/accounts"
 	membersDir   = "/etc/forge/members"
@@ -134,7 +134,7 @@ func volumeClaim(storage, class string) manifest.Object {
 	return manifest.Object{
 		"apiVersion": "v1", "kind": "PersistentVolumeClaim",
 		"metadata": manifest.Object{
-			"name": volumeName, "namespace": Namespace,
+			"name": Volume, "namespace": Namespace,
 			// A class that binds with the first pod never binds before it.
 			"annotations": manifest.Object{"pulumi.com/skipAwait": "true"},
 		},
@@ -240,7 +240,7 @@ func deployment(args *Args, checksum pulumi.StringInput) manifest.Object {
 					"initContainers": []any{initContainer},
 					"containers":     []any{server, proxyContainer(args)},
 					"volumes": []any{
-						manifest.Object{"name": "data", "persistentVolumeClaim": manifest.Object{"claimName": volumeName}},
+						manifest.Object{"name": "data", "persistentVolumeClaim": manifest.Object{"claimName": Volume}},
 						manifest.Object{"name": "scratch", "emptyDir": manifest.Object{"sizeLimit": "256Mi"}},
 						manifest.SecretVolume("settings", settingsName),
 						manifest.SecretVolume("accounts", accountsName),

@@ -38,9 +38,9 @@ var openCostDown = Detector{
 
 var nothingMeasured = Detector{
 	ID: "nothing-measured", Follows: append([]string{prometheusDown.ID, openCostDown.ID, layerPaused.ID}, below...),
-	Symptom: "Everything runs, and `cost` says that nothing is measured. The alerts are `NothingMeasured` and `MeasurementsRefused`.",
-	Cause:   "Prometheus does not reach OpenCost or a kubelet, or has done so only for a moment.",
-	ByHand:  "`bin/neuroscale forward prometheus`, and *Status, Targets* of its API (`/api/v1/targets`) says why. After a bring-up it takes a minute. See *No costs* below.",
+	Symptom: "Everything runs, and `cost` says that nothing is measured, or since when. The alerts are `NothingMeasured` and `MeasurementsRefused`.",
+	Cause:   "Prometheus does not reach OpenCost or a kubelet, or has done so only for a moment; or it cannot write to its volume.",
+	ByHand:  "`bin/neuroscale forward prometheus`, and *Status, Targets* of its API (`/api/v1/targets`) says why. After a bring-up it takes a minute. A volume that is full is made larger by `cost.storage`. See *No costs* below.",
 	Look: func(ctx context.Context, p *Platform) ([]Finding, error) {
 		if !p.Config.Cost.Enabled {
 			return nil, nil

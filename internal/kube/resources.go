@@ -4,20 +4,23 @@ import "k8s.io/apimachinery/pkg/runtime/schema"
 
 // The resources that the platform's programs and tests ask for.
 var (
-	Namespaces   = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
-	Nodes        = schema.GroupVersionResource{Version: "v1", Resource: "nodes"}
-	Pods         = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
-	Services     = schema.GroupVersionResource{Version: "v1", Resource: "services"}
-	Secrets      = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
-	ConfigMaps   = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
-	Events       = schema.GroupVersionResource{Version: "v1", Resource: "events"}
-	Quotas       = schema.GroupVersionResource{Version: "v1", Resource: "resourcequotas"}
-	LimitRanges  = schema.GroupVersionResource{Version: "v1", Resource: "limitranges"}
-	Deployments  = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
-	StatefulSets = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "statefulsets"}
-	DaemonSets   = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "daemonsets"}
-	ReplicaSets  = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "replicasets"}
-	Jobs         = schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"}
+	Namespaces     = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
+	Nodes          = schema.GroupVersionResource{Version: "v1", Resource: "nodes"}
+	Pods           = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
+	Services       = schema.GroupVersionResource{Version: "v1", Resource: "services"}
+	Secrets        = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
+	ConfigMaps     = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
+	Events         = schema.GroupVersionResource{Version: "v1", Resource: "events"}
+	Quotas         = schema.GroupVersionResource{Version: "v1", Resource: "resourcequotas"}
+	LimitRanges    = schema.GroupVersionResource{Version: "v1", Resource: "limitranges"}
+	Deployments    = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
+	StatefulSets   = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "statefulsets"}
+	DaemonSets     = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "daemonsets"}
+	ReplicaSets    = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "replicasets"}
+	Claims         = schema.GroupVersionResource{Version: "v1", Resource: "persistentvolumeclaims"}
+	Volumes        = schema.GroupVersionResource{Version: "v1", Resource: "persistentvolumes"}
+	StorageClasses = schema.GroupVersionResource{Group: "storage.k8s.io", Version: "v1", Resource: "storageclasses"}
+	Jobs           = schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"}
 
 	EndpointSlices  = schema.GroupVersionResource{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"}
 	NetworkPolicies = schema.GroupVersionResource{Group: "networking.k8s.io", Version: "v1", Resource: "networkpolicies"}

@@ -1,6 +1,7 @@
 package showback
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -233,7 +234,8 @@ func (o OpenCost) ask(ctx context.Context, path string, query url.Values, data a
 // jobs are what is measured: OpenCost's figures and every kubelet's.
 const jobs = `up{job=~"opencost|kubelet"}`
 
-// Measures fails if Prometheus reaches one of them no more.
+// Measures fails if Prometheus reaches one of them no more, or writes nothing down: what
+// it knew is what it answers with for five minutes more.
 func (o OpenCost) Measures(ctx context.Context, now time.Time) error {
 	up, err := o.instant(ctx, "min("+jobs+") and on() (count(count by (job) ("+jobs+")) == 2)", now)
 	if err != nil {
@@ -242,7 +244,36 @@ func (o OpenCost) Measures(ctx context.Context, now time.Time) error {
 	if up != 1 {
 		return errors.New("Prometheus does not reach OpenCost or a kubelet, so that nothing is measured: see the runbook, *No costs*")
 	}
+	seconds, err := o.instant(ctx, age, now)
+	if err != nil {
+		return err
+	}
+	if old := time.Duration(seconds) * time.Second; old > missed*o.Interval {
+		return fmt.Errorf("nothing has been measured since %s%s: see the runbook, *No costs*", now.Add(-old).UTC().Format(time.RFC3339), o.unwritten(ctx))
+	}
 	return nil
+}
+
+// age of what was measured last, in seconds.
+const age = "time() - min(timestamp(" + jobs + "))"
+
+// missed measurements in a row are no chance.
+const missed = 4
+
+// unwritten says of a Prometheus that cannot write down what it measures how often it
+// tried, of another nothing.
+func (o OpenCost) unwritten(ctx context.Context) string {
+	body, _, err := read(ctx, o.Prometheus, "http://prometheus/metrics")
+	if err != nil {
+		return ""
+	}
+	for line := range bytes.Lines(body) {
+		name, value, _ := bytes.Cut(bytes.TrimSpace(line), []byte(" "))
+		if n, err := strconv.ParseFloat(string(value), 64); string(name) == "prometheus_tsdb_wal_writes_failed_total" && err == nil && n > 0 {
+			return fmt.Sprintf(", because Prometheus could not write to its volume %.0f times: it may be full", n)
+		}
+	}
+	return ""
 }
 
 // Young is that measuring began too short a time ago to say what anything costs.
@@ -339,25 +370,30 @@ func (o OpenCost) instant(ctx context.Context, query string, at time.Time) (floa
 }
 
 func get(ctx context.Context, client Doer, address string, to any) (status int, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return 0, err
-	}
-	response, err := client.Do(request)
-	var u *url.Error
-	if errors.As(err, &u) {
-		return 0, u.Err // the rest is an address of nowhere
-	}
-	if err != nil {
-		return 0, err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	body, status, err := read(ctx, client, address)
 	if err != nil {
 		return 0, err
 	}
 	if err := json.Unmarshal(body, to); err != nil {
-		return 0, fmt.Errorf("%s, and no JSON", response.Status)
+		return 0, fmt.Errorf("%d %s, and no JSON", status, http.StatusText(status))
 	}
-	return response.StatusCode, nil
+	return status, nil
+}
+
+func read(ctx context.Context, client Doer, address string) (body []byte, status int, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	response, err := client.Do(request)
+	var u *url.Error
+	if errors.As(err, &u) {
+		return nil, 0, u.Err // the rest is an address of nowhere
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	defer response.Body.Close()
+	body, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	return body, response.StatusCode, err
 }

@@ -156,7 +156,7 @@ func TestTheTimeBeginsOffTheGridOfTheResolution(t *testing.T) {
 			now := noon.Add(44 * time.Second)
 			_, err := Ask(t.Context(), OpenCost{Client: s, Prometheus: s, Interval: 30 * time.Second}, now.Add(-c.window), now, Settings{By: ByOwner})
 			require.NoError(t, err)
-			asked := s.queries[2]
+			asked := s.queries[3]
 			assert.Equal(t, c.asked, asked.Get("window"), "on the grid a whole resolution is lost")
 			assert.Equal(t, c.resolution, asked.Get("resolution"))
 		})
@@ -173,7 +173,7 @@ func TestATimeBeginsWhenMeasuringDid(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, first, r.Start.UTC(), "a platform of twenty minutes would cost next to nothing a week")
 	assert.Equal(t, noon.Add(-7*24*time.Hour), r.Asked)
-	assert.Equal(t, "30s", s.queries[2].Get("resolution"))
+	assert.Equal(t, "30s", s.queries[3].Get("resolution"))
 	assert.InDelta(t, 0.000765121*6*730, r.Rows[0].Monthly, 1e-9)
 }
 
@@ -220,7 +220,15 @@ func TestNobodyThereIsAnErrorAndNoZero(t *testing.T) {
 		"nothing was measured":         {answers: map[string]string{"/allocation/summary": `{"code":200,"data":{"sets":[{"allocations":{}}]}}`}, want: "OpenCost knows of nothing that ran from"},
 		"Prometheus reaches nobody":    {answers: map[string]string{up: `{"status":"success","data":{"result":[{"value":[0,"0"]}]}}`}, want: "does not reach OpenCost or a kubelet"},
 		"Prometheus has never reached": {answers: map[string]string{up: `{"status":"success","data":{"result":[]}}`}, want: "does not reach OpenCost or a kubelet"},
-		"Prometheus refuses":           {answers: map[string]string{up: `400|{"status":"error","error":"query timed out"}`}, want: "ask Prometheus: query timed out"},
+		"Prometheus writes nothing down": {answers: map[string]string{
+			up + " " + age: `{"status":"success","data":{"result":[{"value":[0,"121.4"]}]}}`,
+			"/metrics":     "# TYPE prometheus_tsdb_wal_writes_failed_total counter\nprometheus_tsdb_wal_writes_failed_total 36\n",
+		}, want: "nothing has been measured since 2026-11-25T11:57:59Z, because Prometheus could not write to its volume 36 times: it may be full: see the runbook"},
+		"Prometheus hung until now": {answers: map[string]string{
+			up + " " + age: `{"status":"success","data":{"result":[{"value":[0,"150"]}]}}`,
+			"/metrics":     "prometheus_tsdb_wal_writes_failed_total 0\n",
+		}, want: "nothing has been measured since 2026-11-25T11:57:30Z: see the runbook"},
+		"Prometheus refuses": {answers: map[string]string{up: `400|{"status":"error","error":"query timed out"}`}, want: "ask Prometheus: query timed out"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, c.answers)
