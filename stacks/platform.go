@@ -84,7 +84,7 @@ var platform = []part{
 	}},
 	{"serving", servingLayers, func(s *site, layers layer.List) (err error) {
 		s.serving, err = serving.New(s.ctx, "serving", &serving.Args{
-			Settings: s.cfg.Serving, Address: s.cluster.Address, Layers: layers, Delivery: s.delivery,
+			Settings: s.cfg.Serving, Address: s.cluster.Address, Layers: layers, Delivery: s.delivery, ModelServer: s.images.modelServer,
 			Gateway: s.certificates.Of(config.ServerGateway), HTTP: s.cfg.TLS.Plain(config.ServerGateway),
 			Webhook: s.certificates.Of(webhookServer), Authority: s.certificates.Authority,
 		}, s.onCluster())

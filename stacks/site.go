@@ -152,7 +152,7 @@ func (s *site) arrange() error {
 }
 
 // pins are the images the program itself runs.
-type pins struct{ argocd, forgeProxy, gitea, portal, storageInitializer string }
+type pins struct{ argocd, forgeProxy, gitea, modelServer, portal, storageInitializer string }
 
 // Images that the command line runs, too.
 type Images struct {
@@ -181,6 +181,7 @@ func pinned(upstream *render.Upstream) (pins, error) {
 		{"", "forge-proxy", &p.forgeProxy},
 		{"gitea", "gitea", &p.gitea},
 		{"", "portal", &p.portal},
+		{"kserve", "sklearnserver", &p.modelServer},
 		{"kserve", "storage-initializer", &p.storageInitializer},
 	} {
 		image, err := upstream.Image(each.upstream, each.image)

@@ -66,7 +66,7 @@ func run(ctx context.Context, log *slog.Logger, args []string) error {
 	}
 	switch args[0] {
 	case "serve":
-		flags.StringVar(&s.rules, "rules", "/etc/guard/rules/rules.zip", "archive of the rules")
+		flags.StringVar(&s.rules, "rules", "/etc/guard/rules/rules.tar.zst", "archive of the rules")
 		flags.StringVar(&s.metrics, "metrics", ":9090", "address to serve what is counted at")
 	case "follow":
 		flags.StringVar(&s.follow, "settings", "/etc/guard/follower/settings.json", "file with what to follow")

@@ -72,7 +72,7 @@ func tree(ctx context.Context, s layer.Source, cfg *config.Config) (*render.Tree
 			}},
 		}},
 		render.Patch{Kind: "ConfigMap", Namespace: Namespace, Name: "rules", Merge: map[string]any{
-			"binaryData": map[string]any{"rules.zip": base64.StdEncoding.EncodeToString(archive)},
+			"binaryData": map[string]any{"rules.tar.zst": base64.StdEncoding.EncodeToString(archive)},
 		}},
 		render.Patch{Kind: "Deployment", Namespace: Namespace, Name: Layer, Merge: map[string]any{
 			"spec": map[string]any{"template": map[string]any{

@@ -25,6 +25,8 @@ type Args struct {
 	Address string
 	// Layers as the function of that name makes them of Settings.
 	Layers layer.List
+	// ModelServer is the image of the first endpoints.
+	ModelServer string
 	// Gateway is its certificate; HTTP has it show none.
 	Gateway certificates.Certificate
 	HTTP    bool
@@ -55,6 +57,9 @@ func (a *Args) validate() error {
 	}
 	if len(a.Layers) == 0 {
 		errs = append(errs, errors.New("serving: Args.Layers is empty"))
+	}
+	if a.ModelServer == "" {
+		errs = append(errs, errors.New("serving: Args.ModelServer is empty"))
 	}
 	if _, there := a.Layers.Get(DoorkeeperLayer); len(a.Layers) > 0 && there != (a.Settings.Auth == config.AuthKeys) {
 		errs = append(errs, errors.New("serving: Args.Layers are not those of Args.Settings: one asks for keys and the other does not"))
@@ -93,6 +98,9 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		return nil, err
 	}
 	parent := pulumi.Parent(s)
+	if err := pullModelServer(ctx, name, args, parent); err != nil {
+		return nil, err
+	}
 	webhook, err := newSecret(ctx, name+"-webhook", name+"-kserve", kserveNamespace, webhookSecret, args.Webhook, parent)
 	if err != nil {
 		return nil, err

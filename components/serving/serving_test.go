@@ -45,13 +45,24 @@ func build(t *testing.T, settings config.Serving) (*recorder.Recording, *Serving
 			return err
 		}
 		s, err = New(ctx, "serving", &Args{
-			Settings: settings, Address: "10.0.0.7", Layers: Layers(settings, false), Delivery: d,
+			Settings: settings, Address: "10.0.0.7", Layers: Layers(settings, false), Delivery: d, ModelServer: "server:1",
 			Webhook: certificate(), Gateway: certificate(),
 			Authority: pulumi.String("the authority").ToStringOutput(),
 		}, on)
 		return err
 	})
 	return r, s
+}
+
+func TestTheFirstEndpointsDoNotBeginWithALargeImage(t *testing.T) {
+	r, _ := build(t, config.Default().Serving)
+	job := r.Get(t, "Job", pulled+"-*")
+	assert.Equal(t, "server:1", recorder.At(job.Object(), "spec.template.spec.containers.0.image"))
+	assert.Equal(t, "true", recorder.At(job.Object(), "metadata.annotations").(map[string]any)["pulumi.com/skipAwait"], "everything waits for a slow registry")
+	assert.False(t, r.Waits(job, r.Get(t, "Application", KnativeLayer)), "it comes when the image is needed")
+	for _, name := range []string{KnativeLayer, KServeLayer, RuntimesLayer} {
+		assert.False(t, r.Waits(r.Get(t, "Application", name), job), name)
+	}
 }
 
 func TestWebhooksComeAfterTheirServerAndItsCertificate(t *testing.T) {

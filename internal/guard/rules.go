@@ -1,7 +1,7 @@
 package guard
 
 import (
-	"archive/zip"
+	"archive/tar"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -12,7 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
+
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/cost"
@@ -45,6 +46,10 @@ const (
 // maxRules bounds what an archive unpacks to, in bytes.
 const maxRules = 64 << 20
 
+// maxRulesWindow bounds how far back a compressed archive refers, in bytes: as much as
+// its reader keeps in memory.
+const maxRulesWindow = 8 << 20
+
 // Pack makes an archive of the rules, with what of gitops a check reads and with
 // schemas (those of schema.Validator.Files), for a process that has neither the
 // stack's settings nor the Go toolchain. The same input makes the same bytes.
@@ -69,17 +74,22 @@ func (r Rules) Pack(gitops fs.FS, schemas map[string][]byte) ([]byte, error) {
 		files[schemasFolder+"/"+name] = data
 	}
 	var buffer bytes.Buffer
-	archive := zip.NewWriter(&buffer)
+	// Schemas repeat each other over more than the 32 KiB that gzip looks back.
+	compressed, err := zstd.NewWriter(&buffer, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(maxRulesWindow))
+	if err != nil {
+		return nil, fmt.Errorf("pack the rules: %w", err)
+	}
+	archive := tar.NewWriter(compressed)
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		w, err := archive.Create(name)
+		err := archive.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Size: int64(len(files[name])), Mode: 0o644})
 		if err == nil {
-			_, err = w.Write(files[name])
+			_, err = archive.Write(files[name])
 		}
 		if err != nil {
 			return nil, fmt.Errorf("pack the rules: %w", err)
 		}
 	}
-	if err := archive.Close(); err != nil {
+	if err := errors.Join(archive.Close(), compressed.Close()); err != nil {
 		return nil, fmt.Errorf("pack the rules: %w", err)
 	}
 	return buffer.Bytes(), nil
@@ -87,34 +97,36 @@ func (r Rules) Pack(gitops fs.FS, schemas map[string][]byte) ([]byte, error) {
 
 // Unpack puts what Pack made into a folder, for OpenRules.
 func Unpack(archive []byte, folder string) error {
-	z, err := zip.NewReader(bytes.NewReader(archive), int64(len(archive)))
+	z, err := zstd.NewReader(bytes.NewReader(archive), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxRulesWindow))
 	if err != nil {
 		return fmt.Errorf("unpack the rules: %w", err)
 	}
+	defer z.Close()
 	left := int64(maxRules)
-	for _, f := range z.File {
-		if !filepath.IsLocal(f.Name) || strings.HasSuffix(f.Name, "/") {
+	for files := tar.NewReader(z); ; {
+		f, err := files.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("unpack the rules: %w", err)
+		}
+		if f.Typeflag != tar.TypeReg || !filepath.IsLocal(f.Name) {
 			return fmt.Errorf("unpack the rules: %q is no file of rules", f.Name)
 		}
-		if err := unpack(f, filepath.Join(folder, filepath.FromSlash(f.Name)), &left); err != nil {
+		if left -= f.Size; left < 0 {
+			return fmt.Errorf("unpack the rules: %s: it is too large", f.Name)
+		}
+		if err := unpack(files, filepath.Join(folder, filepath.FromSlash(f.Name))); err != nil {
 			return fmt.Errorf("unpack the rules: %s: %w", f.Name, err)
 		}
 	}
-	return nil
 }
 
-func unpack(f *zip.File, to string, left *int64) error {
-	r, err := f.Open()
+func unpack(from io.Reader, to string) error {
+	data, err := io.ReadAll(from)
 	if err != nil {
 		return err
-	}
-	defer r.Close()
-	data, err := io.ReadAll(io.LimitReader(r, *left+1))
-	if err != nil {
-		return err
-	}
-	if *left -= int64(len(data)); *left < 0 {
-		return errors.New("it is too large")
 	}
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return err

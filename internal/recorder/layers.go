@@ -26,7 +26,7 @@ func layers() fstest.MapFS {
 upstreams:
   argo-cd: {module: example.com/argo-cd, version: v1.0.0, sum: h1:a, images: {argocd: example.com/argocd:v1}}
   gitea: {module: example.com/gitea, version: v2.0.0, sum: h1:b, images: {gitea: example.com/gitea:v2}}
-  kserve: {module: example.com/kserve, version: v3.0.0, sum: h1:c, images: {storage-initializer: example.com/storage:v3}}
+  kserve: {module: example.com/kserve, version: v3.0.0, sum: h1:c, images: {storage-initializer: example.com/storage:v3, sklearnserver: example.com/sklearn:v3}}
   kyverno: {module: example.com/kyverno, version: v4.0.0, sum: h1:d}
 images:
   forge-proxy: example.com/forge-proxy:v1
