@@ -55,8 +55,10 @@ func gatewayPort(plain bool) int {
 }
 
 // Layers of model serving as settings make them, for the tenants of these
-// namespaces; plain has the gateway speak HTTP. KServe's admission webhooks come last, when their server runs, and on
-// the way out go first.
+// namespaces; plain has the gateway speak HTTP. KServe's controller looks for Knative's
+// kinds when it starts, which are there before any layer, and so need not wait for what
+// serves them. Its admission webhooks come last, when their server and Knative run, and
+// on the way out go first.
 //
 // The gateway does not wait for what judges keys: it refuses everything until that
 // is there, and an endpoint takes longer to come.
@@ -98,7 +100,6 @@ func Layers(s config.Serving, plain bool, tenants ...string) layer.List {
 				{Group: "rbac.authorization.k8s.io", Kind: "ClusterRoleBinding"},
 			},
 			Tree:  layer.Rendered(KServeLayer, kservePatches(s, plain)...),
-			After: []string{KnativeLayer},
 			Holds: []kube.Hold{{GroupVersionResource: kube.InferenceServices, Finalizer: Finalizer, Controller: "kserve-controller-manager"}},
 		},
 		{
@@ -110,7 +111,7 @@ func Layers(s config.Serving, plain bool, tenants ...string) layer.List {
 				{Group: "serving.kserve.io", Kind: "ClusterStorageContainer"},
 			},
 			Tree:  layer.Rendered(RuntimesLayer),
-			After: []string{KServeLayer},
+			After: []string{KnativeLayer, KServeLayer},
 			Probe: kserveProbes(),
 		},
 	}...)

@@ -71,7 +71,8 @@ func TestWebhooksComeAfterTheirServerAndItsCertificate(t *testing.T) {
 	kserve, runtimes := r.Get(t, "Application", "kserve"), r.Get(t, "Application", "kserve-runtimes")
 	certificate := r.Get(t, "Secret", "kserve-webhook-server-cert")
 	assert.True(t, r.Waits(kserve, certificate), "the server could not mount its certificate")
-	assert.True(t, r.Waits(kserve, r.Get(t, "Job", "probe-knative-*")))
+	assert.False(t, r.Waits(kserve, r.Get(t, "Application", "knative")), "Knative's kinds are there before any layer")
+	assert.True(t, r.Waits(runtimes, r.Get(t, "Job", "probe-knative-*")), "an InferenceService would be admitted that nobody serves")
 	assert.True(t, r.Waits(runtimes, kserve), "webhooks without a server refuse everything")
 	assert.True(t, r.Waits(r.Get(t, "Job", "probe-kserve-runtimes-*"), runtimes))
 	assert.Len(t, r.Kind("Application"), 4)
@@ -179,7 +180,7 @@ func TestSettingsReachTheRenderedLayers(t *testing.T) {
 func TestBadArgs(t *testing.T) {
 	good := func() *Args {
 		return &Args{
-			Settings: config.Default().Serving, Address: "a", Layers: Layers(config.Default().Serving, false), Delivery: &layer.Delivery{},
+			Settings: config.Default().Serving, Address: "a", Layers: Layers(config.Default().Serving, false), Delivery: &layer.Delivery{}, ModelServer: "server:1",
 			Webhook: certificate(), Gateway: certificate(), Authority: pulumi.String("the authority").ToStringOutput(),
 		}
 	}
@@ -188,6 +189,7 @@ func TestBadArgs(t *testing.T) {
 		"serving: Args.Settings.Gateway.NodePort is 0":                     func(a *Args) { a.Settings.Gateway.NodePort = 0 },
 		"serving: Args.Address is empty":                                   func(a *Args) { a.Address = "" },
 		"serving: Args.Layers is empty":                                    func(a *Args) { a.Layers = nil },
+		"serving: Args.ModelServer is empty":                               func(a *Args) { a.ModelServer = "" },
 		"serving: Args.Gateway, Args.Webhook or Args.Authority is missing": func(a *Args) { a.Webhook = certificates.Certificate{} },
 		"serving: Args.Delivery is missing":                                func(a *Args) { a.Delivery = nil },
 		"serving: Args.Layers are not those of Args.Settings: one asks for keys and the other does not": func(a *Args) {
