@@ -191,6 +191,10 @@ func (c config) arguments() map[string][]string {
 	}
 }
 
+// collectors have garbage collected later, within bounds: while the platform comes up, each
+// of its kinds makes the API server write down all of them anew.
+var collectors = map[string][]string{apiServer: {"GOGC=300", "GOMEMLIMIT=1GiB"}}
+
 // processes turns names into what the supervisor runs. Kubernetes' own
 // programs are taken from s.Binaries, Debian's from PATH.
 func (c config) processes(s Spec, look func(string) (string, error)) (map[string]process.Spec, error) {
@@ -207,7 +211,7 @@ func (c config) processes(s Spec, look func(string) (string, error)) (map[string
 				return nil, fmt.Errorf("program %s is not on PATH: %w", name, err)
 			}
 		}
-		specs[name] = process.Spec{Name: name, Path: path, Args: args, Env: env}
+		specs[name] = process.Spec{Name: name, Path: path, Args: args, Env: slices.Concat(env, collectors[name])}
 	}
 	return specs, nil
 }
