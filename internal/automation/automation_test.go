@@ -219,6 +219,11 @@ func TestFailuresAreSentencesWithTheResourceAndTheReason(t *testing.T) {
 			fakepulumi.Script{Fail: map[string]string{"up": "error: could not write the checkpoint: disk full"}},
 			"up: could not write the checkpoint: disk full",
 		},
+		"killed": {
+			fakepulumi.Script{Killed: "up"},
+			"up: pulumi was ended (signal: killed): the state has what was done, the same command continues. " +
+				"If nobody did that, the machine had too little memory: see `dmesg`",
+		},
 		"locked meanwhile": {
 			fakepulumi.Script{Fail: map[string]string{"up": "error: the stack is currently locked by 1 lock(s)"}},
 			"up: stack ci is locked by another run: wait for it to end",

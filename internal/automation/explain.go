@@ -13,6 +13,9 @@ import (
 // colourTag is the engine's markup in messages of the event log.
 var colourTag = regexp.MustCompile(`<\{%[^%]*%\}>`)
 
+// ended is what an executable that a signal has ended is said to have died of.
+var ended = regexp.MustCompile(`^failed to [^:\n]*: (signal: [^\n]+)`)
+
 // maxReasons bounds how many failed resources one error names.
 const maxReasons = 4
 
@@ -23,6 +26,10 @@ func (s *Stack) explain(what string, err error, f *follower) error {
 		return fmt.Errorf("%s was interrupted; the state is saved, the same command continues: %w", what, context.Canceled)
 	}
 	text := err.Error()
+	if m := ended.FindStringSubmatch(text); m != nil {
+		return fmt.Errorf("%s: pulumi was ended (%s): the state has what was done, the same command continues. "+
+			"If nobody did that, the machine had too little memory: see `dmesg`", what, m[1])
+	}
 	if auto.IsConcurrentUpdateError(err) {
 		return fmt.Errorf("%s: stack %s is locked by another run: wait for it to end", what, s.Options.Stack)
 	}

@@ -29,6 +29,8 @@ type Script struct {
 	// Fail makes these operations (up, preview, destroy, select) exit with 255,
 	// with this text on standard error.
 	Fail map[string]string
+	// Killed is one of these operations, at which it ends itself by SIGKILL.
+	Killed string
 	// Outputs of the stack.
 	Outputs map[string]any
 	// State is what `stack export` prints.
@@ -126,6 +128,11 @@ func play(dir string, args []string) int {
 	}
 	note(dir, "calls", []byte(summary(args)), os.O_APPEND)
 	note(dir, "environment", []byte(strings.Join(os.Environ(), "\n")+"\n"), os.O_TRUNC)
+	if operation == s.Killed {
+		self, _ := os.FindProcess(os.Getpid())
+		_ = self.Kill()
+		select {}
+	}
 	if text, failing := s.Fail[operation]; failing {
 		events(args, s.Events)
 		fmt.Fprintln(os.Stderr, text)

@@ -123,6 +123,13 @@ func (w *watched) Write(p []byte) (int, error) {
 	return w.text.Write(p)
 }
 
+// String is all of it.
+func (w *watched) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
+}
+
 // done is how many resources the last line counts; 0 if none does.
 func (w *watched) done() int {
 	w.mu.Lock()
@@ -166,8 +173,11 @@ func TestPlatformThatIsKilledOnItsWay(t *testing.T) {
 		run  func(context.Context, *testing.T)
 	}{
 		{"an up that is killed at ten points converges", l.killedUps},
-		{"a node that was killed is a platform again", l.killedNode},
+		{"a node that was killed has lost nothing", l.endedNode(syscall.SIGKILL, "kept-killed")},
+		{"a node that was stopped has lost nothing", l.endedNode(syscall.SIGTERM, "kept-stopped")},
 		{"a node that was taken down is a platform again", l.nodeDown},
+		{"an up whose registry goes away waits for it", l.noRegistry},
+		{"an up on a disk that was full converges", l.fullDisk},
 		{"a destroy with a broken layer leaves nothing", l.brokenLayer},
 		{"a destroy that somebody holds up says who", l.heldObject},
 		{"a destroy whose cluster is gone forgets it", l.clusterGone},
@@ -178,66 +188,60 @@ func TestPlatformThatIsKilledOnItsWay(t *testing.T) {
 	}
 }
 
-// killedUps kills each up with its engine and its providers, by SIGKILL.
-func (l *life) killedUps(ctx context.Context, t *testing.T) {
-	rig.Succeed(ctx, t, l.command("destroy", "--yes"))
-	start := time.Now()
-	killed := 0
-	var left []*rig.Process
-	for _, at := range points {
-		said := &watched{}
-		c := l.command("up")
-		c.Output = said
-		p, err := c.Start(ctx)
-		require.NoError(t, err)
-		reached := func() bool { return said.done() >= at }
-		for !reached() {
-			select {
-			case <-p.Done():
-			case <-time.After(20 * time.Millisecond):
-				continue
-			}
-			break
-		}
+// begun is an up that has so many resources.
+func (l *life) begun(ctx context.Context, t *testing.T, said *watched, at int) *rig.Process {
+	t.Helper()
+	c := l.command("up")
+	c.Output = said
+	p, err := c.Start(ctx)
+	require.NoError(t, err)
+	for said.done() < at {
 		select {
 		case <-p.Done():
 			r, err := p.Wait()
 			require.NoError(t, err)
-			require.Fail(t, "up ended before it could be killed", "with %d of its resources: %s", at, r)
-		default:
+			require.Fail(t, "up ended before it was as far", "with %d of its resources: %s", at, r)
+		case <-time.After(20 * time.Millisecond):
 		}
-		require.NoError(t, p.KillSession())
+	}
+	return p
+}
+
+// killings are what of an up is ended by SIGKILL, and what it says then.
+var killings = []struct {
+	what string
+	kill func(*rig.Process) error
+	says string
+}{
+	{"all of it", (*rig.Process).KillSession, ""},
+	{"the command alone", (*rig.Process).KillOnly, ""},
+	{"the engine alone", func(p *rig.Process) error { return p.KillNamed("pulumi") }, "pulumi was ended (signal: killed)"},
+}
+
+// killedUps kills an up at each point, in turn all of it, the command and the engine.
+func (l *life) killedUps(ctx context.Context, t *testing.T) {
+	rig.Succeed(ctx, t, l.command("destroy", "--yes"))
+	start := time.Now()
+	var left []*rig.Process
+	for n, at := range points {
+		said := &watched{}
+		p := l.begun(ctx, t, said, at)
+		killing := killings[n%len(killings)]
+		require.NoError(t, killing.kill(p))
 		r, err := p.Wait()
 		require.NoError(t, err)
-		require.Equal(t, -1, r.Code)
-		killed++
+		require.NotZero(t, r.Code, "%s", r)
+		assert.Contains(t, r.Stderr, killing.says)
 		left = append(left, p)
-		t.Logf("killed after %s with %d resources", r.Took.Round(100*time.Millisecond), said.done())
+		t.Logf("%s killed after %s with %d resources: %s", killing.what, r.Took.Round(100*time.Millisecond), said.done(), strings.Join(r.Lines()[max(0, len(r.Lines())-1):], ""))
 	}
-	require.Equal(t, len(points), killed)
 	assert.True(t, l.up(ctx, t))
+	t.Logf("%d kills, and an up that ended well %s after the first up began", len(points), time.Since(start).Round(time.Second))
 	assert.False(t, l.up(ctx, t), "an up after the one that put everything right changed something")
 	for _, p := range left {
 		assert.Empty(t, p.Session(), "processes of a killed up still run")
 	}
 	rig.Succeed(ctx, t, l.command("verify", "--wait", "1m"))
-	t.Logf("%d kills, and everything right after %s", killed, time.Since(start).Round(time.Second))
-}
-
-// killedNode ends the first process of the node by SIGKILL, and with it all others.
-func (l *life) killedNode(ctx context.Context, t *testing.T) {
-	l.up(ctx, t)
-	record, err := l.node.Record()
-	require.NoError(t, err)
-	require.Positive(t, record.PID)
-	require.NoError(t, syscall.Kill(record.PID, syscall.SIGKILL))
-	require.NoError(t, rig.Poll(ctx, 30*time.Second, 100*time.Millisecond, func(context.Context) (string, error) {
-		if rig.Alive(record.PID) {
-			return "the node's first process is still there", nil
-		}
-		return "", nil
-	}))
-	l.again(ctx, t)
 }
 
 // nodeDown ends the node as people do.
@@ -314,19 +318,9 @@ func (l *life) heldObject(ctx context.Context, t *testing.T) {
 
 // clusterGone takes the node away under a stack that is being brought up.
 func (l *life) clusterGone(ctx context.Context, t *testing.T) {
-	said := &watched{}
-	c := l.command("up")
-	c.Output = said
-	p, err := c.Start(ctx)
-	require.NoError(t, err)
-	require.NoError(t, rig.Poll(ctx, 5*time.Minute, 50*time.Millisecond, func(context.Context) (string, error) {
-		if said.done() < points[4] {
-			return fmt.Sprintf("%d resources are done", said.done()), nil
-		}
-		return "", nil
-	}))
+	p := l.begun(ctx, t, &watched{}, points[4])
 	require.NoError(t, p.KillSession())
-	_, err = p.Wait()
+	_, err := p.Wait()
 	require.NoError(t, err)
 	if os.Getenv(named) == "" {
 		rig.Succeed(ctx, t, l.node.Down(false))

@@ -149,6 +149,25 @@ func (p *Process) KillSession() error {
 	return errors.Join(problems...)
 }
 
+// KillNamed ends the descendants that run a program of that name by SIGKILL; that there
+// is none is an error.
+func (p *Process) KillNamed(program string) error {
+	killed := 0
+	for _, pid := range p.Session() {
+		if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); err != nil || strings.TrimSpace(string(name)) != program {
+			continue
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("kill process %d of %s: %w", pid, p.command, err)
+		}
+		killed++
+	}
+	if killed == 0 {
+		return fmt.Errorf("%s has no process %s that could be killed", p.command, program)
+	}
+	return nil
+}
+
 // Session lists the processes of the command's session that still run.
 func (p *Process) Session() []int {
 	var pids []int

@@ -38,9 +38,10 @@ func TestKillsReachAsFarAsTheySay(t *testing.T) {
 		kill func(*Process) error
 		left int
 	}{
-		"only the command": {(*Process).KillOnly, 2},
-		"its group":        {(*Process).KillGroup, 1},
-		"its session":      {(*Process).KillSession, 0},
+		"only the command":  {(*Process).KillOnly, 2},
+		"its group":         {(*Process).KillGroup, 1},
+		"its session":       {(*Process).KillSession, 0},
+		"one program of it": {func(p *Process) error { return p.KillNamed("sleep") }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, err := shell(script).Start(t.Context())
@@ -64,6 +65,13 @@ func TestKillsReachAsFarAsTheySay(t *testing.T) {
 			}))
 		})
 	}
+}
+
+func TestAProgramThatDoesNotRunCannotBeKilled(t *testing.T) {
+	p, err := shell("sleep 60").Start(t.Context())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, p.KillSession()) }()
+	require.ErrorContains(t, p.KillNamed("pulumi"), "has no process pulumi")
 }
 
 func TestPollNamesWhatIsMissing(t *testing.T) {

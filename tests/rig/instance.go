@@ -3,10 +3,12 @@ package rig
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -107,4 +109,59 @@ func (i Instance) Record() (Record, error) {
 		return r, fmt.Errorf("read the record of instance %s: %w", i.Name, err)
 	}
 	return r, nil
+}
+
+// OnDisk takes the instance down, if it is up, and has all that it keeps on a disk of
+// its own from then on, until leave is called.
+func (i Instance) OnDisk(ctx context.Context, bytes int64) (disk *Disk, leave func(context.Context) error, err error) {
+	if err := succeeded(ctx, i.Down(true)); err != nil {
+		return nil, nil, err
+	}
+	dir, err := i.Dir()
+	if err != nil {
+		return nil, nil, err
+	}
+	disk, err = MountDisk(ctx, dir, bytes)
+	return disk, i.leaveDisk, err
+}
+
+// leaveDisk takes the instance down and unmounts its disk; nothing happens if it has
+// none.
+func (i Instance) leaveDisk(ctx context.Context) error {
+	dir, err := i.Dir()
+	if err != nil {
+		return err
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return fmt.Errorf("list mounts: %w", err)
+	}
+	if !strings.Contains(string(mounts), " "+dir+" ") {
+		return nil
+	}
+	if err := errors.Join(succeeded(ctx, i.Down(false)), unmount(dir)); err != nil {
+		return err
+	}
+	return os.Remove(dir)
+}
+
+// Refuse has the node's network refuse connections to one of the node's own ports,
+// until restore is called.
+func (i Instance) Refuse(ctx context.Context, port int) (restore func(context.Context) error, err error) {
+	rule := func(what string) Command {
+		return Command{Path: "nsenter", Args: []string{
+			"--net=" + filepath.Join(namespaceFolder, "neuroscale-"+i.Name), "iptables", "--wait", what, "INPUT",
+			"--protocol", "tcp", "--dport", strconv.Itoa(port), "--jump", "REJECT", "--reject-with", "tcp-reset",
+		}}
+	}
+	return func(ctx context.Context) error { return succeeded(ctx, rule("--delete")) }, succeeded(ctx, rule("--insert"))
+}
+
+// succeeded is the error of a command that did not end well.
+func succeeded(ctx context.Context, c Command) error {
+	r, err := c.Run(ctx)
+	if err == nil && r.Code != 0 {
+		err = errors.New(r.String())
+	}
+	return err
 }

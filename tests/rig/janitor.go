@@ -112,11 +112,10 @@ func purge(work []string) error {
 	defer cancel()
 	var problems []error
 	for i := 0; i+1 < len(work); i += 2 {
-		r, err := Instance{Sealed: work[i], Name: work[i+1]}.Down(true).Run(ctx)
-		if err == nil && r.Code != 0 {
-			err = errors.New(r.String())
-		}
-		problems = append(problems, err)
+		instance := Instance{Sealed: work[i], Name: work[i+1]}
+		// What is a disk of its own cannot be removed while it is mounted.
+		problems = append(problems, instance.leaveDisk(ctx))
+		problems = append(problems, succeeded(ctx, instance.Down(true)))
 	}
 	return errors.Join(problems...)
 }
