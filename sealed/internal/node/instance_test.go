@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/pki"
 	"github.com/neuroscale-platform/neuroscale/sealed/internal/node/process"
@@ -138,6 +139,35 @@ func TestThePassphraseIsNotBesideTheStateItOpensAndTheOneOfBeforeIsKept(t *testi
 	below, err := filepath.Rel(i.Path(), i.Passphrase())
 	require.NoError(t, err)
 	assert.True(t, strings.HasPrefix(below, ".."), "a copy of the instance's folder has both")
+}
+
+func TestAnInstanceMayBeOnAnotherDiskThanItsPassphrase(t *testing.T) {
+	const memory = "/dev/shm"
+	var here, there unix.Stat_t
+	if unix.Stat(memory, &there) != nil || unix.Stat(t.TempDir(), &here) != nil || here.Dev == there.Dev {
+		t.Skip("there is one disk only")
+	}
+	for name, former := range map[string]string{"new": "", "one of before": "old\n"} {
+		t.Run(name, func(t *testing.T) {
+			other, err := os.MkdirTemp(memory, "neuroscale-test-")
+			require.NoError(t, err)
+			t.Cleanup(func() { assert.NoError(t, os.RemoveAll(other)) })
+			i := &Instance{Name: "x", cache: t.TempDir()}
+			require.NoError(t, os.MkdirAll(filepath.Dir(i.Path()), 0o755))
+			require.NoError(t, os.Symlink(other, i.Path()))
+			if former != "" {
+				require.NoError(t, writeFile(i.formerPassphrase(), []byte(former), 0o600))
+			}
+			require.NoError(t, ensurePassphrase(i))
+			kept, err := os.ReadFile(i.Passphrase())
+			require.NoError(t, err)
+			if former != "" {
+				assert.Equal(t, former, string(kept))
+			}
+			assert.NotEmpty(t, kept)
+			assert.NoFileExists(t, i.formerPassphrase())
+		})
+	}
 }
 
 func TestTheKeyOfSecretsIsMadeOnceAndForAnInstanceOfBefore(t *testing.T) {

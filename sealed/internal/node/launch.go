@@ -54,11 +54,16 @@ func ensurePassphrase(i *Instance) error {
 	if err := os.MkdirAll(filepath.Dir(i.Passphrase()), 0o700); err != nil {
 		return fmt.Errorf("create the passphrase's folder: %w", err)
 	}
-	if err := os.Rename(i.formerPassphrase(), i.Passphrase()); !errors.Is(err, fs.ErrNotExist) {
-		if err != nil {
+	// Read and written, as they may be on two disks.
+	former, err := os.ReadFile(i.formerPassphrase())
+	if err == nil {
+		if err := writeFile(i.Passphrase(), former, 0o600); err != nil {
 			return fmt.Errorf("move the passphrase: %w", err)
 		}
-		return nil
+		return os.Remove(i.formerPassphrase())
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("move the passphrase: %w", err)
 	}
 	random := make([]byte, 32)
 	if _, err := rand.Read(random); err != nil {
