@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -41,6 +42,28 @@ func TestProcessThatKeepsCrashingEndsTheNodeWithItsName(t *testing.T) {
 	log, err := os.ReadFile(s.LogFile("etcd"))
 	require.NoError(t, err)
 	assert.Equal(t, 5, strings.Count(string(log), "no space left"), "every start is logged")
+}
+
+func TestAProcessThatFindsItsDiskFullIsStartedUntilThereIsRoom(t *testing.T) {
+	s, ctx, _ := supervised(t)
+	var asked atomic.Int32
+	s.full = func(dir string) bool {
+		assert.Equal(t, s.logs, dir)
+		return asked.Add(1) <= 1
+	}
+	s.Run(ctx, shell("etcd", "exit 3"))
+	select {
+	case err := <-s.Failed():
+		assert.EqualValues(t, 2, asked.Load(), "%s, while the disk was full", err)
+	case <-time.After(30 * time.Second):
+		t.Fatal("it is started for ever")
+	}
+}
+
+func TestADiskIsFullWithoutRoomForAFile(t *testing.T) {
+	assert.False(t, full(t.TempDir()), "the test needs a disk with room")
+	assert.False(t, full(filepath.Join(t.TempDir(), "nothing")))
+	assert.True(t, full("/proc"), "a file system without any room")
 }
 
 func TestProcessThatCrashedIsStartedAgain(t *testing.T) {

@@ -17,6 +17,7 @@ const (
 	maxCrashes = 5
 	steady     = 30 * time.Second
 	firstDelay = 200 * time.Millisecond
+	maxDelay   = 2 * time.Second
 )
 
 // Spec is one process of the node.
@@ -34,11 +35,12 @@ type Supervisor struct {
 	log    *slog.Logger
 	failed chan error
 	wg     sync.WaitGroup
+	full   func(dir string) bool
 }
 
 // NewSupervisor writes what process NAME prints to <logs>/NAME.log.
 func NewSupervisor(r *Reaper, logs string, log *slog.Logger) *Supervisor {
-	return &Supervisor{reaper: r, logs: logs, log: log, failed: make(chan error, 1)}
+	return &Supervisor{reaper: r, logs: logs, log: log, failed: make(chan error, 1), full: full}
 }
 
 // Failed tells of the first process that could not be kept running.
@@ -91,12 +93,17 @@ func (s *Supervisor) keep(ctx context.Context, spec Spec) error {
 			crashes, delay = 1, firstDelay
 		}
 		s.log.Warn("ended", "process", spec.Name, "how", describe(status), "crashes", crashes)
+		// When there is room again it recovers by itself.
+		if crashes >= maxCrashes && s.full(s.logs) {
+			crashes, delay = 1, maxDelay
+			s.log.Warn("the disk is full, it is started again until there is room", "process", spec.Name, "folder", s.logs)
+		}
 		if crashes >= maxCrashes {
 			return fmt.Errorf("%s %s %d times in a row", spec.Name, describe(status), crashes)
 		}
 		select {
 		case <-time.After(delay):
-			delay *= 2
+			delay = min(2*delay, maxDelay)
 		case <-ctx.Done():
 			return nil
 		}
