@@ -89,7 +89,7 @@ test-e2e: all-images bin/neuroscale plugins ## end to end on a sealed node of it
 
 # Not part of `make test`, which has to end soon.
 test-lifecycle: need-sealed bin/sealed bin/neuroscale plugins ## end ups, nodes and clusters at bad moments, on a sealed node of its own
-	@bin/sealed up --name lifecycle --all-images && NEUROSCALE_LIFECYCLE=1 $(GO) test -v -count 1 -timeout 45m ./tests/lifecycle
+	@bin/sealed up --name lifecycle --all-images && NEUROSCALE_LIFECYCLE=1 $(GO) test -v -count 1 -timeout 90m ./tests/lifecycle
 
 # Gets packages and images with progress and outside the tests' deadlines: nothing
 # may skip there for want of a node, a program or an image.

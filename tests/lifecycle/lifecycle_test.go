@@ -165,7 +165,7 @@ var points = []int{5, 30, 60, 95, 130, 165, 200, 230, 245, 255}
 
 func TestPlatformThatIsKilledOnItsWay(t *testing.T) {
 	l := begin(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 80*time.Minute)
 	defer cancel()
 	l.nodeUp(ctx, t)
 	for _, step := range []struct {
