@@ -3,13 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
 
 	"github.com/neuroscale-platform/neuroscale/internal/automation"
 	"github.com/neuroscale-platform/neuroscale/internal/bench"
@@ -36,8 +39,9 @@ func (a *app) benchCommand() *cobra.Command {
 			"  neuroscale bench --sealed bin/sealed -o json",
 		Long: "Measure what the platform promises, on the running platform, and say which promises were kept.\n\n" +
 			"It proposes, merges and removes endpoints bench-walk-1 and so on as a member of the first tenant, and pushes and removes\n" +
-			"bench-iris-1 and so on as the administrator. With --sealed the platform and its node are taken down and up again:\n" +
-			"what was pushed to its forge is lost.\n\n" +
+			"bench-iris-1 and so on as the administrator. With --sealed it also merges and removes bench-many-1 and so on, for which\n" +
+			"the first tenant has a wider quota meanwhile, and the platform and its node are taken down and up again: what was\n" +
+			"pushed to its forge is lost.\n\n" +
 			"With --record what was measured is written to " + bench.RecordFile + " and to the table in " + bench.PageFile + "; what could not be measured\n" +
 			"stays there as it was.",
 		Args: exactArgs(),
@@ -57,7 +61,7 @@ func (a *app) benchCommand() *cobra.Command {
 			return bench.Missed(results)
 		},
 	}
-	cmd.Flags().StringSliceVar(&f.only, "only", nil, "measure only these, by name")
+	cmd.Flags().StringSliceVar(&f.only, "only", nil, "measure only these, by name; load stands for all that begin with load-, and so on")
 	cmd.Flags().StringVar(&f.sealed, "sealed", "", "path of the sealed program: also measure taking the node down and up")
 	cmd.Flags().StringVar(&f.sealedName, "sealed-name", "default", "name of the sealed node")
 	cmd.Flags().BoolVar(&f.record, "record", false, "write what was measured to "+bench.RecordFile+" and "+bench.PageFile)
@@ -132,9 +136,7 @@ func (a *app) platform(ctx context.Context, cfg *config.Config, project *automat
 		Dynamic: cluster.Dynamic, Get: cluster.Get, HTTP: predict.NewClient(time.Minute, out.Authority), Authority: out.Authority, Log: a.err,
 		Gateway: out.GatewayURL, Key: out.PlatformKey, Domain: cfg.Serving.Domain, Namespace: cfg.Tenants[0].Namespace,
 		Repository: endpointsOf(out), Member: member,
-		Self: func(ctx context.Context, args ...string) ([]byte, error) {
-			return execute(ctx, self, append(args, "-s", a.stack, "-C", project.Root)...)
-		},
+		Self: selfAt(self, a.stack, project.Root),
 	}
 	if out.PortalURL != "" {
 		p.SignIn = func(ctx context.Context) (bench.Form, error) { return form(ctx, out, cfg.Tenants[0].Namespace, member) }
@@ -143,8 +145,94 @@ func (a *app) platform(ctx context.Context, cfg *config.Config, project *automat
 		p.Sealed = func(ctx context.Context, args ...string) ([]byte, error) {
 			return execute(ctx, f.sealed, append(args, "--name", f.sealedName)...)
 		}
+		p.Roomy = func(ctx context.Context, endpoints int) (program, func(context.Context) error, error) {
+			return a.roomy(ctx, project, cfg.Tenants[0].Quota, endpoints, p.Self, func(root string) program { return selfAt(self, a.stack, root) })
+		}
 	}
 	return p, nil
+}
+
+// program runs one with arguments and returns its output.
+type program = func(ctx context.Context, args ...string) ([]byte, error)
+
+// selfAt is this program, for a stack whose settings are in root.
+func selfAt(self, stack, root string) program {
+	return func(ctx context.Context, args ...string) ([]byte, error) {
+		return execute(ctx, self, append(args, "-s", stack, "-C", root)...)
+	}
+}
+
+// roomy brings the stack up with a copy of its settings in which the first tenant has
+// room for so many endpoints more. The first result is this program with those
+// settings, the second brings the former ones back.
+func (a *app) roomy(ctx context.Context, project *automation.Project, quota config.Quota, endpoints int, former program, at func(root string) program) (program, func(context.Context) error, error) {
+	dir, err := os.MkdirTemp("", "neuroscale-bench-")
+	if err != nil {
+		return nil, nil, fmt.Errorf("create a folder for the settings: %w", err)
+	}
+	back := func(ctx context.Context) error {
+		_, err := former(ctx, "up", "-o", "json")
+		return errors.Join(err, os.RemoveAll(dir))
+	}
+	for _, name := range []string{"Pulumi.yaml", "Pulumi." + a.stack + ".yaml"} {
+		raw, err := os.ReadFile(filepath.Join(project.Root, name))
+		if err == nil && name != "Pulumi.yaml" {
+			raw, err = withQuota(raw, roomFor(quota, endpoints))
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), raw, 0o600)
+		}
+		if err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("copy %s: %w", name, err), os.RemoveAll(dir))
+		}
+	}
+	self := at(dir)
+	if _, err := self(ctx, "up", "-o", "json"); err != nil {
+		return nil, nil, errors.Join(err, back(context.WithoutCancel(ctx)))
+	}
+	return self, back, nil
+}
+
+// roomFor is a quota with room for so many endpoints more, whose pods may all start at
+// once.
+func roomFor(q config.Quota, endpoints int) config.Quota {
+	all := config.Shares{CPU: "1000", Memory: "10Ti", EphemeralStorage: "100Ti"}
+	q.Requests, q.Limits = all, all
+	q.Pods += 2 * endpoints
+	q.Deployments += endpoints
+	q.InferenceServices += endpoints
+	q.Services += config.ServicesOfInferenceService * endpoints
+	q.ConfigMaps += endpoints
+	q.Applications += endpoints
+	return q
+}
+
+// withQuota is a stack file in which the first tenant has another quota.
+func withQuota(raw []byte, quota config.Quota) ([]byte, error) {
+	const key = "neuroscale:tenants"
+	var file map[string]any
+	if err := yaml.Unmarshal(raw, &file); err != nil {
+		return nil, err
+	}
+	values, _ := file["config"].(map[string]any)
+	if values == nil {
+		values = map[string]any{}
+		if file == nil {
+			file = map[string]any{}
+		}
+		file["config"] = values
+	}
+	tenants, _ := values[key].([]any)
+	if len(tenants) == 0 {
+		tenants = []any{map[string]any{}} // the default one
+		values[key] = tenants
+	}
+	first, ok := tenants[0].(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("%s[0] is no tenant", key)
+	}
+	first["quota"] = quota
+	return yaml.Marshal(file)
 }
 
 // merger is a member of a tenant who proposes endpoints and merges them; nobody if
@@ -181,7 +269,8 @@ func endpointsOf(out *stacks.Outputs) git.Remote {
 	return git.Remote{URL: out.Repository, Username: out.ForgeUser, Password: out.ForgePassword, Authority: out.Authority}
 }
 
-// execute runs a program to its end; its error is the last line it wrote.
+// execute runs a program to its end; its error is the last line it wrote, and comes with
+// what it printed.
 func execute(ctx context.Context, program string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -190,7 +279,7 @@ func execute(ctx context.Context, program string, args ...string) ([]byte, error
 	cmd.Stdout, cmd.Stderr = &out, &stderr
 	if err := cmd.Run(); err != nil {
 		lines := strings.Split(strings.TrimSpace(stderr.String()), "\n")
-		return nil, fmt.Errorf("%s %s: %w: %s", program, strings.Join(args, " "), err, lines[len(lines)-1])
+		return out.Bytes(), fmt.Errorf("%s %s: %w: %s", program, strings.Join(args, " "), err, lines[len(lines)-1])
 	}
 	return out.Bytes(), nil
 }

@@ -70,6 +70,11 @@ var Targets = []Target{
 	{"portal-memory", "RSS of the portal", "MB", 450, "max"},
 	{"memory", "RSS of all platform pods", "GB", 2.0, "max"},
 	{"portal-ready", "portal's pod made, to portal ready", "s", 20, "max"},
+	{"growth-seen", "1, then 9, then 40 endpoints merged at once, to an Application of each", "s", 20, "max"},
+	{"growth-ready", "the same, to all of them Ready", "s", 600, "max"},
+	{"growth-verify", "`verify` with those 1, 10 and 50 scaled to zero", "s", 30, "max"},
+	{"growth-status", "`status` with them", "s", 5, "max"},
+	{"growth-memory", "RSS of all platform pods with them", "GB", 2.0, "max"},
 	{"destroy", "`destroy` of the stack", "s", 40, "max"},
 	{"node-down", "`sealed down`", "s", 10, "max"},
 	{"warm-up", "node down, images cached: to the prediction", "s", 120, "max"},
@@ -117,6 +122,10 @@ type Platform struct {
 	SignIn func(ctx context.Context) (Form, error)
 	// Self runs this program with arguments and returns its output.
 	Self func(ctx context.Context, args ...string) ([]byte, error)
+	// Roomy brings the platform up with room for so many endpoints more in the first
+	// tenant, and returns what runs this program with those settings and what brings the
+	// former ones back.
+	Roomy func(ctx context.Context, endpoints int) (self func(ctx context.Context, args ...string) ([]byte, error), back func(context.Context) error, err error)
 	// Sealed runs the sealed node's program; nil leaves out what needs it.
 	Sealed func(ctx context.Context, args ...string) ([]byte, error)
 	// Log gets a line when a measurement begins.
@@ -145,6 +154,10 @@ func (h Has) lacks(target string) string {
 		if !h.Sealed {
 			return "takes the platform down and up again: pass --sealed with the path of the sealed program"
 		}
+	case "growth-seen", "growth-ready", "growth-verify", "growth-status", "growth-memory":
+		if !h.Sealed {
+			return "gives the first tenant a wider quota meanwhile: pass --sealed with the path of the sealed program"
+		}
 	case "form", "portal-memory", "portal-ready":
 		if !h.Portal {
 			return "is about the portal, and there is none: set neuroscale:portal.enabled to true and run `neuroscale up`"
@@ -152,6 +165,10 @@ func (h Has) lacks(target string) string {
 	}
 	return ""
 }
+
+// means is whether a name selects the target: its own, or the first words of it, such
+// as load for all that begin with load-.
+func (t Target) means(name string) bool { return t.Name == name || strings.HasPrefix(t.Name, name+"-") }
 
 // Select returns the targets of the given names; none means all that the platform
 // has everything for.
@@ -161,7 +178,7 @@ func Select(names []string, has Has) ([]Target, error) {
 		known = append(known, t.Name)
 	}
 	for _, n := range names {
-		if slices.Contains(known, n) {
+		if slices.ContainsFunc(Targets, func(t Target) bool { return t.means(n) }) {
 			continue
 		}
 		return nil, fmt.Errorf("--only %s is unknown%s: there are %s", n, nearest.Hint(n, known), strings.Join(known, ", "))
@@ -170,7 +187,7 @@ func Select(names []string, has Has) ([]Target, error) {
 	for _, t := range Targets {
 		lacks := has.lacks(t.Name)
 		switch {
-		case len(names) > 0 && !slices.Contains(names, t.Name):
+		case len(names) > 0 && !slices.ContainsFunc(names, t.means):
 		case lacks != "" && len(names) > 0:
 			return nil, fmt.Errorf("--only %s %s", t.Name, lacks)
 		case lacks != "":
@@ -211,6 +228,7 @@ var measurements = []measurement{
 	of("portal-memory", portalMemory),
 	of("memory", memory),
 	of("portal-ready", portalReady),
+	{[]string{"growth-seen", "growth-ready", "growth-verify", "growth-status", "growth-memory"}, growth},
 	of("destroy", destroy),
 	of("node-down", nodeDown),
 	{[]string{"warm-up", "warm-all"}, warmUp},

@@ -87,9 +87,14 @@ func TestSelectNeverTakesTheNodeDownUnasked(t *testing.T) {
 	all := names(Select(nil, Has{Portal: true}))
 	assert.Equal(t, "no-change preview guard-1000 latency-p50 latency-p95 drift form propose status merge push zero load-p99 load-failed load-most load-pod load-doorkeeper load-gateway load-argocd load-kyverno guard-memory portal-memory memory portal-ready", all)
 	assert.Equal(t, "no-change preview guard-1000 latency-p50 latency-p95 drift propose status merge push zero load-p99 load-failed load-most load-pod load-doorkeeper load-gateway load-argocd load-kyverno guard-memory memory", names(Select(nil, Has{})))
-	assert.Equal(t, all+" destroy node-down warm-up warm-all", names(Select(nil, Has{Portal: true, Sealed: true})))
+	assert.Equal(t, all+" growth-seen growth-ready growth-verify growth-status growth-memory destroy node-down warm-up warm-all", names(Select(nil, Has{Portal: true, Sealed: true})))
 	assert.Equal(t, "drift warm-up", names(Select([]string{"warm-up", "drift"}, Has{Sealed: true})))
-	_, err := Select([]string{"destroy"}, Has{})
+	assert.Equal(t, "latency-p50 latency-p95 growth-seen growth-ready growth-verify growth-status growth-memory", names(Select([]string{"growth", "latency"}, Has{Sealed: true})))
+	_, err := Select([]string{"growth"}, Has{})
+	assert.ErrorContains(t, err, "--only growth-seen gives the first tenant a wider quota meanwhile: pass --sealed")
+	_, err = Select([]string{"load-"}, Has{})
+	assert.ErrorContains(t, err, "--only load- is unknown")
+	_, err = Select([]string{"destroy"}, Has{})
 	assert.ErrorContains(t, err, "pass --sealed")
 	_, err = Select([]string{"form"}, Has{})
 	assert.ErrorContains(t, err, "portal.enabled")
@@ -160,7 +165,7 @@ func object(apiVersion, kind, namespace, name string, more map[string]any) *unst
 
 func cluster(objects ...runtime.Object) *fake.FakeDynamicClient {
 	return fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
-		kube.InferenceServices: "InferenceServiceList", kube.Nodes: "NodeList", kube.Pods: "PodList", kube.Deployments: "DeploymentList",
+		kube.InferenceServices: "InferenceServiceList", kube.Applications: "ApplicationList", kube.Nodes: "NodeList", kube.Pods: "PodList", kube.Deployments: "DeploymentList",
 	}, objects...)
 }
 

@@ -38,32 +38,42 @@ type golden struct {
 	samples                  Samples
 	member, admin            *gitea.Client
 	organization, repository string
-	names                    []string
-	pulls                    []int64
+	// names of the endpoints, and titles of the pull requests that ask for them.
+	names, titles []string
+	pulls         []int64
+	// patience is how long it may take to remove all of that.
+	patience time.Duration
+}
+
+// people are those who do that: the member, and the administrator who tidies up.
+func people(ctx context.Context, p *Platform) (*golden, error) {
+	if p.Member.Name == "" {
+		return nil, errors.New("the first tenant has nobody who proposes and merges: add a member to neuroscale:tenants[].members")
+	}
+	forge, organization, repository, err := forgeOf(p.Repository.URL)
+	if err != nil {
+		return nil, err
+	}
+	g := &golden{Platform: p, samples: Samples{}, organization: organization, repository: repository, patience: walkPatience}
+	if g.member, err = client(ctx, forge, p.HTTP, p.Member); err != nil {
+		return nil, err
+	}
+	g.admin, err = client(ctx, forge, p.HTTP, Account{p.Repository.Username, p.Repository.Password})
+	return g, err
 }
 
 // goldenPath has a member ask for endpoints, one after another, and merges each when
 // the guard has passed it. Everything it makes is gone afterwards.
 func goldenPath(ctx context.Context, p *Platform) (_ Samples, note string, err error) {
-	if p.Member.Name == "" {
-		return nil, "", errors.New("the first tenant has nobody who proposes and merges: add a member to neuroscale:tenants[].members")
-	}
-	g := &golden{Platform: p, samples: Samples{}}
-	for i := range walks {
-		g.names = append(g.names, fmt.Sprintf("bench-walk-%d", i+1))
-	}
-	forge, organization, repository, err := forgeOf(p.Repository.URL)
+	// After ctrl-C too: nothing may stay behind.
+	lasting := context.WithoutCancel(ctx)
+	g, err := people(lasting, p)
 	if err != nil {
 		return nil, "", err
 	}
-	g.organization, g.repository = organization, repository
-	// After ctrl-C too: nothing may stay behind.
-	lasting := context.WithoutCancel(ctx)
-	if g.member, err = client(lasting, forge, p.HTTP, p.Member); err != nil {
-		return nil, "", err
-	}
-	if g.admin, err = client(lasting, forge, p.HTTP, Account{p.Repository.Username, p.Repository.Password}); err != nil {
-		return nil, "", err
+	for i := range walks {
+		name := fmt.Sprintf("bench-walk-%d", i+1)
+		g.names, g.titles = append(g.names, name), append(g.titles, "Add "+name)
 	}
 	// What one that was killed has left.
 	if err := g.tidy(lasting); err != nil {
@@ -182,10 +192,9 @@ func (g *golden) merge(ctx context.Context, number int64) error {
 	})
 }
 
-// tidy removes the endpoints of all walks, and the pull requests by which they were
-// asked for.
+// tidy removes all endpoints, and the pull requests by which they were asked for.
 func (g *golden) tidy(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, walkPatience)
+	ctx, cancel := context.WithTimeout(ctx, g.patience)
 	defer cancel()
 	return errors.Join(g.withdraw(ctx, g.names...), g.deletePulls())
 }
@@ -197,8 +206,7 @@ func (g *golden) deletePulls() error {
 	}
 	numbers := slices.Clone(g.pulls)
 	for _, each := range open {
-		name, found := strings.CutPrefix(each.Title, "Add ")
-		if found && slices.Contains(g.names, name) && each.Poster != nil && each.Poster.UserName == g.Member.Name && !slices.Contains(numbers, each.Index) {
+		if slices.Contains(g.titles, each.Title) && each.Poster != nil && each.Poster.UserName == g.Member.Name && !slices.Contains(numbers, each.Index) {
 			numbers = append(numbers, each.Index)
 		}
 	}

@@ -36,6 +36,7 @@ type forgeDouble struct {
 	newest  int64
 	pulls   map[int64]string // their endpoints, of those that were not deleted
 	open    map[int64]bool
+	pushed  map[int64]string // their commits, of those that were pushed for review
 	merged  []string
 	refuses string        // the endpoint that the guard does not pass
 	merging func()        // called before a merge
@@ -44,10 +45,11 @@ type forgeDouble struct {
 
 func newForge(t *testing.T) *forgeDouble {
 	t.Helper()
-	f := &forgeDouble{t: t, origin: filepath.Join(t.TempDir(), "acme", "endpoints.git"), pulls: map[int64]string{}, open: map[int64]bool{}, busy: map[int64]int{}}
+	f := &forgeDouble{t: t, origin: filepath.Join(t.TempDir(), "acme", "endpoints.git"), pulls: map[int64]string{}, open: map[int64]bool{}, pushed: map[int64]string{}, busy: map[int64]int{}}
 	seed := t.TempDir()
 	f.run("", "init", "-q", "--bare", "--initial-branch=main", f.origin)
 	f.run(f.origin, "config", "http.receivepack", "true")
+	f.run(f.origin, "config", "receive.advertisePushOptions", "true")
 	f.run(seed, "init", "-q", "--initial-branch=main")
 	require.NoError(t, os.WriteFile(filepath.Join(seed, "README.md"), []byte("hello\n"), 0o644))
 	f.run(seed, "add", "--all")
@@ -98,9 +100,33 @@ func (f *forgeDouble) add(name string) {
 	require.NoError(f.t, err, "%s", out)
 }
 
+// review opens a pull request of what was pushed for that, titled as its commit.
+func (f *forgeDouble) review() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	const at = "refs/for/main"
+	commit := f.run(f.origin, "for-each-ref", "--format=%(objectname)", at)
+	if commit == "" {
+		return
+	}
+	title := f.run(f.origin, "log", "-1", "--format=%s", commit)
+	f.run(f.origin, "update-ref", "-d", at)
+	f.newest++
+	f.pulls[f.newest], f.open[f.newest], f.pushed[f.newest] = strings.TrimPrefix(title, "Add "), true, commit
+}
+
+// headOf is a pull request's commit.
+func (f *forgeDouble) headOf(n int64) string {
+	if commit, there := f.pushed[n]; there {
+		return commit
+	}
+	return fmt.Sprint("c", n)
+}
+
 func (f *forgeDouble) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/acme/") {
 		f.git.ServeHTTP(w, r)
+		f.review()
 		return
 	}
 	if name, found := strings.CutSuffix(r.Host, "-predictor.default.neuroscale.test"); found {
@@ -119,7 +145,7 @@ func (f *forgeDouble) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	parts := strings.Split(rest, "/")
 	number, _ := strconv.ParseInt(parts[min(1, len(parts)-1)], 10, 64)
 	pull := func(n int64) map[string]any {
-		return map[string]any{"number": n, "title": "Add " + f.pulls[n], "head": map[string]any{"sha": fmt.Sprint("c", n)}, "user": map[string]any{"login": "anna"}}
+		return map[string]any{"number": n, "title": "Add " + f.pulls[n], "head": map[string]any{"sha": f.headOf(n)}, "user": map[string]any{"login": "anna"}}
 	}
 	answer := func(v any) { assert.NoError(f.t, json.NewEncoder(w).Encode(v)) }
 	switch {
@@ -132,10 +158,11 @@ func (f *forgeDouble) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodGet && parts[0] == "pulls":
 		answer(pull(number))
 	case r.Method == http.MethodGet && parts[0] == "commits":
-		n, _ := strconv.ParseInt(strings.TrimPrefix(parts[1], "c"), 10, 64)
 		state := "success"
-		if f.pulls[n] == f.refuses {
-			state = "failure"
+		for n, name := range f.pulls {
+			if f.headOf(n) == parts[1] && name == f.refuses {
+				state = "failure"
+			}
 		}
 		answer(map[string]any{"statuses": []any{map[string]any{"context": reviewer.Context, "status": state, "description": "says why"}}})
 	case r.Method == http.MethodPost && strings.HasSuffix(rest, "/merge"):
@@ -147,7 +174,11 @@ func (f *forgeDouble) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if f.merging != nil {
 			f.merging()
 		}
-		f.add(f.pulls[number])
+		if commit, there := f.pushed[number]; there {
+			f.run(f.origin, "update-ref", "refs/heads/main", commit)
+		} else {
+			f.add(f.pulls[number])
+		}
 		f.merged = append(f.merged, f.pulls[number])
 		delete(f.open, number)
 	case r.Method == http.MethodDelete && parts[0] == "issues":

@@ -19,6 +19,7 @@ const (
 	driftDeployment  = "nginx-test"
 	warmEndpoint     = "demo-iris-2"
 	scalableEndpoint = "sklearn-iris"
+	scalableFolder   = "ai-model-alpha"
 )
 
 // drift deletes the example Deployment and waits until Git's is Ready in its place.
