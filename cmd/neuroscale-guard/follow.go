@@ -13,7 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/neuroscale-platform/neuroscale/internal/follower"
-	"github.com/neuroscale-platform/neuroscale/internal/forgeapi"
+	"github.com/neuroscale-platform/neuroscale/internal/forgeapi/gitea"
 )
 
 // follow tells people what became of what they merged.
@@ -41,7 +41,7 @@ func follow(ctx context.Context, log *slog.Logger, s settings) error {
 		text, err := os.ReadFile(s.gateway)
 		return strings.TrimSpace(string(text)), err
 	}
-	forge := forgeapi.New(s.forge, s.organization, s.account, "follower", s.password, s.trusted)
+	forge := gitea.New(s.forge, s.organization, s.account, "follower", s.password, s.trusted)
 	f := follower.New(log, forge, cluster, of, gateway)
 	log.Info("following", "sources", of.Sources)
 	return s.answer(ctx, log, f.Handler(s.hook), f.Run)

@@ -26,7 +26,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/neuroscale-platform/neuroscale/internal/forgeapi"
+	"github.com/neuroscale-platform/neuroscale/internal/forgeapi/gitea"
 	"github.com/neuroscale-platform/neuroscale/internal/guard"
 	"github.com/neuroscale-platform/neuroscale/internal/keypair"
 	"github.com/neuroscale-platform/neuroscale/internal/reviewer"
@@ -116,7 +116,7 @@ func serve(ctx context.Context, log *slog.Logger, s settings, unpacked string) e
 	if err != nil {
 		return err
 	}
-	r := reviewer.New(log, forgeapi.New(s.forge, s.organization, s.account, "guard", s.password, s.trusted), rules.Repositories(), name,
+	r := reviewer.New(log, gitea.New(s.forge, s.organization, s.account, "guard", s.password, s.trusted), rules.Repositories(), name,
 		reviewer.Process(self, "check", "-scratch", s.scratch, "-kyverno", s.kyverno))
 	log.Info("reviewing", "repositories", rules.Repositories(), "rules", name)
 	// What unpacking took is not needed again.

@@ -16,7 +16,7 @@ import (
 
 	"code.gitea.io/sdk/gitea"
 
-	"github.com/neuroscale-platform/neuroscale/internal/forgeapi"
+	giteaapi "github.com/neuroscale-platform/neuroscale/internal/forgeapi/gitea"
 	"github.com/neuroscale-platform/neuroscale/internal/git"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
 	"github.com/neuroscale-platform/neuroscale/internal/reviewer"
@@ -212,7 +212,7 @@ func (g *golden) deletePulls() error {
 	}
 	var failed error
 	for _, number := range numbers {
-		if response, err := g.admin.DeleteIssue(g.organization, g.repository, number); err != nil && !forgeapi.IsGone(response) {
+		if response, err := g.admin.DeleteIssue(g.organization, g.repository, number); err != nil && !giteaapi.IsGone(response) {
 			failed = errors.Join(failed, fmt.Errorf("delete pull request %d: %w", number, err))
 		}
 	}

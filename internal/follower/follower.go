@@ -8,14 +8,12 @@ package follower
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
 	"sync"
 	"time"
 
-	"code.gitea.io/sdk/gitea"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/neuroscale-platform/neuroscale/internal/forgeapi"
@@ -26,8 +24,6 @@ const (
 	Namespace      = "guard"
 	ServiceAccount = "follower"
 
-	// branch is what is followed.
-	branch = "main"
 	// look is how often Argo CD and what was merged are looked at.
 	look = 2 * time.Second
 	// sweep is how often the forge is asked for what was merged, if it tells nothing.
@@ -63,7 +59,7 @@ type Settings struct {
 // Follower of what is merged.
 type Follower struct {
 	log      *slog.Logger
-	forge    *forgeapi.Forge
+	forge    forgeapi.Forge
 	cluster  dynamic.Interface
 	settings Settings
 	// gateway is the URL at which people ask endpoints.
@@ -74,6 +70,8 @@ type Follower struct {
 	// nothing more to say.
 	said    map[subject]string
 	settled map[subject]bool
+	// limited is until when the forge takes no requests.
+	limited time.Time
 }
 
 // subject is a pull request of a source.
@@ -83,7 +81,7 @@ type subject struct {
 }
 
 // New makes one.
-func New(log *slog.Logger, forge *forgeapi.Forge, cluster dynamic.Interface, s Settings, gateway func() (string, error)) *Follower {
+func New(log *slog.Logger, forge forgeapi.Forge, cluster dynamic.Interface, s Settings, gateway func() (string, error)) *Follower {
 	return &Follower{
 		log: log, forge: forge, cluster: cluster, settings: s, gateway: gateway,
 		told: make(chan string, 64), said: map[subject]string{}, settled: map[subject]bool{},
@@ -95,19 +93,16 @@ func New(log *slog.Logger, forge *forgeapi.Forge, cluster dynamic.Interface, s S
 func (f *Follower) Handler(secret func() (string, error)) http.Handler {
 	mux := http.NewServeMux()
 	forgeapi.Alive(mux)
-	mux.HandleFunc("POST /hook", forgeapi.Events(f.log, secret, f.heard))
+	mux.HandleFunc("POST /hook", forgeapi.Events(f.log, f.forge, secret, f.heard))
 	return mux
 }
 
 func (f *Follower) heard(e forgeapi.Event) {
-	if e.Repository.Owner.UserName != f.forge.Organization || f.sourceOf(e.Repository.Name) < 0 {
-		return
-	}
-	if e.Kind != "pull_request" && (e.Kind != "push" || e.Reference != "refs/heads/"+branch) {
+	if f.sourceOf(e.Repository) < 0 || e.Kind != forgeapi.PullRequest && !e.OfBranch() {
 		return
 	}
 	select {
-	case f.told <- e.Repository.Name:
+	case f.told <- e.Repository:
 	default: // so many have happened that it is about to look anyway
 	}
 }
@@ -119,6 +114,11 @@ func (f *Follower) sourceOf(repository string) int {
 // Run follows until ctx ends.
 func (f *Follower) Run(ctx context.Context) {
 	var all sync.WaitGroup
+	var repositories []string
+	for _, s := range f.settings.Sources {
+		repositories = append(repositories, s.Repository)
+	}
+	all.Go(func() { f.forge.Watch(ctx, repositories, f.heard) })
 	all.Go(func() { f.keepAwake(ctx) })
 	all.Go(func() { f.follow(ctx) })
 	all.Wait()
@@ -164,33 +164,18 @@ func (f *Follower) follow(ctx context.Context) {
 func (f *Follower) list(ctx context.Context) []merged {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	c, err := f.forge.Client(ctx)
-	if err != nil {
-		f.log.Warn("cannot ask the forge", "error", err)
-		return nil
-	}
 	var all []merged
 	for i, s := range f.settings.Sources {
-		pulls, _, err := c.ListRepoPullRequests(f.forge.Organization, s.Repository, gitea.ListPullRequestsOptions{
-			ListOptions: gitea.ListOptions{Page: 1, PageSize: mostPulls}, State: gitea.StateClosed, Sort: "recentupdate",
-		})
+		pulls, err := f.forge.Merged(ctx, s.Repository, mostPulls)
 		if err != nil {
-			f.log.Warn("cannot list what was merged", "repository", s.Repository, "error", err)
+			f.cannot(f.log.With("repository", s.Repository), "cannot list what was merged", err)
 			continue
 		}
 		for _, p := range pulls {
-			m := merged{subject: subject{i, p.Index}}
-			if !p.HasMerged || p.Merged == nil || time.Since(*p.Merged) > recent || p.Base == nil || p.Base.Ref != branch || f.settled[m.subject] {
-				continue
+			m := merged{subject: subject{i, p.Number}, author: p.Author, commit: p.Commit, at: p.At}
+			if time.Since(p.At) <= recent && !f.settled[m.subject] {
+				all = append(all, m)
 			}
-			m.at = *p.Merged
-			if p.MergedCommitID != nil {
-				m.commit = *p.MergedCommitID
-			}
-			if p.Poster != nil {
-				m.author = p.Poster.UserName
-			}
-			all = append(all, m)
 		}
 	}
 	return all
@@ -202,31 +187,26 @@ func (f *Follower) attend(ctx context.Context, m merged) {
 	defer cancel()
 	source := f.settings.Sources[m.source]
 	log := f.log.With("repository", source.Repository, "number", m.number)
-	c, err := f.forge.Client(ctx)
+	folders, err := f.folders(ctx, source, m)
 	if err != nil {
-		log.Warn("cannot ask the forge", "error", err)
-		return
-	}
-	folders, err := f.folders(c, source, m)
-	if err != nil {
-		log.Warn("cannot say what became of it", "error", err)
+		f.cannot(log, "cannot say what became of it", err)
 		return
 	}
 	var all []outcome
 	settled := true
-	main, _, err := c.GetRepoBranch(f.forge.Organization, source.Repository, branch)
-	if err != nil || main.Commit == nil {
-		log.Warn("cannot say what became of it", "error", errors.Join(fmt.Errorf("read the branch %s", branch), err))
+	main, err := f.forge.Head(ctx, source.Repository)
+	if err != nil {
+		f.cannot(log, "cannot say what became of it", err)
 		return
 	}
 	for _, folder := range folders {
-		there, err := f.there(c, source, main.Commit.ID, folder)
+		there, err := f.forge.Has(ctx, source.Repository, main, f.settings.Folder+"/"+folder)
 		var o outcome
 		if err == nil {
-			o, err = f.outcome(ctx, source, folder, f.reached(c, source, m.commit), there, m.at)
+			o, err = f.outcome(ctx, source, folder, f.reached(ctx, source, m.commit), there, m.at)
 		}
 		if err != nil {
-			log.Warn("cannot say what became of it", "folder", folder, "error", err)
+			f.cannot(log.With("folder", folder), "cannot say what became of it", err)
 			return
 		}
 		all = append(all, o)
@@ -240,8 +220,8 @@ func (f *Follower) attend(ctx context.Context, m merged) {
 		}
 		body := f.text(m.author, all, gateway)
 		if f.said[m.subject] != body {
-			if err := f.forge.Comment(c, source.Repository, m.number, Marker, body); err != nil {
-				log.Warn("cannot say what became of it", "error", err)
+			if err := f.forge.Comment(ctx, source.Repository, m.number, Marker, body); err != nil {
+				f.cannot(log, "cannot say what became of it", err)
 				return
 			}
 			f.said[m.subject] = body
@@ -254,56 +234,42 @@ func (f *Follower) attend(ctx context.Context, m merged) {
 	}
 }
 
+// cannot says why not; once, if the forge takes no requests for a while.
+func (f *Follower) cannot(log *slog.Logger, what string, err error) {
+	var limited *forgeapi.Limited
+	if errors.As(err, &limited) {
+		if !limited.Until.Equal(f.limited) {
+			f.log.Warn("waits for the forge", "until", limited.Until)
+		}
+		f.limited = limited.Until
+		return
+	}
+	log.Warn(what, "error", err)
+}
+
 // reached is whether a commit has a merge in it. Argo CD compares no Application anew
 // because another folder was merged.
-func (f *Follower) reached(c *gitea.Client, s Source, merge string) func(string) (bool, error) {
+func (f *Follower) reached(ctx context.Context, s Source, merge string) func(string) (bool, error) {
 	return func(commit string) (bool, error) {
 		if commit == "" || commit == merge {
 			return commit != "", nil
 		}
-		more, response, err := c.CompareCommits(f.forge.Organization, s.Repository, commit, merge)
-		switch {
-		case forgeapi.IsGone(response):
-			return false, nil
-		case err != nil:
-			return false, fmt.Errorf("compare %s with %s: %w", commit, merge, err)
-		}
-		return more.TotalCommits == 0, nil
+		return f.forge.Contains(ctx, s.Repository, commit, merge)
 	}
-}
-
-// there is whether a commit has a folder.
-func (f *Follower) there(c *gitea.Client, s Source, commit, folder string) (bool, error) {
-	_, response, err := c.ListContents(f.forge.Organization, s.Repository, commit, f.settings.Folder+"/"+folder)
-	switch {
-	case forgeapi.IsGone(response):
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("look for folder %s: %w", folder, err)
-	}
-	return true, nil
 }
 
 // folders that a pull request has changed, in which there is or was something.
-func (f *Follower) folders(c *gitea.Client, s Source, m merged) ([]string, error) {
+func (f *Follower) folders(ctx context.Context, s Source, m merged) ([]string, error) {
+	files, err := f.forge.Changed(ctx, s.Repository, m.number)
+	if err != nil {
+		return nil, err
+	}
 	var all []string
-	for page := 1; ; page++ {
-		files, _, err := c.ListPullRequestFiles(f.forge.Organization, s.Repository, m.number, gitea.ListPullRequestFilesOptions{
-			ListOptions: gitea.ListOptions{Page: page, PageSize: 50},
-		})
-		if err != nil {
-			return nil, fmt.Errorf("list the files of pull request %d: %w", m.number, err)
-		}
-		for _, file := range files {
-			for _, name := range []string{file.Filename, file.PreviousFilename} {
-				if folder := folderOf(f.settings.Folder, name); folder != "" && !slices.Contains(all, folder) {
-					all = append(all, folder)
-				}
-			}
-		}
-		if len(files) < 50 {
-			slices.Sort(all)
-			return all, nil
+	for _, name := range files {
+		if folder := folderOf(f.settings.Folder, name); folder != "" && !slices.Contains(all, folder) {
+			all = append(all, folder)
 		}
 	}
+	slices.Sort(all)
+	return all, nil
 }

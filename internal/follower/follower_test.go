@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/dynamic/fake"
 
 	"github.com/neuroscale-platform/neuroscale/internal/forgeapi"
+	giteaapi "github.com/neuroscale-platform/neuroscale/internal/forgeapi/gitea"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/kube/kubetest"
 )
@@ -100,7 +101,7 @@ func newFollower(t *testing.T, f *forge, objects ...*unstructured.Unstructured) 
 	t.Cleanup(server.Close)
 	trusted := x509.NewCertPool()
 	trusted.AddCert(server.Certificate())
-	api := forgeapi.New(server.URL, "acme", "guard", "follower", func() (string, error) { return "p", nil }, func() (*x509.CertPool, error) { return trusted, nil })
+	api := giteaapi.New(server.URL, "acme", "guard", "follower", func() (string, error) { return "p", nil }, func() (*x509.CertPool, error) { return trusted, nil })
 	var all []runtime.Object
 	for _, o := range objects {
 		all = append(all, o)
@@ -152,9 +153,7 @@ func TestAPushHasArgoCDLookAtOnce(t *testing.T) {
 	defer done.Wait()
 	defer cancel()
 	event := func(kind, reference, repository string) {
-		e := forgeapi.Event{Kind: kind, Reference: reference}
-		e.Repository.Name, e.Repository.Owner.UserName = repository, "acme"
-		f.heard(e)
+		f.heard(forgeapi.Event{Kind: kind, Reference: reference, Repository: repository})
 	}
 	event("push", "refs/heads/other", "endpoints")
 	event("push", "refs/heads/main", "platform")

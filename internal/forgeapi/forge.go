@@ -1,169 +1,142 @@
-// Package forgeapi is the forge's API as the guard uses it: for one account, in one
-// organization, and the events that the forge tells it of.
+// Package forgeapi is what the guard and the follower ask of a forge: for one account,
+// in one organization. Packages below it ask forges of one kind.
 package forgeapi
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"strings"
-	"sync"
 	"time"
-
-	"code.gitea.io/sdk/gitea"
 )
 
-// Bounds of one request to the forge.
+// Branch is what is looked after: what is merged into it runs.
+const Branch = "main"
+
+// Forge has the repositories of an organization.
+type Forge interface {
+	// Event is what the forge sends when something has happened, if it is signed with
+	// the key: ErrUnsigned if it is not. It has no Repository if that is not the
+	// organization's.
+	Event(key string, header http.Header, body []byte) (*Event, error)
+	// Watch finds out what happens in repositories, as far as the forge does not send it
+	// here, until ctx ends.
+	Watch(ctx context.Context, repositories []string, heard func(Event))
+
+	// Open are the numbers of open pull requests.
+	Open(ctx context.Context, repository string) ([]int64, error)
+	// Pull is how a pull request stands.
+	Pull(ctx context.Context, repository string, number int64) (*Pull, error)
+	// Merged are the pull requests that were merged into Branch of late, at most as many.
+	Merged(ctx context.Context, repository string, most int) ([]Merged, error)
+	// Changed are the paths that a pull request changes, those before a renaming too.
+	Changed(ctx context.Context, repository string, number int64) ([]string, error)
+	// Comment writes the account's comment on a pull request that begins with a marker,
+	// in place of the one before.
+	Comment(ctx context.Context, repository string, number int64, marker, body string) error
+
+	// Head is the commit of Branch.
+	Head(ctx context.Context, repository string) (string, error)
+	// Contains is whether a commit has another one in its history. One that is not there
+	// is in nobody's.
+	Contains(ctx context.Context, repository, of, commit string) (bool, error)
+	// Tree is all of a commit but its folders; TooMany if that is more than most.
+	Tree(ctx context.Context, repository, commit string, most int) ([]Entry, error)
+	// Blob is the content of an Entry.
+	Blob(ctx context.Context, repository, sha string) ([]byte, error)
+	// Has is whether a commit has a folder.
+	Has(ctx context.Context, repository, commit, folder string) (bool, error)
+
+	// Newest is a commit's newest status of a context, or the account's own newest one;
+	// nil if there is none.
+	Newest(ctx context.Context, repository, commit, context string, own bool) (*Status, error)
+	// Say lays a status on a commit.
+	Say(ctx context.Context, repository, commit string, s Status) error
+}
+
+// Pull is a pull request.
+type Pull struct {
+	// Open is whether it could be merged into Branch.
+	Open bool
+	// Head is its commit, Main that of Branch.
+	Head, Main string
+	// Base is the commit that both began as; empty as long as the forge has not found
+	// out.
+	Base string
+}
+
+// Merged is a pull request that was.
+type Merged struct {
+	Number int64
+	Author string
+	// Commit is what Branch became.
+	Commit string
+	At     time.Time
+}
+
+// Entry is a file, a link or a submodule of a commit.
+type Entry struct {
+	Path, SHA string
+	// Mode is Git's, in octal digits.
+	Mode string
+	// Size in bytes; 0 of a submodule.
+	Size int64
+}
+
+// States of a Status.
 const (
-	requestPatience = 30 * time.Second
-	maxAnswer       = 32 << 20
+	Pending = "pending"
+	Success = "success"
+	Failure = "failure"
+	Error   = "error"
 )
 
-// Forge is Gitea's API for one account and one organization.
-type Forge struct {
-	// Organization owns the repositories, Account is who asks.
-	Organization, Account string
+// MaxDescription is how long that of a status may be, in characters: as long as GitHub
+// takes it.
+const MaxDescription = 140
 
-	url, tokenName string
-	password       func() (string, error)
-	http           *http.Client
-
-	signingIn sync.Mutex
-	token     string
+// Status of a commit.
+type Status struct {
+	// State is one of the constants above.
+	State string
+	// Context tells statuses of one commit apart.
+	Context     string
+	Description string
+	// Own is whether the account has said it.
+	Own bool
 }
 
-// New is the forge at a URL, as an account sees an organization there. It signs in
-// with the password once and goes on with a token of that name, which is much less
-// work for the forge. It believes a server that one of trusted has signed the certificate
-// of, which is asked for each time because it may be changed.
-func New(url, organization, account, tokenName string, password func() (string, error), trusted func() (*x509.CertPool, error)) *Forge {
-	f := &Forge{url: url, Organization: organization, Account: account, tokenName: tokenName, password: password}
-	f.http = &http.Client{Timeout: requestPatience, Transport: bounded{forget: f.forget, next: &http.Transport{
-		MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute,
-		DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			pool, err := trusted()
-			if err != nil {
-				return nil, err
-			}
-			d := tls.Dialer{Config: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}
-			return d.DialContext(ctx, network, address)
-		},
-	}}}
-	return f
+// TooMany files and folders that a commit has.
+type TooMany int
+
+func (t TooMany) Error() string { return fmt.Sprintf("there are %d files and folders", int(t)) }
+
+// Limited is that the forge takes no more requests for a while.
+type Limited struct{ Until time.Time }
+
+func (l *Limited) Error() string {
+	return "the forge takes no more requests until " + l.Until.UTC().Format("15:04:05 UTC")
 }
 
-// Client makes requests until ctx ends.
-func (f *Forge) Client(ctx context.Context) (*gitea.Client, error) {
-	token, err := f.signIn(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("sign in to the forge as %s: %w", f.Account, err)
-	}
-	return f.as(ctx, gitea.SetToken(token))
-}
+// MaxAnswer bounds what is read of an answer, in bytes.
+const MaxAnswer = 32 << 20
 
-func (f *Forge) as(ctx context.Context, who gitea.ClientOption) (*gitea.Client, error) {
-	// No version: it is pinned, so nobody has to ask.
-	return gitea.NewClient(f.url, gitea.SetGiteaVersion(""), gitea.SetContext(ctx), gitea.SetHTTPClient(f.http), who)
-}
+// Bound is a body of which no more than MaxAnswer is read.
+func Bound(body io.ReadCloser) io.ReadCloser { return &bounded{body, MaxAnswer} }
 
-func (f *Forge) signIn(ctx context.Context) (string, error) {
-	f.signingIn.Lock()
-	defer f.signingIn.Unlock()
-	if f.token != "" {
-		return f.token, nil
-	}
-	password, err := f.password()
-	if err != nil {
-		return "", err
-	}
-	c, err := f.as(ctx, gitea.SetBasicAuth(f.Account, password))
-	if err != nil {
-		return "", err
-	}
-	if r, err := c.DeleteAccessToken(f.tokenName); err != nil && (r == nil || r.StatusCode != http.StatusNotFound) {
-		return "", err
-	}
-	t, _, err := c.CreateAccessToken(gitea.CreateAccessTokenOption{
-		Name: f.tokenName, Scopes: []gitea.AccessTokenScope{"write:repository", "write:issue", "read:user"},
-	})
-	if err != nil {
-		return "", err
-	}
-	f.token = t.Token
-	return f.token, nil
-}
-
-func (f *Forge) forget() {
-	f.signingIn.Lock()
-	defer f.signingIn.Unlock()
-	f.token = ""
-}
-
-// bounded reads no more of an answer than maxAnswer, and says when the token is not
-// good any more.
 type bounded struct {
-	next   http.RoundTripper
-	forget func()
-}
-
-func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	response, err := b.next.RoundTrip(r)
-	if err != nil {
-		return nil, err
-	}
-	if _, _, password := r.BasicAuth(); response.StatusCode == http.StatusUnauthorized && !password {
-		b.forget()
-	}
-	response.Body = &boundedBody{response.Body, maxAnswer}
-	return response, nil
-}
-
-type boundedBody struct {
 	io.ReadCloser
 	left int64
 }
 
 var errTooLong = errors.New("the forge's answer is too long")
 
-func (b *boundedBody) Read(p []byte) (int, error) {
+func (b *bounded) Read(p []byte) (int, error) {
 	if b.left <= 0 {
 		return 0, errTooLong
 	}
 	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)
 	return n, err
-}
-
-// IsGone is whether the forge said that something is not there.
-func IsGone(r *gitea.Response) bool { return r != nil && r.StatusCode == http.StatusNotFound }
-
-// Comment writes the account's comment on a pull request that begins with a marker, in
-// place of the one before.
-func (f *Forge) Comment(c *gitea.Client, repository string, number int64, marker, body string) error {
-	// The forge sends all of them, whatever page is asked for.
-	list, _, err := c.ListIssueComments(f.Organization, repository, number, gitea.ListIssueCommentOptions{})
-	if err != nil {
-		return fmt.Errorf("read the comments: %w", err)
-	}
-	for _, each := range list {
-		if each.Poster == nil || each.Poster.UserName != f.Account || !strings.HasPrefix(each.Body, marker) {
-			continue
-		}
-		if each.Body == body {
-			return nil
-		}
-		if _, _, err := c.EditIssueComment(f.Organization, repository, each.ID, gitea.EditIssueCommentOption{Body: body}); err != nil {
-			return fmt.Errorf("change the comment: %w", err)
-		}
-		return nil
-	}
-	if _, _, err := c.CreateIssueComment(f.Organization, repository, number, gitea.CreateIssueCommentOption{Body: body}); err != nil {
-		return fmt.Errorf("comment: %w", err)
-	}
-	return nil
 }

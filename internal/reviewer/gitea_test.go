@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/neuroscale-platform/neuroscale/internal/forgeapi"
+	giteaapi "github.com/neuroscale-platform/neuroscale/internal/forgeapi/gitea"
 	"github.com/neuroscale-platform/neuroscale/internal/guard"
 )
 
@@ -79,7 +80,7 @@ type forgeDouble struct {
 	before func(request string)
 }
 
-func newForge(t *testing.T) (*forgeDouble, *forgeapi.Forge) {
+func newForge(t *testing.T) (*forgeDouble, forgeapi.Forge) {
 	t.Helper()
 	f := &forgeDouble{
 		main: "m0", pulls: map[int64]map[string]any{}, statuses: map[string][]status{}, comments: map[int64][]note{},
@@ -90,7 +91,7 @@ func newForge(t *testing.T) (*forgeDouble, *forgeapi.Forge) {
 	t.Cleanup(server.Close)
 	f.url, f.trusted = server.URL, x509.NewCertPool()
 	f.trusted.AddCert(server.Certificate())
-	return f, forgeapi.New(f.url, owner, account, "guard", func() (string, error) { return "hunter2", nil },
+	return f, giteaapi.New(f.url, owner, account, "guard", func() (string, error) { return "hunter2", nil },
 		func() (*x509.CertPool, error) { return f.trusted, nil })
 }
 
@@ -301,7 +302,7 @@ func (p *passes) check(_ context.Context, j Job) (*Verdict, error) {
 	return &Verdict{Passed: true, Summary: "1 object passed", Comment: guard.Marker + "\npassed"}, nil
 }
 
-func reviewer(t *testing.T, f *forgeapi.Forge, p *passes) *Reviewer {
+func reviewer(t *testing.T, f forgeapi.Forge, p *passes) *Reviewer {
 	t.Helper()
 	return New(slog.New(slog.DiscardHandler), f, []string{repository}, "rules-1", p.check)
 }

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"code.gitea.io/sdk/gitea"
+	"github.com/neuroscale-platform/neuroscale/internal/forgeapi"
 )
 
 // askPatience is how long the forge waits for an answer before a merge.
@@ -85,73 +85,40 @@ func (r *Reviewer) servePassed(w http.ResponseWriter, q *http.Request) {
 }
 
 func (r *Reviewer) passed(ctx context.Context, repository, digest string) (bool, error) {
-	c, err := r.forge.Client(ctx)
+	open, err := r.forge.Open(ctx, repository)
 	if err != nil {
 		return false, err
 	}
-	for page := 1; ; page++ {
-		open, _, err := c.ListRepoPullRequests(r.forge.Organization, repository, gitea.ListPullRequestsOptions{
-			ListOptions: gitea.ListOptions{Page: page, PageSize: 50}, State: gitea.StateOpen,
-		})
+	for _, number := range open {
+		makes, err := r.passedTree(ctx, subject{repository, number})
 		if err != nil {
-			return false, fmt.Errorf("list the pull requests: %w", err)
+			return false, err
 		}
-		if len(open) == 0 {
-			return false, nil
-		}
-		for _, p := range open {
-			makes, err := r.passedTree(ctx, c, subject{repository, p.Index})
-			if err != nil {
-				return false, err
-			}
-			if makes == digest {
-				return true, nil
-			}
+		if makes == digest {
+			return true, nil
 		}
 	}
+	return false, nil
 }
 
 // passedTree is the digest of what a pull request that has passed would make main;
 // "" of one that has not.
-func (r *Reviewer) passedTree(ctx context.Context, c *gitea.Client, s subject) (string, error) {
-	now, open, err := r.situation(c, s)
+func (r *Reviewer) passedTree(ctx context.Context, s subject) (string, error) {
+	now, open, err := r.situation(ctx, s)
 	if err != nil || !open || now.base == "" {
 		return "", err
 	}
-	verdict, err := r.verdict(c, s, now)
-	if err != nil || verdict != gitea.StatusSuccess {
+	verdict, err := r.said(ctx, s, now, true)
+	if err != nil || verdict.state != forgeapi.Success {
 		return "", err
 	}
 	if known := r.digests.get(now.id()); known != "" {
 		return known, nil
 	}
-	after, _, err := r.trees(c, s, now)
+	after, _, err := r.trees(ctx, s, now)
 	if err != nil {
 		return "", err
 	}
 	r.digests.put(now.id(), after.digest())
 	return after.digest(), nil
-}
-
-// verdict is the newest one on a situation that is the guard's own, whatever others
-// have said since.
-func (r *Reviewer) verdict(c *gitea.Client, s subject, now situation) (gitea.StatusState, error) {
-	for page := 1; ; page++ {
-		statuses, _, err := c.ListStatuses(r.forge.Organization, s.repository, now.head, gitea.ListStatusesOption{
-			ListOptions: gitea.ListOptions{Page: page, PageSize: 50},
-		})
-		if err != nil {
-			return "", fmt.Errorf("read the statuses of %s: %w", short(now.head), err)
-		}
-		own := slices.DeleteFunc(statuses, func(each *gitea.Status) bool {
-			return each.Creator == nil || each.Creator.UserName != r.forge.Account
-		})
-		// Newest first.
-		if len(own) > 0 {
-			return now.find(own, r.forge.Account).state, nil
-		}
-		if len(statuses) == 0 {
-			return "", nil
-		}
-	}
 }

@@ -16,7 +16,6 @@ import (
 	"sync"
 	"time"
 
-	"code.gitea.io/sdk/gitea"
 	"k8s.io/client-go/util/workqueue"
 
 	"github.com/neuroscale-platform/neuroscale/internal/forgeapi"
@@ -24,8 +23,6 @@ import (
 )
 
 const (
-	// branch is what endpoints are taken from.
-	branch = "main"
 	// sweep is how often every open pull request is looked at.
 	sweep = time.Minute
 	// workers look at pull requests at once, checks are made at once.
@@ -46,7 +43,7 @@ type subject struct {
 // Reviewer looks after the pull requests of some repositories.
 type Reviewer struct {
 	log          *slog.Logger
-	forge        *forgeapi.Forge
+	forge        forgeapi.Forge
 	repositories []string
 	rules        string
 	check        Checker
@@ -54,11 +51,14 @@ type Reviewer struct {
 	slots        chan struct{}
 	digests      digests
 	metrics      metrics
+	// outlived are the checks of a situation that this process has begun and that did not
+	// end it, though the forge could not be told.
+	outlived sync.Map
 }
 
 // New makes one. The rules are a name of what check goes by: with another name
 // everything is judged again.
-func New(log *slog.Logger, forge *forgeapi.Forge, repositories []string, rules string, check Checker) *Reviewer {
+func New(log *slog.Logger, forge forgeapi.Forge, repositories []string, rules string, check Checker) *Reviewer {
 	return &Reviewer{
 		log: log, forge: forge, repositories: repositories, rules: rules, check: check,
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[subject](time.Second, sweep)),
@@ -75,6 +75,7 @@ func (r *Reviewer) Run(ctx context.Context) {
 			}
 		})
 	}
+	all.Go(func() { r.forge.Watch(ctx, r.repositories, r.heard) })
 	tick := time.NewTicker(sweep)
 	defer tick.Stop()
 	for {
@@ -99,8 +100,12 @@ func (r *Reviewer) next(ctx context.Context) bool {
 	}
 	defer r.queue.Done(s)
 	again, err := r.attend(ctx, s)
+	var limited *forgeapi.Limited
 	switch {
 	case ctx.Err() != nil:
+	case errors.As(err, &limited):
+		r.log.Warn("waits for the forge", "repository", s.repository, "number", s.number, "until", limited.Until)
+		r.queue.AddAfter(s, max(time.Until(limited.Until), soon))
 	case err != nil:
 		r.log.Warn("tries again", "repository", s.repository, "number", s.number, "error", err)
 		r.queue.AddRateLimited(s)
@@ -116,138 +121,107 @@ func (r *Reviewer) next(ctx context.Context) bool {
 func (r *Reviewer) attend(ctx context.Context, s subject) (again time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*checkPatience)
 	defer cancel()
-	c, err := r.forge.Client(ctx)
-	if err != nil {
-		return 0, err
-	}
 	if s.number == 0 {
-		return 0, r.list(c, s.repository)
+		return 0, r.list(ctx, s.repository)
 	}
-	return r.review(ctx, c, s)
+	return r.review(ctx, s)
 }
 
 // list puts every open pull request of a repository into the queue.
-func (r *Reviewer) list(c *gitea.Client, repository string) error {
-	for page := 1; ; page++ {
-		open, _, err := c.ListRepoPullRequests(r.forge.Organization, repository, gitea.ListPullRequestsOptions{
-			ListOptions: gitea.ListOptions{Page: page, PageSize: 50}, State: gitea.StateOpen,
-		})
-		if err != nil {
-			return fmt.Errorf("list the pull requests: %w", err)
-		}
-		if len(open) == 0 {
-			return nil
-		}
-		for _, p := range open {
-			r.queue.Add(subject{repository, p.Index})
-		}
+func (r *Reviewer) list(ctx context.Context, repository string) error {
+	open, err := r.forge.Open(ctx, repository)
+	if err != nil {
+		return err
 	}
+	for _, number := range open {
+		r.queue.Add(subject{repository, number})
+	}
+	return nil
 }
 
 // review does what is left to do for one pull request.
-func (r *Reviewer) review(ctx context.Context, c *gitea.Client, s subject) (again time.Duration, err error) {
-	now, open, err := r.situation(c, s)
+func (r *Reviewer) review(ctx context.Context, s subject) (again time.Duration, err error) {
+	now, open, err := r.situation(ctx, s)
 	if err != nil || !open {
 		return 0, err
 	}
 	if now.base == "" {
 		return soon, nil
 	}
-	statuses, _, err := c.GetCombinedStatus(r.forge.Organization, s.repository, now.head)
-	if err != nil {
-		return 0, fmt.Errorf("read the status of %s: %w", short(now.head), err)
-	}
-	before := now.find(statuses.Statuses, r.forge.Account)
-	if before.done() {
-		return 0, nil
+	before, err := r.said(ctx, s, now, false)
+	if err != nil || before.done() {
+		return 0, err
 	}
 	log := r.log.With("repository", s.repository, "number", s.number, "head", short(now.head), "main", short(now.main))
 	started := time.Now()
 	verdict := &Verdict{}
-	if before.attempts >= attempts {
-		verdict = refusal("the check has ended %d times before it was done: it takes more memory or time than there is. Leave something out, or split it.", before.attempts)
+	if died := before.attempts - r.survived(now); died >= attempts {
+		verdict = refusal("the check has ended %d times before it was done: it takes more memory or time than there is. Leave something out, or split it.", died)
 	} else {
-		if err := r.post(c, s, now, gitea.StatusPending, fmt.Sprintf("attempt %d: checking", before.attempts+1)); err != nil {
+		if err := r.post(ctx, s, now, forgeapi.Pending, fmt.Sprintf("attempt %d: checking", before.attempts+1)); err != nil {
 			return 0, err
 		}
-		if verdict, err = r.judge(ctx, c, s, now); err != nil {
+		if verdict, err = r.judge(ctx, s, now); err != nil {
 			r.metrics.checks.WithLabelValues(resultFailed).Inc()
-			// Left as it is, it would count as an attempt that ended with the process.
-			return 0, errors.Join(err, r.post(c, s, now, gitea.StatusError, "could not check, tries again: "+oneLine(err.Error())))
+			return 0, r.failed(ctx, s, now, err)
 		}
 	}
 	// What has changed meanwhile is judged before anything is said of it.
-	if later, open, err := r.situation(c, s); err != nil || !open || later != now {
+	if later, open, err := r.situation(ctx, s); err != nil || !open || later != now {
 		log.Info("has changed meanwhile")
 		return soon, err
 	}
-	if err := r.forge.Comment(c, s.repository, s.number, guard.Marker, verdict.Comment+now.footer()); err != nil {
-		return 0, err
+	if err := r.forge.Comment(ctx, s.repository, s.number, guard.Marker, verdict.Comment+now.footer()); err != nil {
+		return 0, r.failed(ctx, s, now, err)
 	}
-	state := gitea.StatusFailure
+	state := forgeapi.Failure
 	if verdict.Passed {
-		state = gitea.StatusSuccess
+		state = forgeapi.Success
 	}
-	if err := r.post(c, s, now, state, verdict.Summary); err != nil {
-		return 0, err
+	if err := r.post(ctx, s, now, state, verdict.Summary); err != nil {
+		return 0, r.failed(ctx, s, now, err)
 	}
+	r.outlived.Delete(now.id())
 	r.metrics.judged(verdict, time.Since(started))
 	log.Info("judged", "passed", verdict.Passed, "summary", verdict.Summary, "seconds", time.Since(started).Seconds())
 	return 0, nil
 }
 
-// situation is how a pull request stands. Its base is empty as long as the forge has
-// not found out. Closed ones, and those for another branch, are nobody's concern.
-func (r *Reviewer) situation(c *gitea.Client, s subject) (now situation, open bool, err error) {
-	p, response, err := c.GetPullRequest(r.forge.Organization, s.repository, s.number)
-	switch {
-	case forgeapi.IsGone(response):
-		return now, false, nil
-	case err != nil:
-		return now, false, fmt.Errorf("read the pull request: %w", err)
-	case p.State != gitea.StateOpen || p.Base == nil || p.Base.Ref != branch || p.Head == nil || p.Head.Sha == "":
-		return now, false, nil
+// failed says that a check could not be made, or its verdict not be said. Left as it is,
+// it would count as an attempt that ended with the process.
+func (r *Reviewer) failed(ctx context.Context, s subject, now situation, why error) error {
+	err := r.post(ctx, s, now, forgeapi.Error, "could not check, tries again: "+oneLine(why.Error()))
+	if err != nil && ctx.Err() == nil {
+		r.outlived.Store(now.id(), r.survived(now)+1)
 	}
-	main, _, err := c.GetRepoBranch(r.forge.Organization, s.repository, branch)
-	if err != nil || main.Commit == nil {
-		return now, false, errors.Join(fmt.Errorf("read the branch %s", branch), err)
-	}
-	now = situation{head: p.Head.Sha, main: main.Commit.ID, rules: r.rules}
-	for _, of := range []string{now.head, now.main} {
-		below, err := r.below(c, s.repository, p.MergeBase, of)
-		if err != nil || !below {
-			return now, true, err
-		}
-	}
-	now.base = p.MergeBase
-	return now, true, nil
+	return errors.Join(why, err)
 }
 
-// below is whether a commit has another one before it. What the forge says both began
-// as is of another moment for a while after one of them has changed.
-func (r *Reviewer) below(c *gitea.Client, repository, commit, of string) (bool, error) {
-	if commit == "" || commit == of {
-		return commit == of, nil
+func (r *Reviewer) survived(now situation) int {
+	n, _ := r.outlived.Load(now.id())
+	count, _ := n.(int)
+	return count
+}
+
+// situation is how a pull request stands. Its base is empty as long as the forge has
+// not found out. Closed ones, and those for another branch, are nobody's concern.
+func (r *Reviewer) situation(ctx context.Context, s subject) (now situation, open bool, err error) {
+	p, err := r.forge.Pull(ctx, s.repository, s.number)
+	if err != nil || !p.Open {
+		return now, false, err
 	}
-	more, response, err := c.CompareCommits(r.forge.Organization, repository, of, commit)
-	switch {
-	case forgeapi.IsGone(response):
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("compare %s with %s: %w", short(of), short(commit), err)
-	}
-	return more.TotalCommits == 0, nil
+	return situation{head: p.Head, main: p.Main, base: p.Base, rules: r.rules}, true, nil
 }
 
 // judge checks what the pull request would make of main.
-func (r *Reviewer) judge(ctx context.Context, c *gitea.Client, s subject, now situation) (*Verdict, error) {
+func (r *Reviewer) judge(ctx context.Context, s subject, now situation) (*Verdict, error) {
 	select {
 	case r.slots <- struct{}{}:
 		defer func() { <-r.slots }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	j, err := r.job(ctx, c, s, now)
+	j, err := r.job(ctx, s, now)
 	var much tooMuch
 	var both changedTwice
 	switch {
@@ -272,13 +246,13 @@ func (c changedTwice) Error() string {
 }
 
 // trees are what main would be, and what it is.
-func (r *Reviewer) trees(c *gitea.Client, s subject, now situation) (after, before tree, err error) {
+func (r *Reviewer) trees(ctx context.Context, s subject, now situation) (after, before tree, err error) {
 	trees := map[string]tree{}
 	for _, commit := range []string{now.main, now.base, now.head} {
 		if trees[commit] != nil {
 			continue
 		}
-		if trees[commit], err = treeOf(c, r.forge.Organization, s.repository, commit); err != nil {
+		if trees[commit], err = r.treeOf(ctx, s.repository, commit); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -289,18 +263,18 @@ func (r *Reviewer) trees(c *gitea.Client, s subject, now situation) (after, befo
 	return after, trees[now.main], nil
 }
 
-func (r *Reviewer) job(ctx context.Context, c *gitea.Client, s subject, now situation) (*Job, error) {
-	after, before, err := r.trees(c, s, now)
+func (r *Reviewer) job(ctx context.Context, s subject, now situation) (*Job, error) {
+	after, before, err := r.trees(ctx, s, now)
 	if err != nil {
 		return nil, err
 	}
 	r.digests.put(now.id(), after.digest())
 	j := &Job{Repository: s.repository}
 	known := map[string][]byte{}
-	if j.After, err = snapshot(ctx, c, r.forge.Organization, s.repository, "pull request "+fmt.Sprint(s.number), after, known); err != nil {
+	if j.After, err = r.snapshot(ctx, s.repository, "pull request "+fmt.Sprint(s.number), after, known); err != nil {
 		return nil, err
 	}
-	if j.Before, err = snapshot(ctx, c, r.forge.Organization, s.repository, branch+" at "+short(now.main), before, known); err != nil {
+	if j.Before, err = r.snapshot(ctx, s.repository, forgeapi.Branch+" at "+short(now.main), before, known); err != nil {
 		return nil, err
 	}
 	return j, nil
@@ -315,13 +289,11 @@ func refusal(format string, values ...any) *Verdict {
 
 // footer of a comment says what it holds for.
 func (s situation) footer() string {
-	return fmt.Sprintf("\n---\n%s as it would be merged into %s at %s\n", short(s.head), branch, short(s.main))
+	return fmt.Sprintf("\n---\n%s as it would be merged into %s at %s\n", short(s.head), forgeapi.Branch, short(s.main))
 }
 
-func (r *Reviewer) post(c *gitea.Client, s subject, now situation, state gitea.StatusState, text string) error {
-	_, _, err := c.CreateStatus(r.forge.Organization, s.repository, now.head, gitea.CreateStatusOption{
-		State: state, Context: Context, Description: now.describe(text),
-	})
+func (r *Reviewer) post(ctx context.Context, s subject, now situation, state, text string) error {
+	err := r.forge.Say(ctx, s.repository, now.head, forgeapi.Status{State: state, Context: Context, Description: now.describe(text)})
 	if err != nil {
 		return fmt.Errorf("post the status %s of %s: %w", state, short(now.head), err)
 	}

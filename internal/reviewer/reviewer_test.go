@@ -255,11 +255,11 @@ func TestAForgeWhoseAuthorityIsNotKnownIsNotSignedInTo(t *testing.T) {
 	f, forge := newForge(t)
 	known := f.trusted
 	f.trusted = x509.NewCertPool()
-	_, err := forge.Client(t.Context())
+	_, err := forge.Head(t.Context(), repository)
 	require.ErrorContains(t, err, "certificate signed by unknown authority")
 	assert.Zero(t, f.made, "the password was sent")
 	f.trusted = known
-	_, err = forge.Client(t.Context())
+	_, err = forge.Head(t.Context(), repository)
 	require.NoError(t, err, "an authority that was made known later is not believed")
 }
 

@@ -1,6 +1,7 @@
 package reviewer
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -8,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"code.gitea.io/sdk/gitea"
+	"github.com/neuroscale-platform/neuroscale/internal/forgeapi"
 )
 
 // Context is the status that a branch's protection demands.
@@ -24,13 +25,13 @@ func (s situation) id() string {
 	return hex.EncodeToString(sum[:])[:12]
 }
 
-// describe is the text of a status.
+// describe is the text of a status, as long as it may be.
 func (s situation) describe(text string) string {
-	const most = 160
-	if runes := []rune(text); len(runes) > most {
-		text = string(runes[:most]) + "..."
+	end := fmt.Sprintf(" (main at %s, check %s)", short(s.main), s.id())
+	if runes, most := []rune(text), forgeapi.MaxDescription-len(end); len(runes) > most {
+		text = string(runes[:most-3]) + "..."
 	}
-	return fmt.Sprintf("%s (main at %s, check %s)", text, short(s.main), s.id())
+	return text + end
 }
 
 var (
@@ -38,32 +39,32 @@ var (
 	attempt = regexp.MustCompile(`^attempt (\d+):`)
 )
 
-// said is what the newest status of Context says, if it is the account's own and
-// about the situation: what it does not know of counts for nothing.
+// said is what a status says, if it is the account's own and about the situation: what
+// it does not know of counts for nothing.
 type said struct {
-	state    gitea.StatusState
+	state    string
 	attempts int
 }
 
-func (s situation) find(statuses []*gitea.Status, account string) said {
-	var newest *gitea.Status
-	for _, each := range statuses {
-		if each.Context == Context && (newest == nil || each.ID > newest.ID) {
-			newest = each
-		}
+// said is what the newest status of Context says of a situation, or, whatever others
+// have said since, the account's own newest one.
+func (r *Reviewer) said(ctx context.Context, s subject, now situation, own bool) (said, error) {
+	newest, err := r.forge.Newest(ctx, s.repository, now.head, Context, own)
+	if err != nil {
+		return said{}, fmt.Errorf("read the status of %s: %w", short(now.head), err)
 	}
-	if newest == nil || newest.Creator == nil || newest.Creator.UserName != account {
-		return said{}
+	if newest == nil || !newest.Own {
+		return said{}, nil
 	}
-	if m := checkID.FindStringSubmatch(newest.Description); m == nil || m[1] != s.id() {
-		return said{}
+	if m := checkID.FindStringSubmatch(newest.Description); m == nil || m[1] != now.id() {
+		return said{}, nil
 	}
 	out := said{state: newest.State}
 	if m := attempt.FindStringSubmatch(newest.Description); m != nil {
 		out.attempts, _ = strconv.Atoi(m[1])
 	}
-	return out
+	return out, nil
 }
 
 // done is whether the situation is judged.
-func (s said) done() bool { return s.state == gitea.StatusSuccess || s.state == gitea.StatusFailure }
+func (s said) done() bool { return s.state == forgeapi.Success || s.state == forgeapi.Failure }

@@ -2,14 +2,14 @@ package reviewer
 
 import (
 	"context"
-	"encoding/base64"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
-	"code.gitea.io/sdk/gitea"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/neuroscale-platform/neuroscale/internal/forgeapi"
 	"github.com/neuroscale-platform/neuroscale/internal/guard"
 )
 
@@ -43,30 +43,20 @@ type tooMuch string
 func (t tooMuch) Error() string { return string(t) }
 
 // treeOf lists a commit.
-func treeOf(c *gitea.Client, owner, repository, commit string) (tree, error) {
-	all := tree{}
-	for page := 1; ; page++ {
-		got, _, err := c.GetTrees(owner, repository, gitea.ListTreeOptions{
-			ListOptions: gitea.ListOptions{Page: page, PageSize: 1000}, Ref: commit, Recursive: true,
-		})
-		if err != nil {
-			return nil, fmt.Errorf("list the files at %s: %w", short(commit), err)
-		}
-		if got.TotalCount > maxEntries {
-			return nil, tooMuch(fmt.Sprintf("there are %d files and folders at %s, of at most %d: leave some out", got.TotalCount, short(commit), maxEntries))
-		}
-		for _, e := range got.Entries {
-			if e.Type != "tree" {
-				all[e.Path] = entry{e.SHA, e.Mode, e.Size}
-			}
-		}
-		if !got.Truncated {
-			return all, nil
-		}
-		if len(got.Entries) == 0 {
-			return nil, fmt.Errorf("list the files at %s: the forge says that there are more, and sends none", short(commit))
-		}
+func (r *Reviewer) treeOf(ctx context.Context, repository, commit string) (tree, error) {
+	entries, err := r.forge.Tree(ctx, repository, commit, maxEntries)
+	var many forgeapi.TooMany
+	switch {
+	case errors.As(err, &many):
+		return nil, tooMuch(fmt.Sprintf("%s at %s, of at most %d: leave some out", many, short(commit), maxEntries))
+	case err != nil:
+		return nil, fmt.Errorf("list the files at %s: %w", short(commit), err)
 	}
+	all := tree{}
+	for _, e := range entries {
+		all[e.Path] = entry{e.SHA, e.Mode, e.Size}
+	}
+	return all, nil
 }
 
 // merged is what git makes of ours and theirs, which both began as base, and the
@@ -99,7 +89,7 @@ func union(a, b tree) tree {
 func same(a, b entry) bool { return a.sha == b.sha && a.mode == b.mode }
 
 // snapshot fetches what a check reads of a tree.
-func snapshot(ctx context.Context, c *gitea.Client, owner, repository, name string, t tree, known map[string][]byte) (*guard.Snapshot, error) {
+func (r *Reviewer) snapshot(ctx context.Context, repository, name string, t tree, known map[string][]byte) (*guard.Snapshot, error) {
 	s := &guard.Snapshot{Name: name}
 	left, count := int64(maxBytes), 0
 	wanted := map[string][]int{}
@@ -132,7 +122,7 @@ func snapshot(ctx context.Context, c *gitea.Client, owner, repository, name stri
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			data, err := blob(c, owner, repository, sha)
+			data, err := r.blob(ctx, repository, sha, t[s.Files[wanted[sha][0]].Path].size)
 			fetched[i] = data
 			return err
 		})
@@ -149,14 +139,13 @@ func snapshot(ctx context.Context, c *gitea.Client, owner, repository, name stri
 	return s, nil
 }
 
-func blob(c *gitea.Client, owner, repository, sha string) ([]byte, error) {
-	got, _, err := c.GetBlob(owner, repository, sha)
+func (r *Reviewer) blob(ctx context.Context, repository, sha string, size int64) ([]byte, error) {
+	data, err := r.forge.Blob(ctx, repository, sha)
+	if err == nil && int64(len(data)) != size {
+		err = fmt.Errorf("the forge sends %d of %d bytes", len(data), size)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the object %s: %w", short(sha), err)
-	}
-	data, err := base64.StdEncoding.DecodeString(got.Content)
-	if err != nil || int64(len(data)) != got.Size {
-		return nil, fmt.Errorf("read the object %s: the forge sends %d of %d bytes", short(sha), len(data), got.Size)
 	}
 	return data, nil
 }
