@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -13,14 +12,10 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/neuroscale-platform/neuroscale/internal/follower"
-	"github.com/neuroscale-platform/neuroscale/internal/forgeapi/gitea"
 )
 
 // follow tells people what became of what they merged.
 func follow(ctx context.Context, log *slog.Logger, s settings) error {
-	if s.forge == "" || s.organization == "" {
-		return errors.New("follow needs -forge and -organization")
-	}
 	text, err := os.ReadFile(s.follow)
 	if err != nil {
 		return fmt.Errorf("read what to follow: %w", err)
@@ -41,7 +36,10 @@ func follow(ctx context.Context, log *slog.Logger, s settings) error {
 		text, err := os.ReadFile(s.gateway)
 		return strings.TrimSpace(string(text)), err
 	}
-	forge := gitea.New(s.forge, s.organization, s.account, "follower", s.password, s.trusted)
+	forge, err := s.newForge(log, "follower")
+	if err != nil {
+		return err
+	}
 	f := follower.New(log, forge, cluster, of, gateway)
 	log.Info("following", "sources", of.Sources)
 	return s.answer(ctx, log, f.Handler(s.hook), f.Run)

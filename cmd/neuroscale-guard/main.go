@@ -25,8 +25,12 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	// The image has no certificates that are known to everybody.
+	_ "golang.org/x/crypto/x509roots/fallback"
 
+	"github.com/neuroscale-platform/neuroscale/internal/forgeapi"
 	"github.com/neuroscale-platform/neuroscale/internal/forgeapi/gitea"
+	"github.com/neuroscale-platform/neuroscale/internal/forgeapi/github"
 	"github.com/neuroscale-platform/neuroscale/internal/guard"
 	"github.com/neuroscale-platform/neuroscale/internal/keypair"
 	"github.com/neuroscale-platform/neuroscale/internal/reviewer"
@@ -34,7 +38,7 @@ import (
 
 // settings are the command line's.
 type settings struct {
-	forge, organization, account, secrets, certificate, authority, rules, scratch, kyverno, listen, metrics, follow, gateway string
+	provider, forge, organization, account, secrets, certificate, authority, rules, scratch, kyverno, listen, metrics, follow, gateway string
 }
 
 func main() {
@@ -56,10 +60,11 @@ func run(ctx context.Context, log *slog.Logger, args []string) error {
 	flags.StringVar(&s.scratch, "scratch", os.TempDir(), "folder for the rules, unpacked")
 	flags.StringVar(&s.kyverno, "kyverno", "/kubectl-kyverno", "Kyverno's command line")
 	if args[0] != "check" {
-		flags.StringVar(&s.forge, "forge", "", "URL of the forge")
+		flags.StringVar(&s.provider, "provider", providerGitea, "kind of the forge: gitea or github")
+		flags.StringVar(&s.forge, "forge", "", "URL of the forge, or of GitHub's API")
 		flags.StringVar(&s.organization, "organization", "", "organization that owns the repositories")
-		flags.StringVar(&s.account, "account", "guard", "account to sign in with")
-		flags.StringVar(&s.secrets, "secrets", "/etc/guard/secrets", "folder with the files password and hook")
+		flags.StringVar(&s.account, "account", "guard", "account to sign in with to Gitea")
+		flags.StringVar(&s.secrets, "secrets", "/etc/guard/secrets", "folder with the files password, which is a token of GitHub's, and hook")
 		flags.StringVar(&s.certificate, "certificate", "/etc/guard/certificate", "folder with tls.crt and tls.key, which it shows")
 		flags.StringVar(&s.authority, "authority", "/etc/guard/authority/ca.crt", "certificates that the forge's is signed by one of")
 		flags.StringVar(&s.listen, "listen", ":8443", "address to serve the forge's events at")
@@ -93,10 +98,28 @@ func run(ctx context.Context, log *slog.Logger, args []string) error {
 	return fmt.Errorf("%q is neither serve, check nor follow", args[0])
 }
 
-func serve(ctx context.Context, log *slog.Logger, s settings, unpacked string) error {
-	if s.forge == "" || s.organization == "" {
-		return errors.New("serve needs -forge and -organization")
+// Kinds of forges.
+const (
+	providerGitea  = "gitea"
+	providerGitHub = "github"
+)
+
+// newForge is what is asked, with a token of that name where it makes one.
+func (s settings) newForge(log *slog.Logger, token string) (forgeapi.Forge, error) {
+	switch {
+	case s.organization == "":
+		return nil, errors.New("serve and follow need -organization")
+	case s.provider == providerGitHub:
+		return github.New(log, github.Args{URL: s.forge, Organization: s.organization, Token: s.password})
+	case s.provider != providerGitea:
+		return nil, fmt.Errorf("-provider %q is neither %s nor %s", s.provider, providerGitea, providerGitHub)
+	case s.forge == "":
+		return nil, errors.New("serve and follow need -forge")
 	}
+	return gitea.New(s.forge, s.organization, s.account, token, s.password, s.trusted), nil
+}
+
+func serve(ctx context.Context, log *slog.Logger, s settings, unpacked string) error {
 	archive, err := os.ReadFile(s.rules)
 	if err != nil {
 		return fmt.Errorf("read the rules: %w", err)
@@ -116,7 +139,11 @@ func serve(ctx context.Context, log *slog.Logger, s settings, unpacked string) e
 	if err != nil {
 		return err
 	}
-	r := reviewer.New(log, gitea.New(s.forge, s.organization, s.account, "guard", s.password, s.trusted), rules.Repositories(), name,
+	forge, err := s.newForge(log, "guard")
+	if err != nil {
+		return err
+	}
+	r := reviewer.New(log, forge, rules.Repositories(), name,
 		reviewer.Process(self, "check", "-scratch", s.scratch, "-kyverno", s.kyverno))
 	log.Info("reviewing", "repositories", rules.Repositories(), "rules", name)
 	// What unpacking took is not needed again.

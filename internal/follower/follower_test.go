@@ -102,6 +102,10 @@ func newFollower(t *testing.T, f *forge, objects ...*unstructured.Unstructured) 
 	trusted := x509.NewCertPool()
 	trusted.AddCert(server.Certificate())
 	api := giteaapi.New(server.URL, "acme", "guard", "follower", func() (string, error) { return "p", nil }, func() (*x509.CertPool, error) { return trusted, nil })
+	return following(api, objects...)
+}
+
+func following(api forgeapi.Forge, objects ...*unstructured.Unstructured) (*Follower, *fake.FakeDynamicClient) {
 	var all []runtime.Object
 	for _, o := range objects {
 		all = append(all, o)

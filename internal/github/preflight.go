@@ -1,5 +1,5 @@
-// Package github finds out whether GitHub would let a token make what the platform
-// needs there, before anything is made.
+// Package github asks GitHub's API, and finds out whether it would let a token make what
+// the platform needs there, before anything is made.
 package github
 
 import (
@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -251,7 +250,7 @@ func (c *checker) get(ctx context.Context, path string, v any) (*answer, error) 
 		if err != nil {
 			return nil, err
 		}
-		wait, limited := c.limited(a)
+		wait, limited := rateLimit(a.status, a.header, a.message, c.now())
 		if !limited {
 			if a.status == http.StatusOK && v != nil {
 				if err := json.Unmarshal(body, v); err != nil {
@@ -261,7 +260,7 @@ func (c *checker) get(ctx context.Context, path string, v any) (*answer, error) 
 			return a, nil
 		}
 		if wait > c.Patience || try == tries {
-			return nil, fmt.Errorf("GitHub takes no more requests of this token until %s: run it again then", c.now().Add(wait).UTC().Format("15:04:05 UTC"))
+			return nil, fmt.Errorf("%w: run it again then", &Limited{c.now().Add(wait)})
 		}
 		select {
 		case <-time.After(wait):
@@ -304,22 +303,6 @@ func (c *checker) once(ctx context.Context, path string) (*answer, []byte, error
 	}
 	a.message = cmp.Or(a.message, http.StatusText(a.status))
 	return a, body, nil
-}
-
-// limited is whether the answer is only that there were too many requests, and for how
-// long.
-func (c *checker) limited(a *answer) (time.Duration, bool) {
-	if a.status != http.StatusForbidden && a.status != http.StatusTooManyRequests {
-		return 0, false
-	}
-	if seconds, err := strconv.Atoi(a.header.Get("Retry-After")); err == nil {
-		return time.Duration(seconds) * time.Second, true
-	}
-	if reset, err := strconv.ParseInt(a.header.Get("X-RateLimit-Reset"), 10, 64); err == nil && a.header.Get("X-RateLimit-Remaining") == "0" {
-		return max(time.Unix(reset, 0).Sub(c.now()), 0), true
-	}
-	// GitHub asks for a minute where it says nothing.
-	return time.Minute, a.status == http.StatusTooManyRequests
 }
 
 func (c *checker) base() string { return strings.TrimRight(cmp.Or(c.URL, API), "/") }
