@@ -78,10 +78,14 @@ func (a Account) MadeAnew(urns []string) bool {
 }
 
 // teams are the tenants' in the forge.
-func teams(tenants []config.Tenant) []forge.Team {
+func teams(c *config.Config) []forge.Team {
 	var all []forge.Team
-	for _, t := range tenants {
-		all = append(all, forge.Team{Name: t.Namespace, Members: t.Members, Mergers: t.MayMerge(), Approvals: t.Approvals, Repositories: t.Repositories})
+	for _, t := range c.Tenants {
+		team := forge.Team{Name: t.Namespace, Members: t.Members, Mergers: t.MayMerge(), Approvals: t.Approvals}
+		if !c.Forge.OnGitHub() {
+			team.Repositories = t.Repositories
+		}
+		all = append(all, team)
 	}
 	return all
 }
@@ -96,9 +100,12 @@ func readers(c *config.Config) map[string]string {
 }
 
 // folders are how many endpoints each tenant's repositories may have.
-func folders(tenants []config.Tenant) []forge.FolderLimit {
+func folders(c *config.Config) []forge.FolderLimit {
 	var all []forge.FolderLimit
-	for _, t := range tenants {
+	if c.Forge.OnGitHub() {
+		return nil
+	}
+	for _, t := range c.Tenants {
 		all = append(all, forge.FolderLimit{Repositories: t.Repositories, Most: t.Quota.Applications})
 	}
 	return all

@@ -108,7 +108,7 @@ func (s *site) export() {
 		members[account.Username] = account.Password
 	}
 	s.ctx.Export(OutputMembers, pulumi.ToSecret(members))
-	s.ctx.Export(OutputRepository, pulumi.String(s.forge.PublicURLs[s.cfg.Tenants[0].Repositories[0]]))
+	s.ctx.Export(OutputRepository, pulumi.String(s.people.urls[s.cfg.Tenants[0].Repositories[0]]))
 	s.ctx.Export(OutputPortalURL, pulumi.String(s.portal.URL))
 	s.ctx.Export(OutputEndpoints, pulumi.ToStringMap(s.endpoints.URLs))
 	s.ctx.Export(OutputForwards, forwarded)

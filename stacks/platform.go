@@ -50,11 +50,15 @@ var platform = []part{
 			Certificate: s.certificates.Of(config.ServerForge), Authority: s.certificates.Authority, HTTP: s.cfg.TLS.Plain(config.ServerForge),
 			Storage: s.cfg.Forge.Storage, StorageClass: s.cfg.Cluster.StorageClass,
 			MaxPush: s.cfg.Forge.MaxPushBytes(), MaxRepository: s.cfg.Forge.MaxRepositoryBytes(),
-			Folder: endpoints.Folder, Folders: folders(s.cfg.Tenants),
-			Organization: s.cfg.Forge.Organization, Repositories: s.cfg.Repositories(), Teams: teams(s.cfg.Tenants),
+			Folder: endpoints.Folder, Folders: folders(s.cfg),
+			Organization: s.cfg.Forge.Organization, Repositories: s.cfg.InGitea(), Teams: teams(s.cfg),
 			Address: s.cluster.Address, NodePort: s.cfg.Forge.NodePort, WebhookURL: argocd.WebhookURL(s.cfg.TLS.Plain(config.ServerArgoCD)),
 			GuardURL: reviews.HookURL, FollowerURL: reviews.FollowerURL, PassedURL: reviews.PassedURL, GuardContext: reviewer.Context,
 		}, s.onCluster())
+		if err != nil {
+			return err
+		}
+		s.people, err = s.newPeople()
 		return err
 	}},
 	{"argocd", argocdLayers, func(s *site, _ layer.List) (err error) {
@@ -62,6 +66,7 @@ var platform = []part{
 			Settings: s.cfg.GitOps, Address: s.cluster.Address, Source: s.source, Layers: s.layers,
 			Certificate: s.certificates.Of(config.ServerArgoCD), HTTP: s.cfg.TLS.Plain(config.ServerArgoCD),
 			Forge: s.forge, Readers: readers(s.cfg), Platform: s.forge.Platform, WebhookSecret: s.forge.WebhookSecret,
+			Reaches: s.people.reaches(ssh),
 		}, s.onCluster())
 		return err
 	}},
@@ -96,7 +101,7 @@ var platform = []part{
 	}},
 	{"tenancy", tenancyLayers, func(s *site, layers layer.List) (err error) {
 		s.tenancy, err = tenancy.New(s.ctx, "tenancy", &tenancy.Args{
-			Tenants: s.cfg.Tenants, Repositories: s.forge.Repositories, Layers: layers, Delivery: s.delivery,
+			Tenants: s.cfg.Tenants, Repositories: s.people.repositories, Layers: layers, Delivery: s.delivery,
 			ProjectsReady: s.argocd.ProjectsReady,
 			ProbeImage:    s.images.storageInitializer, RequireNetworkPolicy: s.cfg.Cluster.RequireNetworkPolicy,
 		}, s.onCluster())
@@ -112,7 +117,7 @@ var platform = []part{
 			return err
 		}
 		s.endpoints, err = endpoints.New(s.ctx, "endpoints", &endpoints.Args{
-			Apps: apps, Tenants: s.tenancy.Tenants, Repositories: s.forge.Repositories, Delivery: s.delivery,
+			Apps: apps, Tenants: s.tenancy.Tenants, Repositories: s.people.repositories, Delivery: s.delivery,
 			RequeueSeconds: s.cfg.Endpoints.RequeueSeconds, Domain: s.cfg.Serving.Domain, Scheme: s.cfg.TLS.Scheme(config.ServerGateway),
 			ApplicationNamespace: argocd.Namespace, Reserved: s.layers.Names(),
 			After: append(admitted, s.tenancy.Ready...),
@@ -128,9 +133,10 @@ var platform = []part{
 	}},
 	{"reviews", reviewsLayers, func(s *site, layers layer.List) error {
 		_, err := reviews.New(s.ctx, "reviews", &reviews.Args{
-			Layers: layers, Delivery: s.delivery, Account: s.forge.Guard, Secret: s.forge.GuardSecret,
+			Layers: layers, Delivery: s.delivery, Account: s.people.guard, Secret: s.forge.GuardSecret,
 			Certificate: s.certificates.Of(guardServer), FollowerCertificate: s.certificates.Of(followerServer), Authority: s.certificates.Authority,
 			ApplicationSets: endpoints.ApplicationSets(s.cfg.Tenants), GatewayURL: s.serving.GatewayURL,
+			Reaches: s.people.reaches(https),
 		}, s.onCluster())
 		return err
 	}},

@@ -14,6 +14,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/cluster"
 	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/github"
 	"github.com/neuroscale-platform/neuroscale/internal/render"
 )
 
@@ -37,6 +38,8 @@ type Options struct {
 	// one in Docker, before they are used.
 	Cluster func(*cluster.Args)
 	Docker  func(*cluster.DockerArgs)
+	// GitHub, if not nil, is given what its tokens are asked for before that is done.
+	GitHub func(*github.Preflight)
 }
 
 // Program is what `pulumi up` runs.
@@ -66,6 +69,9 @@ func New(o Options) pulumi.RunFunc {
 			return err
 		}
 		s.builds = builds
+		if err := s.askGitHub(); err != nil {
+			return err
+		}
 		if err := s.arrange(); err != nil {
 			return err
 		}

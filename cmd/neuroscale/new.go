@@ -180,6 +180,9 @@ func estimate(cfg *config.Config, tenant config.Tenant, name string, files scaff
 }
 
 func (a *app) propose(ctx context.Context, cfg *config.Config, tenant config.Tenant, member string, p scaffold.Proposal) (string, error) {
+	if cfg.Forge.OnGitHub() {
+		return "", errors.New("--propose knows Gitea only: make the folder in a checkout with -o, and push a branch of it to GitHub")
+	}
 	if len(tenant.Members) == 0 {
 		return "", fmt.Errorf("tenant %s has no members, who could propose something: add one to neuroscale:tenants[].members", tenant.Namespace)
 	}

@@ -320,7 +320,7 @@ func urls(o *stacks.Outputs, cfg *config.Config) []namedURL {
 		{"gateway", o.GatewayURL, note},
 		{"argocd", o.ArgoCDURL, "user " + argocd.Admin + ", password: output argocdAdminPassword"},
 		{"forge", o.ForgeURL, "administrator " + o.ForgeUser + ", password: output forgePassword"},
-		{"repository", o.Repository, pusher(cfg.Tenants[0])},
+		{"repository", o.Repository, pusher(cfg)},
 	}
 	if o.PortalURL != "" {
 		list = append(list, namedURL{"portal", o.PortalURL, "sign in with an account of the forge"})
@@ -331,9 +331,13 @@ func urls(o *stacks.Outputs, cfg *config.Config) []namedURL {
 	return list
 }
 
-// pusher says who adds endpoints to a tenant's repository.
-func pusher(t config.Tenant) string {
-	if len(t.Members) == 0 {
+// pusher says who adds endpoints to the first tenant's repository.
+func pusher(cfg *config.Config) string {
+	t := cfg.Tenants[0]
+	switch {
+	case cfg.Forge.OnGitHub():
+		return "propose a folder apps/NAME there, by a pull request"
+	case len(t.Members) == 0:
 		return "nobody pushes here: tenant " + t.Namespace + " has no members"
 	}
 	return "propose a folder apps/NAME as user " + t.Members[0] + ", password: output members"

@@ -70,6 +70,8 @@ type Args struct {
 	Platform forge.Repository
 	// WebhookSecret is what the forge signs its notices with.
 	WebhookSecret pulumi.StringInput
+	// Reaches is where else tenants' repositories are read from.
+	Reaches []config.Egress
 	// Layers of the platform, its own among them: what project platform may put
 	// where.
 	Layers layer.List
@@ -177,6 +179,9 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	in.before("certificate", args.Certificate.Secret(Namespace, certificateSecret))
 	in.before("trust", trustConfigMap(args.Platform.Authority))
 	in.before("repository-platform", RepositorySecret("platform", PlatformProject, args.Platform))
+	if len(args.Reaches) > 0 {
+		in.before("reaches", manifest.Reaches(Namespace, "neuroscale-repo-server-reaches", map[string]string{"app.kubernetes.io/name": "argocd-repo-server"}, args.Reaches))
+	}
 	if err := in.apply(tree.Objects()); err != nil {
 		return nil, fmt.Errorf("argocd: %w", err)
 	}

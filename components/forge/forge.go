@@ -80,7 +80,7 @@ type Args struct {
 	Storage, StorageClass string
 	// Organization owns all repositories.
 	Organization string
-	// Repositories are those that people write, beside Platform. One that is
+	// Repositories are those that people write here, if any, beside Platform. One that is
 	// taken out of the list is no longer looked after, but never deleted.
 	Repositories []string
 	// Teams are those people. One that is taken out of the list, or out of a team,
@@ -133,9 +133,6 @@ func (a *Args) validate() error {
 	}
 	if a.MaxPush < 1<<20 || a.MaxRepository < a.MaxPush {
 		errs = append(errs, fmt.Errorf("forge: Args.MaxPush is %d and Args.MaxRepository %d: at least 1048576, the second at least the first", a.MaxPush, a.MaxRepository))
-	}
-	if len(a.Repositories) == 0 {
-		errs = append(errs, errors.New("forge: Args.Repositories is empty"))
 	}
 	for i, repository := range a.Repositories {
 		if repository == "" || repository == Platform || slices.Contains(a.Repositories[:i], repository) {
@@ -205,6 +202,8 @@ type Repository struct {
 	// it is read as Reader.
 	DeployURL string
 	DeployKey pulumi.StringOutput
+	// Ready is done when it is there and may be read, if that is not when its server is.
+	Ready []pulumi.Resource
 }
 
 // ReadURL is where Argo CD reads it.

@@ -220,7 +220,6 @@ func TestBadArgs(t *testing.T) {
 		"forge: Args.Teams[1].Approvals is 1: less than there are Mergers, nobody approves what is his own":                func(a *Args) { a.Teams[1].Approvals = 1 },
 		`forge: Args.Teams[1].Repositories[0] is "mine", which Args.Repositories has not`:                                  func(a *Args) { a.Teams[1].Repositories[0] = "mine" },
 		"forge: Args.NodePort is 0":                                                                                        func(a *Args) { a.NodePort = 0 },
-		"forge: Args.Repositories is empty":                                                                                func(a *Args) { a.Repositories, a.Teams = nil, nil },
 		`forge: Args.Repositories[1] is "platform": a name of its own, other than platform`:                                func(a *Args) { a.Repositories[1], a.Teams = Platform, nil },
 		`forge: Args.Repositories[1] is "endpoints": a name of its own, other than platform`:                               func(a *Args) { a.Repositories[1], a.Teams = "endpoints", nil },
 		"forge: Args.Folder is empty":                                                                                      func(a *Args) { a.Folder = "" },

@@ -158,7 +158,7 @@ func (d *Delivery) Seed(set *manifest.Set, name string, repository forge.Reposit
 		name: object, image: d.args.GitImage, labels: map[string]string{"app.kubernetes.io/part-of": "neuroscale"},
 		archive: object, credentials: name, script: "seed.sh", public: repository.Public(),
 		env: map[string]string{"REPOSITORY": repository.URL, "MESSAGE": message},
-	}), goes, manifest.JobTimeout(), pulumi.DependsOn(append([]pulumi.Resource{tree, credentials}, d.pushReady...)))
+	}), goes, manifest.JobTimeout(), pulumi.DependsOn(slices.Concat([]pulumi.Resource{tree, credentials}, d.pushReady, repository.Ready)))
 }
 
 func gitScripts() string {

@@ -61,6 +61,9 @@ func tree(ctx context.Context, s layer.Source, cfg *config.Config) (*render.Tree
 		return nil, fmt.Errorf("layer %s: %w", Layer, err)
 	}
 	at := []any{"-forge=" + forge.InternalURL(cfg.TLS.Plain(config.ServerForge)), "-organization=" + cfg.Forge.Organization}
+	if cfg.Forge.OnGitHub() {
+		at[0] = "-provider=" + config.ForgeGitHub
+	}
 	return s.Renderer.Layer(ctx, Layer,
 		render.Patch{Kind: "ConfigMap", Namespace: Namespace, Name: followerName, Merge: map[string]any{
 			"data": map[string]any{"settings.json": string(follows)},

@@ -11,6 +11,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
+	"github.com/neuroscale-platform/neuroscale/internal/config"
 )
 
 // Token is the component's type.
@@ -25,9 +26,9 @@ var (
 	PassedURL = fmt.Sprintf("https://%s:%d/passed", Host, port)
 )
 
-// secretName is of what it signs in with and what events are signed with, in the
-// fields that the guard reads.
-const secretName = "guard"
+// SecretName is of what it signs in with and what events are signed with, in the fields
+// that the guard reads.
+const SecretName = "guard"
 
 // Names of what the guard shows, and whom it believes.
 const (
@@ -54,6 +55,8 @@ type Args struct {
 	ApplicationSets []string
 	// GatewayURL is where people ask endpoints.
 	GatewayURL string
+	// Reaches is where else what people propose is asked for.
+	Reaches []config.Egress
 }
 
 func (a *Args) validate() error {
@@ -107,7 +110,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		name   string
 		object manifest.Object
 	}{
-		{"-secrets", manifest.Secret(Namespace, secretName, nil, map[string]pulumi.StringInput{
+		{"-secrets", manifest.Secret(Namespace, SecretName, nil, map[string]pulumi.StringInput{
 			"password": args.Account.Password, "hook": args.Secret,
 		})},
 		{"-certificate", args.Certificate.Secret(Namespace, certificateName)},
@@ -116,6 +119,10 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		{"-authority", certificates.AuthorityConfigMap(Namespace, authorityName, args.Authority)},
 	} {
 		before = append(before, set.Add(name+each.name, each.object, pulumi.DeletedWith(ns), pulumi.DependsOn([]pulumi.Resource{ns})))
+	}
+	if len(args.Reaches) > 0 {
+		before = append(before, set.Add(name+"-reaches", manifest.Reaches(Namespace, "neuroscale-guard-reaches-github", map[string]string{"app": Layer}, args.Reaches),
+			pulumi.DeletedWith(ns), pulumi.DependsOn([]pulumi.Resource{ns})))
 	}
 	var names []any
 	for _, applicationSet := range args.ApplicationSets {

@@ -79,6 +79,16 @@ func TestTheFollowerFollowsEveryRepository(t *testing.T) {
 		recorder.At(objects["Deployment/follower"], "spec.template.spec.containers.0.args"))
 }
 
+func TestOnGitHubBothAskThere(t *testing.T) {
+	cfg := config.Default()
+	cfg.Forge.Provider, cfg.Forge.Organization = config.ForgeGitHub, "acme"
+	objects := rendered(t, cfg)
+	for name, does := range map[string]string{"guard": "serve", "follower": "follow"} {
+		assert.Equal(t, []any{does, "-provider=github", "-organization=acme"},
+			recorder.At(objects["Deployment/"+name], "spec.template.spec.containers.0.args"), "%s asks Gitea, or says its token to whoever sees its arguments", name)
+	}
+}
+
 // To change an ApplicationSet is to make anything.
 func TestTheFollowerHasNoRightsBeforeTheyAreBounded(t *testing.T) {
 	r := built(t)
@@ -191,7 +201,7 @@ func built(t *testing.T) *recorder.Recording {
 
 func TestThePodHasItsSecretsBeforeItStarts(t *testing.T) {
 	r := built(t)
-	held := r.Get(t, "Secret", secretName)
+	held := r.Get(t, "Secret", SecretName)
 	held.AssertSecret(t, "data")
 	assert.Equal(t, map[string]any{"password": "aHVudGVyMg==", "hook": "aG9vay1zZWNyZXQ="}, recorder.At(held.Object(), "data"))
 	app := r.Get(t, "Application", Layer)

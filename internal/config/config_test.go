@@ -91,8 +91,6 @@ func TestLoadNamesEveryProblemInOneSentence(t *testing.T) {
 			`neuroscale:forge.maxPush is "1Mi": write at least 2Mi, the layers of the platform are pushed as well`},
 		"a push that no repository holds": {"forge", `{"maxPush":"200Mi"}`,
 			`neuroscale:forge.maxPush is "200Mi": write at most 128Mi (neuroscale:forge.maxRepository), or raise that`},
-		"a forge that is not wired": {"forge", `{"provider":"github"}`,
-			`neuroscale:forge.provider is "github": write gitea: the guard, what follows a merge and the portal's sign-in know Gitea only, so on GitHub nobody would judge what is merged`},
 		"a forge of no kind": {"forge", `{"provider":"gitlab"}`, `neuroscale:forge.provider is "gitlab": write gitea or github`},
 		"repositories that fill the volume": {"forge", `{"maxRepository":"600Mi"}`,
 			`neuroscale:forge.maxRepository is "600Mi": write at most 1Gi (neuroscale:forge.storage) divided by 2, the repositories of all tenants and the platform's own, or raise that`},

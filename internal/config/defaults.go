@@ -11,7 +11,11 @@ func Default() *Config {
 			OwnImages: OwnImagesAuto, RegistryPort: 6551,
 		},
 		GitOps: GitOps{NodePort: 30081},
-		Forge:  Forge{Provider: ForgeGitea, NodePort: 30082, Storage: "1Gi", Organization: "neuroscale", MaxPush: "20Mi", MaxRepository: "128Mi"},
+		Forge: Forge{
+			Provider: ForgeGitea, NodePort: 30082, Storage: "1Gi", Organization: "neuroscale", MaxPush: "20Mi", MaxRepository: "128Mi",
+			// Its addresses change.
+			GitHub: GitHub{Egress: []Egress{{CIDR: "0.0.0.0/0", Ports: []int{22, 443}}}},
+		},
 		Serving: Serving{
 			Domain:  "neuroscale.test",
 			Gateway: Gateway{NodePort: 30080, Type: ServiceNodePort},

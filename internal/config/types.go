@@ -215,25 +215,36 @@ type GitOps struct {
 const (
 	// ForgeGitea is Gitea in the cluster.
 	ForgeGitea = "gitea"
-	// ForgeGitHub is not yet taken.
+	// ForgeGitHub is GitHub, for what people write.
 	ForgeGitHub = "github"
 )
 
-// Forge configures Gitea.
+// Forge configures where Git is.
 type Forge struct {
-	// Provider is ForgeGitea. ForgeGitHub is refused: what judges pull requests there,
-	// and the portal's sign-in, do not know GitHub.
+	// Provider is ForgeGitea (default), or ForgeGitHub: then the tenants' repositories are
+	// on GitHub, and Gitea has the platform's own only.
 	Provider string `json:"provider" enum:"gitea github"`
 	// NodePort serves Gitea.
 	NodePort int `json:"nodePort" min:"30000" max:"32767"`
 	// Storage is the size of its volume, a Kubernetes quantity.
 	Storage string `json:"storage" format:"quantity"`
-	// Organization owns the repositories.
+	// Organization owns the repositories, on GitHub too, where it may be an account.
 	Organization string `json:"organization"`
 	// MaxPush is the size of one push, as it is sent, and MaxRepository that of a
 	// repository on the volume, but for the platform's own; Kubernetes quantities.
 	MaxPush       string `json:"maxPush" format:"quantity"`
 	MaxRepository string `json:"maxRepository" format:"quantity"`
+	// GitHub is what ForgeGitHub needs beside a token, which no settings file has.
+	GitHub GitHub `json:"github"`
+}
+
+// GitHub configures what people write there.
+type GitHub struct {
+	// Adopt are repositories of tenants that are there already. Their settings stay what
+	// they are, but that their branch main is protected.
+	Adopt []string `json:"adopt"`
+	// Egress is where GitHub is: Argo CD reads it by SSH, the guard asks it by HTTPS.
+	Egress []Egress `json:"egress"`
 }
 
 // MaxPushBytes is MaxPush, 0 if that is no quantity.

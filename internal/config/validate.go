@@ -39,13 +39,10 @@ func validate(c *Config, skip map[string]bool, reserved []string) []error {
 	walk(reflect.ValueOf(c).Elem(), v.tags)
 	v.cluster(c.Cluster)
 	v.ports(append(c.NodePorts(), c.Cluster.LocalPorts()...))
-	if c.Forge.Provider == ForgeGitHub {
-		v.refuse("forge.provider", c.Forge.Provider, ForgeGitea+": the guard, what follows a merge and the portal's sign-in know Gitea only, "+
-			"so on GitHub nobody would judge what is merged")
-	}
 	v.label("forge.organization", c.Forge.Organization)
 	v.organization(c.Forge.Organization)
-	v.forgeSizes(c.Forge, len(c.Repositories()))
+	v.forgeSizes(c.Forge, c.InGitea())
+	v.github(c)
 	v.serving(c.Serving)
 	v.tls(c.TLS)
 	v.cost(c.Cost)
@@ -109,7 +106,8 @@ func (v *checker) quantity(field, value string) (resource.Quantity, bool) {
 
 // forgeSizes refuses repositories that could together fill the forge's volume. The
 // platform's own is counted as one more.
-func (v *checker) forgeSizes(f Forge, repositories int) {
+func (v *checker) forgeSizes(f Forge, inGitea []string) {
+	repositories := len(inGitea)
 	storage, ok := v.quantity("forge.storage", f.Storage)
 	push, ok2 := v.bytes("forge.maxPush", f.MaxPush)
 	repository, ok3 := v.bytes("forge.maxRepository", f.MaxRepository)

@@ -170,7 +170,8 @@ var forgeHook = Detector{
 	ByHand:  "The repository's page of the forge, *Settings*, *Webhooks*, as `ops`: each has *Recent Deliveries* with the answer. `neuroscale verify --only C8` asks the same.",
 	Look: func(ctx context.Context, p *Platform) ([]Finding, error) {
 		wanted := []struct{ url, whom string }{{reviews.HookURL, "the guard"}, {reviews.FollowerURL, "the guard's follower"}, {argocd.WebhookURL(p.Config.TLS.Plain(config.ServerArgoCD)), "Argo CD"}}
-		return each(p.Config.Repositories(), func(repository string) ([]Finding, error) {
+		// On GitHub the guard and its follower ask themselves.
+		return each(p.Config.InGitea(), func(repository string) ([]Finding, error) {
 			at := fmt.Sprintf("/api/v1/repos/%s/%s/hooks", p.Config.Forge.Organization, repository)
 			var hooks []webhook
 			code, err := p.askForge(ctx, http.MethodGet, at+"?limit=50", p.Outputs.ForgeUser, p.Outputs.ForgePassword, nil, &hooks)

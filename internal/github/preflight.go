@@ -40,8 +40,9 @@ type Repository struct {
 type Preflight struct {
 	// URL of the API; empty means API.
 	URL string
-	// Token of an account that administers the repositories.
-	Token string
+	// Token of an account that administers the repositories, and From where it is; empty
+	// means TokenVariable.
+	Token, From string
 	// Owner of the repositories, an organization or an account.
 	Owner        string
 	Repositories []Repository
@@ -72,7 +73,7 @@ type Report struct {
 // Check only reads. Its error has a sentence for each thing that is missing.
 func (p Preflight) Check(ctx context.Context) (*Report, error) {
 	if p.Token == "" {
-		return nil, fmt.Errorf("there is no token for GitHub: set %s to one that administers the repositories of %s", TokenVariable, p.Owner)
+		return nil, fmt.Errorf("there is no token for GitHub: set %s to one that administers the repositories of %s", p.from(), p.Owner)
 	}
 	c := &checker{Preflight: p, report: &Report{}}
 	if err := c.account(ctx); err != nil {
@@ -98,6 +99,18 @@ func (p Preflight) Check(ctx context.Context) (*Report, error) {
 	return c.report, nil
 }
 
+// Known finds out whether GitHub knows the token.
+func (p Preflight) Known(ctx context.Context) error {
+	c := &checker{Preflight: p, report: &Report{}}
+	a, err := c.get(ctx, "/rate_limit", nil)
+	if err == nil && a.status == http.StatusUnauthorized {
+		err = c.unknown(a)
+	}
+	return err
+}
+
+func (p Preflight) from() string { return cmp.Or(p.From, TokenVariable) }
+
 type checker struct {
 	Preflight
 	report   *Report
@@ -120,7 +133,7 @@ func (c *checker) account(ctx context.Context) error {
 	switch a.status {
 	case http.StatusOK:
 	case http.StatusUnauthorized:
-		return fmt.Errorf("GitHub does not know the token in %s (%s): it is wrong, was revoked or has expired, make another one", TokenVariable, a.message)
+		return c.unknown(a)
 	case http.StatusForbidden: // an App acts for no account
 		c.report.Kind = App
 		return nil
@@ -137,9 +150,13 @@ func (c *checker) account(ctx context.Context) error {
 	has := strings.FieldsFunc(strings.Join(scopes, ","), func(r rune) bool { return r == ',' || r == ' ' })
 	if !slices.Contains(has, needed) {
 		c.complain("the token in %s has not the scope %s, it has %s: give it that at https://github.com/settings/tokens",
-			TokenVariable, needed, cmp.Or(strings.Join(has, ", "), "none"))
+			c.from(), needed, cmp.Or(strings.Join(has, ", "), "none"))
 	}
 	return nil
+}
+
+func (c *checker) unknown(a *answer) error {
+	return fmt.Errorf("GitHub does not know the token in %s (%s): it is wrong, was revoked or has expired, make another one", c.from(), a.message)
 }
 
 func (c *checker) owner(ctx context.Context) error {

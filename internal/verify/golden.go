@@ -150,7 +150,10 @@ func (p *Platform) forgeAnswers(ctx context.Context) (string, error) {
 	if len(names)+len(wrong) == 0 {
 		wrong = []error{fmt.Errorf("nothing runs in namespace %s", forge.Namespace)}
 	}
-	all := append(p.Config.Repositories(), forge.Platform)
+	all := append(p.Config.InGitea(), forge.Platform)
+	if p.Config.Forge.OnGitHub() {
+		wrong = append(wrong, p.onGitHub(ctx, func(g *hub, repository string) error { return g.answers(ctx, repository) }))
+	}
 	wrong = append(wrong, every(all, func(name string) error {
 		code, err := p.askForge(ctx, p.administrator(), p.repositoryPath(name), nil)
 		if err == nil && code != http.StatusOK {
@@ -189,7 +192,7 @@ func (p *Platform) mainIsProtected(ctx context.Context) (string, error) {
 		if !there {
 			return "", fmt.Errorf("the outputs have no password of member %s: run `neuroscale up`", member)
 		}
-		for _, repository := range append(p.Config.Repositories(), forge.Platform) {
+		for _, repository := range append(p.Config.InGitea(), forge.Platform) {
 			all = append(all, question{account{member, password}, repository})
 		}
 	}
@@ -215,6 +218,11 @@ func (p *Platform) mainIsProtected(ctx context.Context) (string, error) {
 		}
 		return nil
 	})
+	if p.Config.Forge.OnGitHub() {
+		err := p.onGitHub(ctx, func(g *hub, repository string) error { return g.demandsTheGuard(ctx, repository) })
+		return fmt.Sprintf("main of %s on GitHub demands the status %s; who may write there GitHub says; no member sees the platform's own repository",
+			strings.Join(p.Config.Repositories(), ", "), reviewer.Context), errors.Join(people, err)
+	}
 	own := every(p.Config.Repositories(), func(repository string) error { return p.mainDemandsTheGuard(ctx, repository) })
 	return fmt.Sprintf("%s asked about %d repositories: nobody may push to main, mergers may merge what has the status %s, as configured, others do not even see the repository; neither Argo CD's account nor the guard's may push",
 		count(len(p.Config.Members()), "member"), len(p.Config.Repositories())+1, reviewer.Context), errors.Join(people, own)
@@ -248,6 +256,9 @@ func (p *Platform) mainDemandsTheGuard(ctx context.Context, repository string) e
 const judgeWithin = 3 * time.Minute
 
 func (p *Platform) guardJudges(ctx context.Context) (string, error) {
+	if p.Config.Forge.OnGitHub() {
+		return p.guardJudgesOnGitHub(ctx)
+	}
 	open := make([]int, len(p.Config.Repositories()))
 	err := every(p.Config.Repositories(), func(repository string) error {
 		n, err := p.pullsAreJudged(ctx, repository)
@@ -333,22 +344,16 @@ func (p *Platform) foldersAreApplications(ctx context.Context) (string, error) {
 	var made []string
 	folders := 0
 	for _, s := range endpoints.Sources(p.Config.Tenants, p.layers().Names()) {
-		var content []struct{ Name, Type string }
-		code, err := p.askForge(ctx, p.administrator(), p.repositoryPath(s.Repository)+"/contents/"+endpoints.Folder+"?ref=main", &content)
-		if err != nil {
-			return "", err
-		}
-		if code != http.StatusOK && code != http.StatusNotFound {
-			errs = append(errs, fmt.Errorf("the forge answers %d when asked for the folders of repository %s", code, s.Repository))
-		}
-		for _, each := range content {
-			if each.Type != "dir" || slices.ContainsFunc(s.Excluded, func(pattern string) bool { ok, _ := path.Match(pattern, each.Name); return ok }) {
+		all, err := p.foldersInGit(ctx, s.Repository)
+		errs = append(errs, err)
+		for _, folder := range all {
+			if slices.ContainsFunc(s.Excluded, func(pattern string) bool { ok, _ := path.Match(pattern, folder); return ok }) {
 				continue
 			}
 			folders++
-			app := there[s.Prefix+each.Name]
+			app := there[s.Prefix+folder]
 			if app == nil || kube.Text(app.Object, "spec", "destination", "namespace") != s.Tenant {
-				errs = append(errs, fmt.Errorf("folder %s of repository %s is no Application of tenant %s", each.Name, s.Repository, s.Tenant))
+				errs = append(errs, fmt.Errorf("folder %s of repository %s is no Application of tenant %s", folder, s.Repository, s.Tenant))
 				continue
 			}
 			services, err := p.servicesOf(ctx, app)
@@ -359,6 +364,29 @@ func (p *Platform) foldersAreApplications(ctx context.Context) (string, error) {
 		errs = append(errs, errors.New("no folder in Git makes an endpoint"))
 	}
 	return fmt.Sprintf("%s in Git, of which these endpoints are made: %s", count(folders, "folder"), strings.Join(made, ", ")), errors.Join(errs...)
+}
+
+// foldersInGit of a repository may be endpoints.
+func (p *Platform) foldersInGit(ctx context.Context, repository string) ([]string, error) {
+	if p.Config.Forge.OnGitHub() {
+		g, err := p.newHub(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return g.folders(ctx, repository)
+	}
+	var content []struct{ Name, Type string }
+	code, err := p.askForge(ctx, p.administrator(), p.repositoryPath(repository)+"/contents/"+endpoints.Folder+"?ref=main", &content)
+	if err == nil && code != http.StatusOK && code != http.StatusNotFound {
+		err = fmt.Errorf("the forge answers %d when asked for the folders of repository %s", code, repository)
+	}
+	var all []string
+	for _, each := range content {
+		if each.Type == "dir" {
+			all = append(all, each.Name)
+		}
+	}
+	return all, err
 }
 
 // servicesOf are the InferenceServices of an Application, of which none may be

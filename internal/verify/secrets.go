@@ -67,6 +67,13 @@ func (p *Platform) searchIn(ctx context.Context, repository string, known needle
 		URL:      fmt.Sprintf("%s/%s/%s.git", strings.TrimRight(p.Outputs.ForgeURL, "/"), p.Config.Forge.Organization, repository),
 		Username: by.name, Password: by.password, Authority: p.Outputs.Authority,
 	}
+	if p.Config.Forge.OnGitHub() && repository != forge.Platform {
+		g, err := p.newHub(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		remote = g.remote(repository)
+	}
 	s := &searcher{known: known}
 	if err := git.Contents(ctx, remote, dir, s); err != nil {
 		return nil, 0, fmt.Errorf("read repository %s: %w", repository, err)

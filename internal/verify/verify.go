@@ -40,6 +40,8 @@ type Platform struct {
 	// PythonImage has Python; pods that ask something from inside the cluster are of
 	// it.
 	PythonImage string
+	// GitHub is the URL of GitHub's API; empty means that of github.com.
+	GitHub string
 	// Run tells the objects of this run from those of others.
 	Run string
 }

@@ -21,12 +21,16 @@ import (
 // Token is the component's type.
 const Token = "neuroscale:platform:GitHub"
 
+// URL of what GitHub shows people of an owner's.
+func URL(owner string) string { return "https://" + host + "/" + owner }
+
 const (
 	host   = "github.com"
 	branch = "main"
-	// tokenUser is the name that goes with a token over HTTPS.
-	tokenUser = "x-access-token"
 )
+
+// TokenUser is the name that goes with a token over HTTPS.
+const TokenUser = "x-access-token"
 
 // Args of the repositories.
 type Args struct {
@@ -126,8 +130,6 @@ type GitHub struct {
 	PublicURLs map[string]string
 	// WebhookSecret signs what is sent to Args.WebhookURL; empty without one.
 	WebhookSecret pulumi.StringOutput
-	// Ready is done when the repositories are there and Argo CD can read them.
-	Ready []pulumi.Resource
 }
 
 // New makes or adopts the repositories, has Argo CD read each with a key of its own,
@@ -168,10 +170,9 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		url := fmt.Sprintf("https://%s/%s/%s.git", host, args.Owner, r.Name)
 		g.PublicURLs[r.Name] = url
 		g.Repositories[r.Name] = forge.Repository{
-			URL: url, Writer: forge.Account{Username: tokenUser, Password: token},
-			DeployURL: fmt.Sprintf("git@%s:%s/%s.git", host, args.Owner, r.Name), DeployKey: key,
+			URL: url, Writer: forge.Account{Username: TokenUser, Password: token},
+			DeployURL: fmt.Sprintf("git@%s:%s/%s.git", host, args.Owner, r.Name), DeployKey: key, Ready: ready,
 		}
-		g.Ready = append(g.Ready, ready...)
 	}
 	return g, ctx.RegisterResourceOutputs(g, pulumi.Map{"repositories": pulumi.ToStringMap(g.PublicURLs)})
 }

@@ -150,6 +150,8 @@ func (s *Server) Counted() int {
 // Repository of the organization.
 type Repository struct {
 	s        *Server
+	topics   []string
+	demanded []string
 	name     string
 	main     string
 	pulls    map[int64]*pull
@@ -167,7 +169,7 @@ type pull struct {
 	number             int64
 	state, head, base  string
 	author, mergedInto string
-	mergedAt           time.Time
+	mergedAt, updated  time.Time
 	changed            []string
 }
 
@@ -181,6 +183,27 @@ func (s *Server) Repository(name string, first Files) *Repository {
 	}
 	s.repositories[name] = r
 	return r
+}
+
+// Topics gives it topics, by which the platform knows its own.
+func (r *Repository) Topics(topics ...string) {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	r.topics = topics
+}
+
+// Demand protects main by statuses of these contexts.
+func (r *Repository) Demand(contexts ...string) {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	r.demanded = contexts
+}
+
+// At says when a pull request was changed last.
+func (r *Repository) At(number int64, updated time.Time) {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	r.pulls[number].updated = updated
 }
 
 // Propose opens a pull request of a commit on top of base, or gives it that commit. A
@@ -325,8 +348,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		a.refuse(http.StatusUnauthorized, "Bad credentials")
 		return
 	}
-	if q.URL.Path == "/user" {
+	if t.permissions == nil {
+		w.Header().Set("X-OAuth-Scopes", "repo")
+	}
+	switch q.URL.Path {
+	case "/user":
 		a.json(http.StatusOK, object{"login": t.login, "type": "User"})
+		return
+	case "/users/" + s.organization:
+		a.json(http.StatusOK, object{"login": s.organization, "type": "Organization"})
+		return
+	case "/rate_limit":
+		a.json(http.StatusOK, object{"rate": object{"limit": 5000, "remaining": 4000}})
 		return
 	}
 	path, ok := strings.CutPrefix(q.URL.Path, "/repos/"+s.organization+"/")
@@ -410,7 +443,7 @@ func list[T any](a *answer, all []T) {
 func (r *Repository) pullObject(p *pull) object {
 	o := object{
 		"number": p.number, "state": p.state, "user": object{"login": p.author}, "html_url": fmt.Sprintf("https://github.com/%s/%s/pull/%d", r.s.organization, r.name, p.number),
-		"head": object{"sha": p.head}, "base": object{"ref": p.base, "sha": r.main}, "merged_at": nil, "merge_commit_sha": nil,
+		"updated_at": p.updated.UTC().Format(time.RFC3339), "head": object{"sha": p.head}, "base": object{"ref": p.base, "sha": r.main}, "merged_at": nil, "merge_commit_sha": nil,
 	}
 	if !p.mergedAt.IsZero() {
 		o["merged_at"], o["merge_commit_sha"] = p.mergedAt.UTC().Format(time.RFC3339), p.mergedInto
@@ -423,6 +456,11 @@ func (r *Repository) serve(a *answer, t token, rest string) {
 	number := func(i int) int64 { n, _ := strconv.ParseInt(parts[i], 10, 64); return n }
 	get := a.q.Method == http.MethodGet
 	switch {
+	case rest == "" && get:
+		a.json(http.StatusOK, object{
+			"full_name": r.s.organization + "/" + r.name, "topics": r.topics, "archived": false,
+			"permissions": object{"admin": t.permissions == nil, "push": t.may("contents", "write"), "pull": true},
+		})
 	case rest == "pulls" && get:
 		r.servePulls(a)
 	case parts[0] == "pulls" && get:
@@ -439,6 +477,12 @@ func (r *Repository) serve(a *answer, t token, rest string) {
 			}
 			list(a, files)
 		}
+	case rest == "branches/main" && get:
+		o := object{"name": "main", "commit": object{"sha": r.main}, "protected": len(r.demanded) > 0}
+		if len(r.demanded) > 0 {
+			o["protection"] = object{"enabled": true, "required_status_checks": object{"enforcement_level": "non_admins", "contexts": r.demanded}}
+		}
+		a.json(http.StatusOK, o)
 	case rest == "git/ref/heads/main" && get:
 		a.json(http.StatusOK, object{"ref": "refs/heads/main", "object": object{"type": "commit", "sha": r.main}})
 	case strings.HasPrefix(rest, "git/trees/") && get:
@@ -544,9 +588,16 @@ func (r *Repository) serveCompare(a *answer, of string) {
 
 func (r *Repository) serveContents(a *answer, path, ref string) {
 	var below []object
+	if ref == "main" {
+		ref = r.main
+	}
+	before := ""
 	for _, file := range slices.Sorted(maps.Keys(r.commits[ref].files)) {
-		if rest, inside := strings.CutPrefix(file, path+"/"); inside {
-			below = append(below, object{"type": "file", "name": rest, "path": file})
+		rest, inside := strings.CutPrefix(file, path+"/")
+		name, _, deeper := strings.Cut(rest, "/")
+		if inside && name != before {
+			before = name
+			below = append(below, object{"type": map[bool]string{true: "dir", false: "file"}[deeper], "name": name, "path": path + "/" + name})
 		}
 	}
 	if below == nil {
