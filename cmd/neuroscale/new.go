@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/cost"
 	"github.com/neuroscale-platform/neuroscale/internal/git"
+	"github.com/neuroscale-platform/neuroscale/internal/github"
 	"github.com/neuroscale-platform/neuroscale/internal/nearest"
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
 	"github.com/neuroscale-platform/neuroscale/internal/scaffold"
@@ -49,7 +51,8 @@ func (a *app) newEndpointCommand() *cobra.Command {
 			"already is left alone. What it costs is printed, too, on standard error.\n\n" +
 			"With --propose the folder becomes a pull request to the tenant's repository, whose URL is printed; done again\n" +
 			"while that is open, it changes that. With --merge the forge merges it when the guard has passed it, and\n" +
-			"whoever has to has approved.",
+			"whoever has to has approved. On GitHub the token in GH_TOKEN or GITHUB_TOKEN says who proposes; who may not\n" +
+			"write there does it by a fork.",
 		Example: "  neuroscale new endpoint my-iris --storage-uri gs://kfserving-examples/models/sklearn/1.0/model -o ../endpoints\n" +
 			"  neuroscale new endpoint my-iris --storage-uri s3://models/iris --size medium --scale-to-zero\n" +
 			"  neuroscale new endpoint my-iris --storage-uri s3://models/iris --propose --merge",
@@ -181,7 +184,7 @@ func estimate(cfg *config.Config, tenant config.Tenant, name string, files scaff
 
 func (a *app) propose(ctx context.Context, cfg *config.Config, tenant config.Tenant, member string, p scaffold.Proposal) (string, error) {
 	if cfg.Forge.OnGitHub() {
-		return "", errors.New("--propose knows Gitea only: make the folder in a checkout with -o, and push a branch of it to GitHub")
+		return a.proposeOnGitHub(ctx, cfg, tenant, member, p)
 	}
 	if len(tenant.Members) == 0 {
 		return "", fmt.Errorf("tenant %s has no members, who could propose something: add one to neuroscale:tenants[].members", tenant.Namespace)
@@ -206,6 +209,29 @@ func (a *app) propose(ctx context.Context, cfg *config.Config, tenant config.Ten
 	}
 	return scaffold.Propose(ctx, predict.NewClient(30*time.Second, out.Authority),
 		git.Remote{URL: repository, Username: member, Password: password, Authority: out.Authority}, p)
+}
+
+// personsTokens are the variables in which gh, and so people, have a token of their own.
+var personsTokens = []string{"GH_TOKEN", github.TokenVariable}
+
+// proposeOnGitHub proposes as whoever the token in the environment is of.
+func (a *app) proposeOnGitHub(ctx context.Context, cfg *config.Config, tenant config.Tenant, member string, p scaffold.Proposal) (string, error) {
+	switch {
+	case member != "":
+		return "", fmt.Errorf("--as %s is an account of Gitea: on GitHub whoever the token is of proposes", member)
+	case p.Merge:
+		return "", errors.New("--merge is what Gitea does: on GitHub choose *Enable auto-merge* on the page of the pull request")
+	}
+	token := ""
+	for _, variable := range personsTokens {
+		token = cmp.Or(token, a.getenv(variable))
+	}
+	if token == "" {
+		return "", fmt.Errorf("there is no token of yours for GitHub: set %s, such as by `export %s=$(gh auth token)`", strings.Join(personsTokens, " or "), personsTokens[0])
+	}
+	return scaffold.ProposeOnGitHub(ctx, github.Access{
+		URL: a.getenv("GITHUB_API_URL"), Token: func() (string, error) { return token, nil },
+	}, cfg.Forge.Organization, tenant.Repositories[0], p)
 }
 
 // repositoryOf is where the first repository of a tenant is cloned from: beside that

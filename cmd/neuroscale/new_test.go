@@ -11,6 +11,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/endpoints"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/fakepulumi"
+	"github.com/neuroscale-platform/neuroscale/internal/github/githubtest"
 	"github.com/neuroscale-platform/neuroscale/internal/guard"
 	"github.com/neuroscale-platform/neuroscale/internal/scaffold"
 	"github.com/neuroscale-platform/neuroscale/stacks"
@@ -74,4 +75,32 @@ func TestAnEndpointIsProposedToItsTenantsRepository(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, want, got)
 	}
+}
+
+func TestOnGitHubAPersonProposesWithATokenOfTheirOwn(t *testing.T) {
+	m := newMachine(t)
+	m.write("Pulumi.ci.yaml", "config:\n  neuroscale:forge: {provider: github, organization: acme}\n  neuroscale:portal: {enabled: false}\n")
+	hub := githubtest.New(t, "acme")
+	hub.Grant("annas", "anna", nil)
+	repository := hub.Repository("endpoints", githubtest.Files{"README.md": {Content: "x"}})
+	m.env["GITHUB_API_URL"] = hub.URL
+	propose := []string{"new", "endpoint", "my-iris", "--storage-uri", irisModel, "--propose"}
+	for want, args := range map[string][]string{
+		"there is no token of yours for GitHub: set GH_TOKEN or GITHUB_TOKEN, such as by `export GH_TOKEN=$(gh auth token)`": nil,
+		"--as anna is an account of Gitea: on GitHub whoever the token is of proposes":                                       {"--as", "anna"},
+		"--merge is what Gitea does: on GitHub choose *Enable auto-merge*":                                                   {"--merge"},
+	} {
+		code, out, errout := m.run(append(propose, args...)...)
+		assert.Equal(t, 1, code)
+		assert.Empty(t, out)
+		assert.Contains(t, errout, want)
+	}
+	m.env["GITHUB_TOKEN"], m.env["GH_TOKEN"] = "another", "annas"
+	code, out, errout := m.run(propose...)
+	require.Equal(t, 0, code, errout)
+	assert.Equal(t, "https://github.com/acme/endpoints/pull/1\n", out)
+	require.Len(t, repository.Pulls(), 1)
+	assert.Contains(t, repository.Pulls()[0].Files["apps/my-iris/inference-service.yaml"].Content, irisModel)
+	assert.Contains(t, repository.Pulls()[0].Body, "my-iris costs")
+	assert.NotContains(t, errout, "annas")
 }

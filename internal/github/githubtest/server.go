@@ -47,6 +47,7 @@ type Permissions map[string]string
 type token struct {
 	login       string
 	permissions Permissions
+	blind       map[string]bool // repositories that it does not see
 }
 
 // Status that was laid on a commit.
@@ -70,6 +71,7 @@ type Server struct {
 	mu           sync.Mutex
 	tokens       map[string]token
 	repositories map[string]*Repository
+	forks        map[string]*Repository // by owner and name
 	requests     []string
 	counted      int
 	refusals     []refusal
@@ -87,7 +89,7 @@ type refusal struct {
 // New is a server that ends with the test.
 func New(t testing.TB, organization string) *Server {
 	t.Helper()
-	s := &Server{organization: organization, tokens: map[string]token{}, repositories: map[string]*Repository{}}
+	s := &Server{organization: organization, tokens: map[string]token{}, repositories: map[string]*Repository{}, forks: map[string]*Repository{}}
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	s.URL = server.URL
@@ -98,7 +100,14 @@ func New(t testing.TB, organization string) *Server {
 func (s *Server) Grant(secret, login string, p Permissions) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tokens[secret] = token{login, p}
+	s.tokens[secret] = token{login: login, permissions: p, blind: map[string]bool{}}
+}
+
+// Hide has a token not see a repository.
+func (s *Server) Hide(secret, repository string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tokens[secret].blind[repository] = true
 }
 
 // Revoke makes a token unknown.
@@ -150,6 +159,8 @@ func (s *Server) Counted() int {
 // Repository of the organization.
 type Repository struct {
 	s        *Server
+	looks    int // how often it is not there yet
+	branches map[string]string
 	topics   []string
 	demanded []string
 	name     string
@@ -167,6 +178,7 @@ type commit struct {
 
 type pull struct {
 	number             int64
+	from, title, body  string // the branch that it is of, with its owner
 	state, head, base  string
 	author, mergedInto string
 	mergedAt, updated  time.Time
@@ -178,7 +190,7 @@ func (s *Server) Repository(name string, first Files) *Repository {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := &Repository{
-		s: s, name: name, main: "m0", pulls: map[int64]*pull{}, commits: map[string]commit{"m0": {files: first}},
+		s: s, name: name, main: "m0", branches: map[string]string{}, pulls: map[int64]*pull{}, commits: map[string]commit{"m0": {files: first}},
 		statuses: map[string][]Status{}, comments: map[int64][]Comment{},
 	}
 	s.repositories[name] = r
@@ -318,6 +330,8 @@ func needed(method, rest string) (permission, access string) {
 		return "statuses", access
 	case part == "pulls", part == "issues":
 		return "pull_requests", access
+	case part == "forks":
+		return "metadata", access
 	}
 	return "contents", access
 }
@@ -362,14 +376,21 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		a.json(http.StatusOK, object{"rate": object{"limit": 5000, "remaining": 4000}})
 		return
 	}
-	path, ok := strings.CutPrefix(q.URL.Path, "/repos/"+s.organization+"/")
+	owner, path, _ := strings.Cut(strings.TrimPrefix(q.URL.Path, "/repos/"), "/")
 	name, rest, _ := strings.Cut(path, "/")
 	r := s.repositories[name]
-	if !ok || r == nil {
+	if owner != s.organization {
+		if r = s.forks[owner+"/"+name]; r != nil && r.looks > 0 {
+			r.looks--
+			a.refuse(http.StatusNotFound, "Not Found")
+			return
+		}
+	}
+	if r == nil || t.blind[name] {
 		a.refuse(http.StatusNotFound, "Not Found")
 		return
 	}
-	if permission, access := needed(q.Method, rest); !t.may(permission, access) {
+	if permission, access := needed(q.Method, rest); owner != t.login && !t.may(permission, access) {
 		w.Header().Set("X-Accepted-GitHub-Permissions", permission+"="+access)
 		a.refuse(http.StatusForbidden, "Resource not accessible by personal access token")
 		return
@@ -463,6 +484,12 @@ func (r *Repository) serve(a *answer, t token, rest string) {
 		})
 	case rest == "pulls" && get:
 		r.servePulls(a)
+	case rest == "pulls", parts[0] == "pulls" && a.q.Method == http.MethodPatch:
+		r.serveOpen(a, t, parts)
+	case !get && (strings.HasPrefix(rest, "git/") || rest == "forks" || rest == "merge-upstream"):
+		r.serveWrite(a, t, rest)
+	case strings.HasPrefix(rest, "git/commits/"):
+		a.json(http.StatusOK, object{"sha": parts[2], "tree": object{"sha": parts[2]}})
 	case parts[0] == "pulls" && get:
 		p := r.pulls[number(1)]
 		switch {
@@ -519,6 +546,9 @@ func (r *Repository) servePulls(a *answer) {
 	for _, n := range slices.Sorted(maps.Keys(r.pulls)) {
 		p := r.pulls[n]
 		state := cmp.Or(a.q.FormValue("state"), "open")
+		if head := a.q.FormValue("head"); head != "" && head != p.from {
+			continue
+		}
 		if (state == "all" || p.state == state) && (a.q.FormValue("base") == "" || a.q.FormValue("base") == p.base) {
 			all = append(all, p)
 		}
