@@ -31,6 +31,15 @@ var tokensFrom = map[string][]string{
 	GitHubGuardToken: {"NEUROSCALE_GITHUB_GUARD_TOKEN"},
 }
 
+// GitHubTokenIn is the token that administers the repositories, as far as the
+// environment has it, and the variables it may be in.
+func GitHubTokenIn(getenv func(string) string) (token string, variables []string) {
+	for _, variable := range tokensFrom[GitHubToken] {
+		token = cmp.Or(token, getenv(variable))
+	}
+	return token, tokensFrom[GitHubToken]
+}
+
 // patience is how long an up waits for GitHub to take requests again.
 const patience = time.Minute
 

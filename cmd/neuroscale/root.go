@@ -56,7 +56,7 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().StringVarP(&a.dir, "directory", "C", "", "folder in the checkout (default: the working directory)")
 	root.PersistentFlags().StringVarP(&a.stack, "stack", "s", stack, "stack: a name with a Pulumi.<name>.yaml ($NEUROSCALE_STACK)")
 	root.AddCommand(a.upCommand(), a.previewCommand(), a.destroyCommand(), a.verifyCommand(), a.doctorCommand(), a.statusCommand(), a.endpointsCommand(), a.costCommand(), a.topCommand(), a.forwardCommand(), a.predictCommand(),
-		a.newCommand(), a.configCommand(), a.keysCommand(), a.passwordsCommand(), a.caCommand(), a.kubeconfigCommand(), a.guardCommand(), a.backupCommand(), a.restoreCommand(), a.renderCommand(),
+		a.newCommand(), a.forgeCommand(), a.configCommand(), a.keysCommand(), a.passwordsCommand(), a.caCommand(), a.kubeconfigCommand(), a.guardCommand(), a.backupCommand(), a.restoreCommand(), a.renderCommand(),
 		a.benchCommand(), a.versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	for _, c := range append(root.Commands(), root) {

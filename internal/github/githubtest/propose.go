@@ -122,3 +122,25 @@ func (r *Repository) serveOpen(a *answer, t token, parts []string) {
 	r.pulls[n] = &pull{number: n, state: "open", base: sent.Base, author: t.login, from: sent.Head, title: sent.Title, body: sent.Body, head: r.headOf(sent.Head)}
 	a.json(http.StatusCreated, r.pullObject(r.pulls[n]))
 }
+
+// make makes a repository of the organization.
+func (s *Server) make(a *answer, t token) {
+	var sent struct {
+		Name    string
+		Private bool
+	}
+	_ = json.NewDecoder(a.q.Body).Decode(&sent)
+	if t.permissions != nil {
+		a.w.Header().Set("X-Accepted-GitHub-Permissions", "administration=write")
+		a.refuse(http.StatusForbidden, "Resource not accessible by personal access token")
+		return
+	}
+	if !sent.Private || s.repositories[sent.Name] != nil {
+		a.refuse(http.StatusUnprocessableEntity, "Repository creation failed.", object{"resource": "Repository", "code": "custom", "field": "name", "message": "name already exists on this account"})
+		return
+	}
+	s.repositories[sent.Name] = &Repository{
+		s: s, name: sent.Name, branches: map[string]string{}, pulls: map[int64]*pull{}, commits: map[string]commit{}, statuses: map[string][]Status{}, comments: map[int64][]Comment{},
+	}
+	a.json(http.StatusCreated, object{"name": sent.Name})
+}

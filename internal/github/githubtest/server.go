@@ -376,6 +376,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		a.json(http.StatusOK, object{"rate": object{"limit": 5000, "remaining": 4000}})
 		return
 	}
+	if is == "POST /orgs/"+s.organization+"/repos" {
+		s.make(a, t)
+		return
+	}
 	owner, path, _ := strings.Cut(strings.TrimPrefix(q.URL.Path, "/repos/"), "/")
 	name, rest, _ := strings.Cut(path, "/")
 	r := s.repositories[name]
