@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -164,12 +166,54 @@ func TestAPlatformInDocker(t *testing.T) {
 		report := e.up(t)
 		assert.Contains(t, string(report.Prediction), "predictions")
 	})
+	t.Run("it survives a restart of the engine", func(t *testing.T) {
+		before := e.docker(t, "inspect", "-f", "{{.State.StartedAt}}", container)
+		e.restart(t)
+		e.eventually(t, 3*time.Minute, "healthy", "inspect", "-f", "{{.State.Health.Status}}", container)
+		assert.NotEqual(t, before, e.docker(t, "inspect", "-f", "{{.State.StartedAt}}", container), "it went on without its engine")
+		report := e.up(t)
+		assert.Contains(t, string(report.Prediction), "predictions")
+	})
 	t.Run("destroy leaves nothing but the image", func(t *testing.T) {
 		r := e.neuroscale(3*time.Minute, "destroy", "--yes")
 		require.Zero(t, r.Code, r.String())
 		assert.Less(t, r.Took, time.Minute, "the objects in the cluster were deleted one by one")
 		e.isEmpty(t)
 	})
+}
+
+// restart ends the engine, which ends its containers; what watches it starts it again.
+func (e *engine) restart(t *testing.T) {
+	t.Helper()
+	pid := e.process(t)
+	start := time.Now()
+	require.NoError(t, syscall.Kill(pid, syscall.SIGTERM))
+	e.poll(t, time.Minute, func() string {
+		if rig.Alive(pid) {
+			return "the engine has not ended"
+		}
+		return e.run(time.Minute, "docker", "info", "--format", "{{.ID}}").Stderr
+	})
+	t.Logf("the engine is there again after %s", time.Since(start).Round(100*time.Millisecond))
+}
+
+// process is the engine's own.
+func (e *engine) process(t *testing.T) int {
+	t.Helper()
+	config := filepath.Join(filepath.Dir(strings.TrimPrefix(e.host, "unix://")), "daemon.json")
+	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	require.NoError(t, err)
+	for _, file := range all {
+		line, _ := os.ReadFile(file) // it may have ended
+		args := strings.Split(string(line), "\x00")
+		if filepath.Base(args[0]) == "dockerd" && slices.Contains(args, config) {
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+			require.NoError(t, err)
+			return pid
+		}
+	}
+	require.Fail(t, "no engine runs")
+	return 0
 }
 
 func (e *engine) refusesATakenPort(t *testing.T) {
