@@ -24,7 +24,7 @@ func TestBadInputIsOneSentenceAndExitCodeOne(t *testing.T) {
 		setup func(*machine)
 		want  string
 	}{
-		"unknown command":            {args: []string{"upp"}, want: `neuroscale: unknown command "upp" (did you mean "up"?): there are backup, bench, ca, config, cost, destroy, doctor, endpoints, forward, guard, keys, kubeconfig, new, passwords, predict, preview, render, restore, status, top, up, verify, version`},
+		"unknown command":            {args: []string{"upp"}, want: `neuroscale: unknown command "upp" (did you mean "up"?): there are backup, bench, ca, config, cost, destroy, doctor, endpoints, forge, forward, guard, keys, kubeconfig, new, passwords, predict, preview, render, restore, status, top, up, verify, version`},
 		"unknown flag":               {args: []string{"up", "--foo"}, want: "neuroscale: unknown flag: --foo: see `neuroscale up --help`"},
 		"extra argument":             {args: []string{"preview", "ci"}, want: `neuroscale: preview takes no arguments: remove "ci"`},
 		"missing argument":           {args: []string{"predict"}, want: "neuroscale: predict takes 1 argument(s) (NAME), got 0: see `neuroscale predict --help`"},
