@@ -155,10 +155,11 @@ func (s *site) arrange() error {
 // pins are the images the program itself runs.
 type pins struct{ argocd, forgeProxy, gitea, modelServer, portal, storageInitializer string }
 
-// Images that the command line runs, too.
+// Images that the command line runs, too, or a program of somebody else's.
 type Images struct {
-	// Gitea is the forge's, Python one that has Python.
-	Gitea, Python string
+	// Gitea is the forge's, Git one that has bash, git and tar, Python one that has
+	// Python, ModelServer that of the first endpoints.
+	Gitea, Git, Python, ModelServer string
 }
 
 // Pinned are the images of this version, from where a configuration has them pulled.
@@ -168,7 +169,7 @@ func Pinned(cfg *config.Config) (Images, error) {
 		return Images{}, err
 	}
 	p, err := pinned(renderer.Mirrored(cfg.Cluster.ImageRegistry).Upstream())
-	return Images{Gitea: p.gitea, Python: p.storageInitializer}, err
+	return Images{Gitea: p.gitea, Git: p.argocd, Python: p.storageInitializer, ModelServer: p.modelServer}, err
 }
 
 func pinned(upstream *render.Upstream) (pins, error) {
