@@ -355,6 +355,11 @@ func endedProcess(t *testing.T) int {
 	return cmd.Process.Pid
 }
 
+func TestWhatTakesTooLongIsASentenceAndNotWhatTheSDKCaptured(t *testing.T) {
+	err := (&Stack{}).explain("look at the cluster", errors.Join(context.DeadlineExceeded, errors.New("failed to refresh: signal: interrupt; code: -1; stdout: ;")), nil)
+	require.EqualError(t, err, "look at the cluster: no answer in time: context deadline exceeded")
+}
+
 func TestInterruptReachesTheEngineOnceAndItMayEnd(t *testing.T) {
 	dir := t.TempDir()
 	script := "#!/bin/sh\n[ \"$1\" = version ] && { echo v3.220.0; exit; }\ntrap 'echo saved; exit 3' INT\necho started > " +

@@ -25,6 +25,9 @@ func (s *Stack) explain(what string, err error, f *follower) error {
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%s was interrupted; the state is saved, the same command continues: %w", what, context.Canceled)
 	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%s: no answer in time: %w", what, context.DeadlineExceeded)
+	}
 	text := err.Error()
 	if m := ended.FindStringSubmatch(text); m != nil {
 		return fmt.Errorf("%s: pulumi was ended (%s): the state has what was done, the same command continues. "+
