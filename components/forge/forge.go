@@ -292,8 +292,10 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		return nil, err
 	}
 	f.namespace = ns
-	// What lives in the namespace goes with it. Server and volume go before: a claim
-	// that a pod still has keeps a namespace until it is looked at again, 8 s later.
+	// What lives in the namespace goes with it. The server goes before: a claim that a pod
+	// still has keeps a namespace until it is looked at again, 8 s later. The volume does
+	// not: an up that was killed may have made a server that no destroy knows of, whose pod
+	// would keep the claim for ever.
 	set := manifest.NewSet(ctx, pulumi.Parent(f), pulumi.DeletedWith(ns))
 	before := manifest.NewSet(ctx, pulumi.Parent(f))
 	inNamespace := pulumi.DependsOn([]pulumi.Resource{ns})
@@ -305,7 +307,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	limits := set.Add(name+"-limits", limitsConfigMap(args), inNamespace)
 	authority := set.Add(name+"-authority", certificates.AuthorityConfigMap(Namespace, authorityName, args.Authority), inNamespace)
 	certificate := set.Add(name+"-certificate", args.Certificate.Secret(Namespace, certificateName), inNamespace)
-	volume := before.Add(name+"-volume", volumeClaim(args.Storage, args.StorageClass), inNamespace)
+	volume := set.Add(name+"-volume", volumeClaim(args.Storage, args.StorageClass), inNamespace)
 	server := before.Add(name+"-server", deployment(args, secrets.checksum()),
 		pulumi.DependsOn([]pulumi.Resource{settings, accounts, scripts, limits, authority, certificate, volume}))
 	svc := set.Add(name+"-service", serviceObject(args), inNamespace)

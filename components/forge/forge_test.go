@@ -53,6 +53,7 @@ func TestTheForgeIsReadyWhenItIsBootstrapped(t *testing.T) {
 	}
 	assert.Empty(t, server.DeletedWith, "its volume is still in use when the namespace goes")
 	assert.Equal(t, r.Get(t, "Namespace", Namespace).URN, bootstrap.DeletedWith)
+	assert.Equal(t, r.Get(t, "Namespace", Namespace).URN, r.Get(t, "PersistentVolumeClaim", "gitea").DeletedWith, "a pod that a killed up has left keeps it for ever")
 	assert.True(t, r.Waits(bootstrap, server))
 	assert.True(t, r.Waits(bootstrap, r.Get(t, "Secret", "gitea-members")))
 	assert.True(t, r.Waits(bootstrap, r.Get(t, "Service", "gitea")))
