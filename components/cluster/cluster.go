@@ -102,9 +102,12 @@ func providerArgs(kubeconfig pulumi.StringOutput, deleteUnreachable bool, identi
 		// something carry their content's hash in their name.
 		EnableConfigMapMutable: pulumi.Bool(true),
 		EnableSecretMutable:    pulumi.Bool(true),
-		DeleteUnreachable:      pulumi.Bool(deleteUnreachable),
 		// A look at every object is one burst: at the default an up waits for its own client.
 		KubeClientSettings: &kubernetes.KubeClientSettingsArgs{Qps: pulumi.Float64(400), Burst: pulumi.Int(800)},
+	}
+	// A no would be stronger than what `destroy --unreachable` says.
+	if deleteUnreachable {
+		args.DeleteUnreachable = pulumi.Bool(true)
 	}
 	if identity != "" {
 		args.ClusterIdentifier = pulumi.String(identity)

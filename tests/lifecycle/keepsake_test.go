@@ -124,16 +124,7 @@ func (l *life) endedNode(signal syscall.Signal, endpoint string) func(context.Co
 	return func(ctx context.Context, t *testing.T) {
 		l.up(ctx, t)
 		kept := l.keep(ctx, t, endpoint)
-		record, err := l.node.Record()
-		require.NoError(t, err)
-		require.Positive(t, record.PID)
-		require.NoError(t, syscall.Kill(record.PID, signal))
-		require.NoError(t, rig.Poll(ctx, 30*time.Second, 100*time.Millisecond, func(context.Context) (string, error) {
-			if rig.Alive(record.PID) {
-				return "the node's first process is still there", nil
-			}
-			return "", nil
-		}))
+		l.endNode(ctx, t, signal)
 		start := time.Now()
 		l.nodeUp(ctx, t)
 		began := time.Since(start)
@@ -142,4 +133,19 @@ func (l *life) endedNode(signal syscall.Signal, endpoint string) func(context.Co
 		l.requireKept(ctx, t, kept)
 		assert.False(t, l.up(ctx, t), "something was left to do")
 	}
+}
+
+// endNode sends the node's first process a signal, and waits until it has ended.
+func (l *life) endNode(ctx context.Context, t *testing.T, signal syscall.Signal) {
+	t.Helper()
+	record, err := l.node.Record()
+	require.NoError(t, err)
+	require.Positive(t, record.PID)
+	require.NoError(t, syscall.Kill(record.PID, signal))
+	require.NoError(t, rig.Poll(ctx, 30*time.Second, 100*time.Millisecond, func(context.Context) (string, error) {
+		if rig.Alive(record.PID) {
+			return "the node's first process is still there", nil
+		}
+		return "", nil
+	}))
 }

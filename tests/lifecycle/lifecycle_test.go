@@ -322,13 +322,7 @@ func (l *life) clusterGone(ctx context.Context, t *testing.T) {
 	require.NoError(t, p.KillSession())
 	_, err := p.Wait()
 	require.NoError(t, err)
-	if os.Getenv(named) == "" {
-		rig.Succeed(ctx, t, l.node.Down(false))
-	} else {
-		kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-		require.NoError(t, os.WriteFile(kubeconfig, []byte(gone), 0o600))
-		l.env = append(l.env, "KUBECONFIG="+kubeconfig)
-	}
+	l.endNode(ctx, t, syscall.SIGKILL)
 	r := rig.Logged(ctx, t, l.command("destroy", "--yes"))
 	assert.NotZero(t, r.Code)
 	assert.Contains(t, r.Stderr, "destroy -s ci --unreachable", "it does not say what to do")
@@ -338,8 +332,3 @@ func (l *life) clusterGone(ctx context.Context, t *testing.T) {
 	r = rig.Succeed(ctx, t, l.command("destroy", "--yes", "--unreachable"))
 	assert.NotContains(t, r.Stdout, "error")
 }
-
-// gone is a kubeconfig of a cluster that nobody answers for.
-const gone = `{apiVersion: v1, kind: Config, current-context: gone, users: [{name: me, user: {token: none}}],
-clusters: [{name: gone, cluster: {server: "https://127.0.0.1:1"}}],
-contexts: [{name: gone, context: {cluster: gone, user: me}}]}`
