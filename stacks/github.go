@@ -34,10 +34,18 @@ var tokensFrom = map[string][]string{
 // GitHubTokenIn is the token that administers the repositories, as far as the
 // environment has it, and the variables it may be in.
 func GitHubTokenIn(getenv func(string) string) (token string, variables []string) {
-	for _, variable := range tokensFrom[GitHubToken] {
-		token = cmp.Or(token, getenv(variable))
-	}
+	token, _ = tokenIn(getenv, GitHubToken)
 	return token, tokensFrom[GitHubToken]
+}
+
+// tokenIn is what the first variable has that is set, and its name.
+func tokenIn(getenv func(string) string, of string) (token, variable string) {
+	for _, variable := range tokensFrom[of] {
+		if token := getenv(variable); token != "" {
+			return token, variable
+		}
+	}
+	return "", ""
 }
 
 // patience is how long an up waits for GitHub to take requests again.
@@ -76,12 +84,7 @@ func (s *site) githubToken(of string) (token, from string) {
 	if token, ok := s.ctx.GetConfig(of); ok && token != "" {
 		return token, of
 	}
-	for _, variable := range tokensFrom[of] {
-		if token := os.Getenv(variable); token != "" {
-			return token, variable
-		}
-	}
-	return "", ""
+	return tokenIn(os.Getenv, of)
 }
 
 // askGitHub finds out whether GitHub would let its token make what is missing, before

@@ -19,15 +19,11 @@ import (
 )
 
 func (a *app) forgeCommand() *cobra.Command {
-	cmd := &cobra.Command{
+	return group(&cobra.Command{
 		Use:     "forge",
 		Short:   "Move tenants' repositories between Gitea and GitHub",
 		Example: "  neuroscale forge move --to github --organization acme",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(a.forgeMoveCommand())
-	onlyCommands(cmd)
-	return cmd
+	}, a.forgeMoveCommand())
 }
 
 type moveFlags struct{ to, organization string }

@@ -54,17 +54,13 @@ type keyFlags struct {
 }
 
 func (a *app) keysCommand() *cobra.Command {
-	cmd := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "keys",
 		Short: "Make, list and revoke the keys that open endpoints",
 		Example: "  neuroscale keys create --tenant default --note laptop\n" +
 			"  neuroscale keys list\n" +
 			"  neuroscale keys revoke k3yabcde",
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(a.keysCreateCommand(), a.keysListCommand(), a.keysRevokeCommand())
-	onlyCommands(cmd)
-	return cmd
+	}, a.keysCreateCommand(), a.keysListCommand(), a.keysRevokeCommand())
 }
 
 func (a *app) keysCreateCommand() *cobra.Command {

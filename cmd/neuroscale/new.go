@@ -25,15 +25,11 @@ import (
 )
 
 func (a *app) newCommand() *cobra.Command {
-	cmd := &cobra.Command{
+	return group(&cobra.Command{
 		Use:     "new",
 		Short:   "Make what people merge from the platform's templates",
 		Example: "  neuroscale new endpoint my-iris --storage-uri gs://kfserving-examples/models/sklearn/1.0/model",
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(a.newEndpointCommand())
-	onlyCommands(cmd)
-	return cmd
+	}, a.newEndpointCommand())
 }
 
 type newEndpointFlags struct {

@@ -66,6 +66,14 @@ func (a *app) root() *cobra.Command {
 	return root
 }
 
+// group is a command that does nothing but have others.
+func group(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	cmd.AddCommand(commands...)
+	onlyCommands(cmd)
+	return cmd
+}
+
 // onlyCommands has a command refuse what is none of its own commands.
 func onlyCommands(cmd *cobra.Command) {
 	names := commandNames(cmd)

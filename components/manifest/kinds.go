@@ -80,6 +80,8 @@ type JobSpec struct {
 	// Tries is how often it is tried before the update ends with what the last try said;
 	// the next update makes the Job anew. 0 is for ever.
 	Tries int
+	// Unawaited is that no update waits for it.
+	Unawaited bool
 }
 
 // JobTimeout is how long an update of the stack waits for a Job.
@@ -90,11 +92,14 @@ func JobTimeout() pulumi.ResourceOption {
 // Job is a Job that goes on trying, unless its tries are counted: a failed Job stays
 // failed for ever, while one that still tries is what the next update waits for again.
 func Job(s JobSpec) Object {
-	restart, retries, metadata := "OnFailure", 1000, Object{"name": s.Name, "namespace": s.Namespace}
+	restart, retries, annotations := "OnFailure", 1000, Object{}
 	if s.Tries > 0 {
 		// A pod for each try, so that what it said stays there to be read.
 		restart, retries = "Never", s.Tries-1
-		metadata["annotations"] = Object{"pulumi.com/replaceUnready": "true"}
+		annotations["pulumi.com/replaceUnready"] = "true"
+	}
+	if s.Unawaited {
+		annotations["pulumi.com/skipAwait"] = "true"
 	}
 	labels := Object{}
 	for key, value := range s.Labels {
@@ -117,7 +122,10 @@ func Job(s JobSpec) Object {
 	if len(s.Annotations) > 0 {
 		template["annotations"] = s.Annotations
 	}
-	metadata["labels"] = labels
+	metadata := Object{"name": s.Name, "namespace": s.Namespace, "labels": labels}
+	if len(annotations) > 0 {
+		metadata["annotations"] = annotations
+	}
 	return Object{
 		"apiVersion": "batch/v1", "kind": "Job",
 		"metadata": metadata,

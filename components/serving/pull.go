@@ -20,12 +20,12 @@ const (
 func pullModelServer(ctx *pulumi.Context, name string, args *Args, parent pulumi.ResourceOption) error {
 	job := manifest.Job(manifest.JobSpec{
 		Namespace: layer.Namespace, Name: pulled + "-" + manifest.Hash(args.ModelServer), UID: pulledUID,
-		Labels: map[string]string{"app.kubernetes.io/part-of": "neuroscale", "neuroscale.dev/pulls": pulled},
+		Unawaited: true,
+		Labels:    map[string]string{"app.kubernetes.io/part-of": "neuroscale", "neuroscale.dev/pulls": pulled},
 		Container: manifest.Object{
 			"name": "pull", "image": args.ModelServer, "command": []any{"python3", "--version"}, "resources": manifest.SmallResources(),
 		},
 	})
-	job["metadata"].(manifest.Object)["annotations"] = manifest.Object{"pulumi.com/skipAwait": "true"}
 	set := manifest.NewSet(ctx, parent)
 	set.Add(name+"-"+pulled, job, pulumi.DependsOn([]pulumi.Resource{args.Delivery.Namespace}), pulumi.DeletedWith(args.Delivery.Namespace))
 	if err := set.Err(); err != nil {

@@ -287,6 +287,27 @@ func TestDestroyForgetsAnUnreachableClusterOnlyIfAsked(t *testing.T) {
 	}
 }
 
+// A provider's own setting is stronger than the variable, and there is no cluster for an up
+// that would change it.
+func TestAStackOfBeforeForgetsAnUnreachableClusterToo(t *testing.T) {
+	const before = `{"version":3,"deployment":{"resources":[
+		{"type":"pulumi:providers:kubernetes","inputs":{"deleteUnreachable":"false","kubeconfig":"k"},"outputs":{"deleteUnreachable":"false"}},
+		{"type":"kubernetes:core/v1:ConfigMap","inputs":{"deleteUnreachable":"mine","n":12345678901234567890}}]}}`
+	calls := fakepulumi.Install(t, fakepulumi.Script{State: before})
+	root, state := checkout(t)
+	writeState(t, state, `{}`)
+	s := open(t, root, state, nil)
+	_, err := s.Destroy(t.Context(), DestroyOptions{}, nil)
+	require.NoError(t, err)
+	assert.NotContains(t, strings.Join(calls.Lines(t), "\n"), "import", "nobody asked for it")
+	_, err = s.Destroy(t.Context(), DestroyOptions{Unreachable: true}, nil)
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"version":3,"deployment":{"resources":[
+		{"type":"pulumi:providers:kubernetes","inputs":{"kubeconfig":"k"},"outputs":{}},
+		{"type":"kubernetes:core/v1:ConfigMap","inputs":{"deleteUnreachable":"mine","n":12345678901234567890}}]}}`, calls.Imported(t))
+	assert.Contains(t, calls.Imported(t), "12345678901234567890", "a number was rounded")
+}
+
 func TestPendingOperationsOfAKilledRunAreClearedAndNamed(t *testing.T) {
 	const state = `{"version":3,"deployment":{"pending_operations":[{"type":"creating","resource":{"urn":"urn:pulumi:ci::neuroscale::kubernetes:core/v1:Namespace::forge"}}]}}`
 	calls := fakepulumi.Install(t, fakepulumi.Script{State: state})

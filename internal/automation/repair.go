@@ -127,6 +127,58 @@ func (s *Stack) clearPending(ctx context.Context) error {
 	return nil
 }
 
+// unreachableKey is the setting of the Kubernetes provider that is stronger than the
+// variable of that meaning.
+const unreachableKey = "deleteUnreachable"
+
+// allowUnreachable takes out of the state what a stack of before says there: that the
+// objects of a cluster that is gone are not to be forgotten. An up would take it out, and
+// without a cluster there is none.
+func (s *Stack) allowUnreachable(ctx context.Context) error {
+	state, err := s.run(ctx, nil, "stack", "export")
+	if err != nil {
+		return s.explain("read the state of stack "+s.Options.Stack, err, nil)
+	}
+	changed, err := withoutUnreachable([]byte(state))
+	if err != nil || changed == nil {
+		return err
+	}
+	if _, err := s.run(ctx, changed, "stack", "import"); err != nil {
+		return s.explain("write the state of stack "+s.Options.Stack, err, nil)
+	}
+	return nil
+}
+
+// withoutUnreachable is a state whose Kubernetes providers do not have that setting; nil
+// if none has.
+func withoutUnreachable(state []byte) ([]byte, error) {
+	d := json.NewDecoder(bytes.NewReader(state))
+	d.UseNumber() // what is not looked at stays as it is
+	var whole map[string]any
+	if err := d.Decode(&whole); err != nil {
+		return nil, fmt.Errorf("read the state: %w", err)
+	}
+	deployment, _ := whole["deployment"].(map[string]any)
+	resources, _ := deployment["resources"].([]any)
+	found := false
+	for _, each := range resources {
+		r, _ := each.(map[string]any)
+		if r["type"] != "pulumi:providers:kubernetes" {
+			continue
+		}
+		for _, part := range []string{"inputs", "outputs"} {
+			settings, _ := r[part].(map[string]any)
+			_, has := settings[unreachableKey]
+			found = found || has
+			delete(settings, unreachableKey)
+		}
+	}
+	if !found {
+		return nil, nil
+	}
+	return json.Marshal(whole)
+}
+
 type pendingOperation struct {
 	Type     string `json:"type"`
 	Resource struct {

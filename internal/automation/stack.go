@@ -268,6 +268,9 @@ func (s *Stack) Destroy(ctx context.Context, o DestroyOptions, observe Observer)
 		// them. One that was cut short begins again: what is gone already is no error.
 		stack.Workspace().SetEnvVar("PULUMI_SKIP_CHECKPOINTS", "true")
 		if o.Unreachable {
+			if err := s.allowUnreachable(ctx); err != nil {
+				return nil, err
+			}
 			stack.Workspace().SetEnvVar("PULUMI_K8S_DELETE_UNREACHABLE", "true")
 		}
 		_, err := stack.Destroy(ctx, optdestroy.Parallel(parallel), optdestroy.ShowSecrets(false), optdestroy.SuppressOutputs(),

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/cgi"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -21,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/neuroscale-platform/neuroscale/internal/git"
+	"github.com/neuroscale-platform/neuroscale/internal/git/gittest"
 	"github.com/neuroscale-platform/neuroscale/internal/reviewer"
 )
 
@@ -55,13 +54,7 @@ func newForge(t *testing.T) *forgeDouble {
 	f.run(seed, "add", "--all")
 	f.run(seed, "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", "Seed")
 	f.run(seed, "push", "-q", f.origin, "main")
-	programs, err := git.Run(t.Context(), "", "--exec-path")
-	require.NoError(t, err)
-	f.git = &cgi.Handler{
-		Path:   filepath.Join(programs, "git-http-backend"),
-		Stderr: io.Discard,
-		Env:    []string{"GIT_PROJECT_ROOT=" + filepath.Dir(filepath.Dir(f.origin)), "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=ops", "GIT_CONFIG_GLOBAL=/dev/null"},
-	}
+	f.git = gittest.Backend(t, filepath.Dir(filepath.Dir(f.origin)), "ops")
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
 	f.url = server.URL

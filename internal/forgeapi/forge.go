@@ -116,7 +116,7 @@ func (t TooMany) Error() string { return fmt.Sprintf("there are %d files and fol
 type Limited struct{ Until time.Time }
 
 func (l *Limited) Error() string {
-	return "the forge takes no more requests until " + l.Until.UTC().Format("15:04:05 UTC")
+	return "the forge takes no more requests of this account until " + l.Until.UTC().Format("15:04:05 UTC")
 }
 
 // MaxAnswer bounds what is read of an answer, in bytes.

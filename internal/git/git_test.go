@@ -6,7 +6,6 @@ import (
 	"io"
 	"log"
 	"net/http"
-	"net/http/cgi"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -16,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/neuroscale-platform/neuroscale/internal/git/gittest"
 )
 
 const (
@@ -54,20 +55,7 @@ func serving(t *testing.T) (handler http.Handler, repository string) {
 		_, err := Run(t.Context(), seed, args...)
 		require.NoError(t, err)
 	}
-	programs, err := Run(t.Context(), root, "--exec-path")
-	require.NoError(t, err)
-	backend := &cgi.Handler{
-		Path: filepath.Join(programs, "git-http-backend"),
-		Env:  []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=" + user, "GIT_CONFIG_GLOBAL=/dev/null"},
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if u, p, _ := r.BasicAuth(); u != user || p != password {
-			w.Header().Set("WWW-Authenticate", `Basic realm="forge"`)
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
-		backend.ServeHTTP(w, r)
-	}), repository
+	return gittest.Guarded(user, password, gittest.Backend(t, root, user)), repository
 }
 
 // pemOf is the certificate of a server, which has signed it itself.

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	api "github.com/google/go-github/v75/github"
+
+	"github.com/neuroscale-platform/neuroscale/internal/forgeapi"
 )
 
 // Access is how GitHub's API is asked.
@@ -24,7 +26,7 @@ type Access struct {
 	// Token is asked for before each request: it may be changed.
 	Token func() (string, error)
 	// Patience is how long is waited for GitHub to take requests again. What would be
-	// longer is a Limited.
+	// longer is a forgeapi.Limited.
 	Patience time.Duration
 	// Next makes the requests; nil means this package's own.
 	Next http.RoundTripper
@@ -108,7 +110,7 @@ func (t *transport) RoundTrip(q *http.Request) (*http.Response, error) {
 		r.Body.Close()
 		until := t.hold(max(wait, leastWait))
 		if try == tries {
-			return nil, &Limited{until}
+			return nil, &forgeapi.Limited{Until: until}
 		}
 	}
 }
@@ -132,7 +134,7 @@ func (t *transport) wait(ctx context.Context) error {
 		return nil
 	}
 	if deadline, ok := ctx.Deadline(); wait > t.patience || ok && deadline.Before(until) {
-		return &Limited{until}
+		return &forgeapi.Limited{Until: until}
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -166,6 +168,7 @@ func (t *transport) ask(q *http.Request, token string) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.Body = forgeapi.Bound(r.Body)
 	switch {
 	case known && r.StatusCode == http.StatusNotModified:
 		r.Body.Close()
@@ -174,10 +177,9 @@ func (t *transport) ask(q *http.Request, token string) (*http.Response, error) {
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(before.body)), int64(len(before.body))
 		return r, nil
 	case !keep || r.StatusCode != http.StatusOK || r.Header.Get("Etag") == "":
-		r.Body = bounded{io.LimitReader(r.Body, mostAnswer), r.Body}
 		return r, nil
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, mostAnswer))
+	body, err := io.ReadAll(r.Body)
 	r.Body.Close()
 	if err != nil {
 		return nil, err
@@ -185,14 +187,6 @@ func (t *transport) ask(q *http.Request, token string) (*http.Response, error) {
 	t.remember(key, token, answered{r.Header.Clone(), body})
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	return r, nil
-}
-
-// mostAnswer bounds what is read of an answer.
-const mostAnswer = 32 << 20
-
-type bounded struct {
-	io.Reader
-	io.Closer
 }
 
 func (t *transport) recall(key, token string) (answered, bool) {
@@ -228,7 +222,7 @@ func IsGone(err error) bool {
 
 // Explain says of an error of the API what is wrong and what would help.
 func Explain(err error) error {
-	var limited *Limited
+	var limited *forgeapi.Limited
 	if errors.As(err, &limited) {
 		return limited
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/neuroscale-platform/neuroscale/internal/forgeapi"
 	"github.com/neuroscale-platform/neuroscale/internal/github"
 	"github.com/neuroscale-platform/neuroscale/internal/github/githubtest"
 )
@@ -97,7 +98,7 @@ func TestALimitIsWaitedForIfItIsNotLong(t *testing.T) {
 	until := time.Now().Add(time.Hour)
 	s.Limit(1, "GET", until, 0)
 	_, err = main(t.Context(), c)
-	var limited *github.Limited
+	var limited *forgeapi.Limited
 	require.ErrorAs(t, github.Explain(err), &limited)
 	assert.WithinDuration(t, until, limited.Until, 2*time.Second)
 	asked := len(s.Requests())

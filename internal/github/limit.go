@@ -27,13 +27,6 @@ func rateLimit(status int, header http.Header, body string, now time.Time) (time
 	return unsaid, status == http.StatusTooManyRequests || strings.Contains(body, "secondary rate limit")
 }
 
-// Limited is that GitHub takes no more requests of a token for a while.
-type Limited struct{ Until time.Time }
-
-func (l *Limited) Error() string {
-	return "GitHub takes no more requests of this token until " + l.Until.UTC().Format("15:04:05 UTC")
-}
-
 // peek reads an answer's body and leaves it as it was.
 func peek(r *http.Response) (string, error) {
 	text, err := io.ReadAll(io.LimitReader(r.Body, maxAnswer))

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/neuroscale-platform/neuroscale/internal/forgeapi"
 )
 
 const (
@@ -277,7 +279,7 @@ func (c *checker) get(ctx context.Context, path string, v any) (*answer, error) 
 			return a, nil
 		}
 		if wait > c.Patience || try == tries {
-			return nil, fmt.Errorf("%w: run it again then", &Limited{c.now().Add(wait)})
+			return nil, fmt.Errorf("%w: run it again then", &forgeapi.Limited{Until: c.now().Add(wait)})
 		}
 		select {
 		case <-time.After(wait):

@@ -11,6 +11,7 @@ import (
 	api "github.com/google/go-github/v75/github"
 
 	hub "github.com/neuroscale-platform/neuroscale/components/forge/github"
+	"github.com/neuroscale-platform/neuroscale/internal/forgeapi"
 	giteaapi "github.com/neuroscale-platform/neuroscale/internal/forgeapi/gitea"
 	"github.com/neuroscale-platform/neuroscale/internal/git"
 	"github.com/neuroscale-platform/neuroscale/internal/github"
@@ -73,7 +74,7 @@ func (g *Gitea) Make(ctx context.Context, repository string) (bool, error) {
 	if err == nil || !giteaapi.IsGone(response) {
 		return false, err
 	}
-	if _, _, err := c.CreateOrgRepo(g.Organization, gitea.CreateRepoOption{Name: repository, Private: true, DefaultBranch: "main"}); err != nil {
+	if _, _, err := c.CreateOrgRepo(g.Organization, gitea.CreateRepoOption{Name: repository, Private: true, DefaultBranch: forgeapi.Branch}); err != nil {
 		return false, fmt.Errorf("make repository %s/%s: %w", g.Organization, repository, err)
 	}
 	return true, nil

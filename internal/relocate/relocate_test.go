@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/cgi"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/neuroscale-platform/neuroscale/internal/git"
+	"github.com/neuroscale-platform/neuroscale/internal/git/gittest"
 	"github.com/neuroscale-platform/neuroscale/internal/github/githubtest"
 )
 
@@ -22,24 +22,14 @@ import (
 func served(t *testing.T, user, password string, api http.HandlerFunc) (root, url string) {
 	t.Helper()
 	root = t.TempDir()
-	programs, err := git.Run(t.Context(), root, "--exec-path")
-	require.NoError(t, err)
-	backend := &cgi.Handler{
-		Path: filepath.Join(programs, "git-http-backend"),
-		Env:  []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=x", "GIT_CONFIG_GLOBAL=/dev/null"},
-	}
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if u, p, _ := r.BasicAuth(); u != user || p != password {
-			w.Header().Set("WWW-Authenticate", `Basic realm="forge"`)
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
+	backend := gittest.Backend(t, root, user)
+	s := httptest.NewServer(gittest.Guarded(user, password, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/api/") {
 			api(w, r)
 			return
 		}
 		backend.ServeHTTP(w, r)
-	}))
+	})))
 	t.Cleanup(s.Close)
 	return root, s.URL
 }

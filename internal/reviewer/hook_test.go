@@ -51,22 +51,31 @@ func TestOnlyTheForgesEventsAreHeard(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, forge := newForge(t)
 			r := reviewer(t, forge, &passes{})
+			header := http.Header{"X-Gitea-Event": {test.kind}, "X-Gitea-Signature": {test.signature}}
 			for range 2 { // a replay asks for the same again: once is enough
-				q := httptest.NewRequest(http.MethodPost, "/hook", strings.NewReader(test.body))
-				q.Header.Set("X-Gitea-Event", test.kind)
-				q.Header.Set("X-Gitea-Signature", test.signature)
-				w := httptest.NewRecorder()
-				r.Handler(func() (string, error) { return hookSecret, nil }).ServeHTTP(w, q)
-				assert.Equal(t, test.code, w.Code, w.Body)
+				assert.Equal(t, test.code, send(r, header, test.body))
 			}
-			var got []subject
-			for r.queue.Len() > 0 {
-				s, _ := r.queue.Get()
-				got = append(got, s)
-			}
-			assert.Equal(t, test.want, got)
+			assert.Equal(t, test.want, queued(r))
 		})
 	}
+}
+
+// send sends an event, as a forge does.
+func send(r *Reviewer, header http.Header, body string) (code int) {
+	q := httptest.NewRequest(http.MethodPost, "/hook", strings.NewReader(body))
+	q.Header = header
+	w := httptest.NewRecorder()
+	r.Handler(func() (string, error) { return hookSecret, nil }).ServeHTTP(w, q)
+	return w.Code
+}
+
+// queued takes what is to be looked at.
+func queued(r *Reviewer) (all []subject) {
+	for r.queue.Len() > 0 {
+		s, _ := r.queue.Get()
+		all = append(all, s)
+	}
+	return all
 }
 
 func TestWithoutASecretNobodyIsHeard(t *testing.T) {

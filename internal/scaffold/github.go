@@ -11,11 +11,11 @@ import (
 
 	api "github.com/google/go-github/v75/github"
 
+	"github.com/neuroscale-platform/neuroscale/internal/forgeapi"
 	"github.com/neuroscale-platform/neuroscale/internal/github"
 )
 
 const (
-	main = "main"
 	// forkPatience is how long GitHub may take to make a fork, which it looks for every
 	// forkLook.
 	forkPatience = 2 * time.Minute
@@ -60,7 +60,7 @@ func (h *hub) propose(ctx context.Context, p Proposal) (string, error) {
 		return "", err
 	}
 	folder := Folder + "/" + p.Name
-	_, _, _, err = h.c.Repositories.GetContents(ctx, h.owner, h.repository, folder, &api.RepositoryContentGetOptions{Ref: main})
+	_, _, _, err = h.c.Repositories.GetContents(ctx, h.owner, h.repository, folder, &api.RepositoryContentGetOptions{Ref: forgeapi.Branch})
 	switch {
 	case err == nil:
 		return "", fmt.Errorf("%s is there already: write another NAME, or change what is in it", folder)
@@ -93,7 +93,7 @@ func (h *hub) fork(ctx context.Context) error {
 	tick := time.NewTicker(forkLook)
 	defer tick.Stop()
 	for {
-		_, _, err := h.c.Git.GetRef(ctx, h.into, h.name, "heads/"+main)
+		_, _, err := h.c.Git.GetRef(ctx, h.into, h.name, "heads/"+forgeapi.Branch)
 		if err == nil {
 			break
 		}
@@ -106,8 +106,8 @@ func (h *hub) fork(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
-	if _, _, err := h.c.Repositories.MergeUpstream(ctx, h.into, h.name, &api.RepoMergeUpstreamRequest{Branch: api.Ptr(main)}); err != nil {
-		return fmt.Errorf("bring %s of the fork %s/%s up to date: %w", main, h.into, h.name, github.Explain(err))
+	if _, _, err := h.c.Repositories.MergeUpstream(ctx, h.into, h.name, &api.RepoMergeUpstreamRequest{Branch: api.Ptr(forgeapi.Branch)}); err != nil {
+		return fmt.Errorf("bring %s of the fork %s/%s up to date: %w", forgeapi.Branch, h.into, h.name, github.Explain(err))
 	}
 	return nil
 }
@@ -120,7 +120,7 @@ func missing(err error) bool {
 
 // push makes a branch main and the folder.
 func (h *hub) push(ctx context.Context, branch, folder string, p Proposal) error {
-	base, _, err := h.c.Git.GetRef(ctx, h.into, h.name, "heads/"+main)
+	base, _, err := h.c.Git.GetRef(ctx, h.into, h.name, "heads/"+forgeapi.Branch)
 	if err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ func absent(err error) bool {
 // open opens the pull request of a branch, or gives the one there is the text.
 func (h *hub) open(ctx context.Context, branch string, p Proposal) (string, error) {
 	head := h.into + ":" + branch
-	list, _, err := h.c.PullRequests.List(ctx, h.owner, h.repository, &api.PullRequestListOptions{State: "open", Head: head, Base: main})
+	list, _, err := h.c.PullRequests.List(ctx, h.owner, h.repository, &api.PullRequestListOptions{State: "open", Head: head, Base: forgeapi.Branch})
 	if err != nil {
 		return "", err
 	}
@@ -169,7 +169,7 @@ func (h *hub) open(ctx context.Context, branch string, p Proposal) (string, erro
 		return pull.GetHTMLURL(), err
 	}
 	pull, _, err := h.c.PullRequests.Create(ctx, h.owner, h.repository, &api.NewPullRequest{
-		Title: api.Ptr(p.title()), Head: api.Ptr(head), Base: api.Ptr(main), Body: api.Ptr(p.Text),
+		Title: api.Ptr(p.title()), Head: api.Ptr(head), Base: api.Ptr(forgeapi.Branch), Body: api.Ptr(p.Text),
 	})
 	return pull.GetHTMLURL(), err
 }

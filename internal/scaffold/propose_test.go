@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"net/http/cgi"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/neuroscale-platform/neuroscale/internal/git"
+	"github.com/neuroscale-platform/neuroscale/internal/git/gittest"
 )
 
 // forge serves one repository and Gitea's API for pull requests of it.
@@ -55,18 +55,8 @@ func newForge(t *testing.T) *forge {
 	run(seed, "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "--quiet", "--message", "Begin")
 	run(seed, "push", "--quiet", f.bare, "main")
 
-	programs, err := git.Run(t.Context(), root, "--exec-path")
-	require.NoError(t, err)
-	backend := &cgi.Handler{
-		Path: filepath.Join(programs, "git-http-backend"),
-		Env:  []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=anna", "GIT_CONFIG_GLOBAL=/dev/null"},
-	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if user, password, _ := r.BasicAuth(); user != "anna" || password != "hunter2" {
-			w.Header().Set("WWW-Authenticate", `Basic realm="forge"`)
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
+	backend := gittest.Backend(t, root, "anna")
+	server := httptest.NewServer(gittest.Guarded("anna", "hunter2", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/api/v1/repos/neuroscale/endpoints/pulls/1/merge" {
 			body, _ := io.ReadAll(r.Body)
 			f.merges = append(f.merges, string(body))
@@ -81,7 +71,7 @@ func newForge(t *testing.T) *forge {
 		commit, err := git.Run(context.Background(), f.bare, "rev-parse", pushed)
 		assert.NoError(t, err)
 		f.answer(w, commit)
-	}))
+	})))
 	t.Cleanup(server.Close)
 	f.remote = git.Remote{URL: server.URL + "/neuroscale/endpoints.git", Username: "anna", Password: "hunter2"}
 	f.answer = func(w http.ResponseWriter, commit string) {

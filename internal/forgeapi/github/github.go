@@ -71,16 +71,6 @@ func New(log *slog.Logger, args Args) (*Forge, error) {
 	return &Forge{log: log, organization: args.Organization, token: args.Token, poll: cmp.Or(args.Poll, poll), c: c, bases: map[[2]string]string{}}, nil
 }
 
-// said is an error as the guard knows it.
-func said(err error) error {
-	err = hub.Explain(err)
-	var limited *hub.Limited
-	if errors.As(err, &limited) {
-		return &forgeapi.Limited{Until: limited.Until}
-	}
-	return err
-}
-
 // account is whose token it is.
 func (f *Forge) account(ctx context.Context) (string, error) {
 	token, err := f.token()
@@ -94,7 +84,7 @@ func (f *Forge) account(ctx context.Context) (string, error) {
 	}
 	u, _, err := f.c.Users.Get(ctx, "")
 	if err != nil {
-		return "", fmt.Errorf("find out whose token it is: %w", said(err))
+		return "", fmt.Errorf("find out whose token it is: %w", hub.Explain(err))
 	}
 	f.login, f.tokenOf = u.GetLogin(), token
 	return f.login, nil
@@ -221,7 +211,7 @@ func (f *Forge) open(ctx context.Context, repository string) ([]*github.PullRequ
 	for {
 		list, response, err := f.c.PullRequests.List(ctx, f.organization, repository, options)
 		if err != nil {
-			return nil, fmt.Errorf("list the pull requests: %w", said(err))
+			return nil, fmt.Errorf("list the pull requests: %w", hub.Explain(err))
 		}
 		all = append(all, list...)
 		if options.Page = response.NextPage; options.Page == 0 {
@@ -247,7 +237,7 @@ func (f *Forge) Pull(ctx context.Context, repository string, number int64) (*for
 	case hub.IsGone(err):
 		return &forgeapi.Pull{}, nil
 	case err != nil:
-		return nil, fmt.Errorf("read the pull request: %w", said(err))
+		return nil, fmt.Errorf("read the pull request: %w", hub.Explain(err))
 	case p.GetState() != "open" || p.GetBase().GetRef() != forgeapi.Branch || p.GetHead().GetSHA() == "":
 		return &forgeapi.Pull{}, nil
 	}
@@ -270,7 +260,7 @@ func (f *Forge) base(ctx context.Context, repository, main, head string) (string
 	}
 	compared, _, err := f.c.Repositories.CompareCommits(ctx, f.organization, repository, main, head, &github.ListOptions{PerPage: 1})
 	if err != nil {
-		return "", fmt.Errorf("compare %s with %s: %w", main, head, said(err))
+		return "", fmt.Errorf("compare %s with %s: %w", main, head, hub.Explain(err))
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -287,7 +277,7 @@ func (f *Forge) Merged(ctx context.Context, repository string, most int) ([]forg
 		State: "closed", Base: forgeapi.Branch, Sort: "updated", Direction: "desc", ListOptions: github.ListOptions{PerPage: most},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list what was merged: %w", said(err))
+		return nil, fmt.Errorf("list what was merged: %w", hub.Explain(err))
 	}
 	var all []forgeapi.Merged
 	for _, p := range list {
@@ -306,10 +296,13 @@ func (f *Forge) Changed(ctx context.Context, repository string, number int64) ([
 	for options := (&github.ListOptions{PerPage: perPage}); ; {
 		files, response, err := f.c.PullRequests.ListFiles(ctx, f.organization, repository, int(number), options)
 		if err != nil {
-			return nil, fmt.Errorf("list the files of pull request %d: %w", number, said(err))
+			return nil, fmt.Errorf("list the files of pull request %d: %w", number, hub.Explain(err))
 		}
 		for _, file := range files {
-			all = append(all, file.GetFilename(), file.GetPreviousFilename())
+			all = append(all, file.GetFilename())
+			if before := file.GetPreviousFilename(); before != "" {
+				all = append(all, before)
+			}
 		}
 		if options.Page = response.NextPage; options.Page == 0 {
 			return all, nil
@@ -326,7 +319,7 @@ func (f *Forge) Comment(ctx context.Context, repository string, number int64, ma
 	for options := (&github.IssueListCommentsOptions{ListOptions: github.ListOptions{PerPage: perPage}}); ; {
 		list, response, err := f.c.Issues.ListComments(ctx, f.organization, repository, int(number), options)
 		if err != nil {
-			return fmt.Errorf("read the comments: %w", said(err))
+			return fmt.Errorf("read the comments: %w", hub.Explain(err))
 		}
 		for _, each := range list {
 			if each.GetUser().GetLogin() != account || !strings.HasPrefix(each.GetBody(), marker) {
@@ -336,7 +329,7 @@ func (f *Forge) Comment(ctx context.Context, repository string, number int64, ma
 				return nil
 			}
 			if _, _, err := f.c.Issues.EditComment(ctx, f.organization, repository, each.GetID(), &github.IssueComment{Body: &body}); err != nil {
-				return fmt.Errorf("change the comment: %w", said(err))
+				return fmt.Errorf("change the comment: %w", hub.Explain(err))
 			}
 			return nil
 		}
@@ -345,7 +338,7 @@ func (f *Forge) Comment(ctx context.Context, repository string, number int64, ma
 		}
 	}
 	if _, _, err := f.c.Issues.CreateComment(ctx, f.organization, repository, int(number), &github.IssueComment{Body: &body}); err != nil {
-		return fmt.Errorf("comment: %w", said(err))
+		return fmt.Errorf("comment: %w", hub.Explain(err))
 	}
 	return nil
 }
@@ -354,7 +347,7 @@ func (f *Forge) Comment(ctx context.Context, repository string, number int64, ma
 func (f *Forge) Head(ctx context.Context, repository string) (string, error) {
 	ref, _, err := f.c.Git.GetRef(ctx, f.organization, repository, "heads/"+forgeapi.Branch)
 	if err != nil {
-		return "", fmt.Errorf("read the branch %s: %w", forgeapi.Branch, said(err))
+		return "", fmt.Errorf("read the branch %s: %w", forgeapi.Branch, hub.Explain(err))
 	}
 	return ref.GetObject().GetSHA(), nil
 }
@@ -369,7 +362,7 @@ func (f *Forge) Contains(ctx context.Context, repository, of, commit string) (bo
 	case hub.IsGone(err):
 		return false, nil
 	case err != nil:
-		return false, fmt.Errorf("compare %s with %s: %w", of, commit, said(err))
+		return false, fmt.Errorf("compare %s with %s: %w", of, commit, hub.Explain(err))
 	}
 	return compared.GetStatus() != "diverged" && compared.GetAheadBy() == 0, nil
 }
@@ -378,7 +371,7 @@ func (f *Forge) Contains(ctx context.Context, repository, of, commit string) (bo
 func (f *Forge) Tree(ctx context.Context, repository, commit string, most int) ([]forgeapi.Entry, error) {
 	got, _, err := f.c.Git.GetTree(ctx, f.organization, repository, commit, true)
 	if err != nil {
-		return nil, said(err)
+		return nil, hub.Explain(err)
 	}
 	if got.GetTruncated() || len(got.Entries) > most {
 		return nil, forgeapi.TooMany(max(len(got.Entries), most+1))
@@ -396,7 +389,7 @@ func (f *Forge) Tree(ctx context.Context, repository, commit string, most int) (
 func (f *Forge) Blob(ctx context.Context, repository, sha string) ([]byte, error) {
 	data, _, err := f.c.Git.GetBlobRaw(ctx, f.organization, repository, sha)
 	if err != nil {
-		return nil, said(err)
+		return nil, hub.Explain(err)
 	}
 	return data, nil
 }
@@ -408,7 +401,7 @@ func (f *Forge) Has(ctx context.Context, repository, commit, folder string) (boo
 	case hub.IsGone(err):
 		return false, nil
 	case err != nil:
-		return false, fmt.Errorf("look for folder %s: %w", folder, said(err))
+		return false, fmt.Errorf("look for folder %s: %w", folder, hub.Explain(err))
 	}
 	return list != nil, nil
 }
@@ -423,7 +416,7 @@ func (f *Forge) Newest(ctx context.Context, repository, commit, context string, 
 	for options := (&github.ListOptions{PerPage: perPage}); ; {
 		list, response, err := f.c.Repositories.ListStatuses(ctx, f.organization, repository, commit, options)
 		if err != nil {
-			return nil, said(err)
+			return nil, hub.Explain(err)
 		}
 		var newest *github.RepoStatus
 		for _, each := range list {
@@ -449,7 +442,7 @@ func (f *Forge) Say(ctx context.Context, repository, commit string, s forgeapi.S
 		State: &s.State, Context: &s.Context, Description: &s.Description,
 	})
 	if err != nil {
-		return said(err)
+		return hub.Explain(err)
 	}
 	return nil
 }

@@ -141,6 +141,8 @@ func TestEveryProcessHasAProgram(t *testing.T) {
 	assert.Equal(t, "/tools/kubelet", specs[kubelet].Path)
 	assert.Equal(t, "/usr/bin/etcd", specs[etcd].Path)
 	assert.Equal(t, "/other/kube-router", specs[router].Path)
+	assert.Subset(t, specs[apiServer].Env, []string{"GOGC=300", "GOMEMLIMIT=1GiB"}, "lazier, and bounded")
+	assert.NotContains(t, strings.Join(specs[kubelet].Env, " "), "GOGC")
 
 	_, err = exampleConfig(t).processes(Spec{}, func(name string) (string, error) { return "", errors.New("not found") })
 	assert.ErrorContains(t, err, "is not on PATH")
