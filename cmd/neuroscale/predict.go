@@ -83,7 +83,7 @@ func (a *app) predict(ctx context.Context, name string, f predictFlags) (predict
 		}
 		authority = string(raw)
 	}
-	return predict.Do(ctx, predict.NewClient(f.timeout, authority), predict.Request{
+	return predict.Ask(ctx, predict.NewClient(f.timeout, authority), predict.Request{
 		Name: name, Gateway: f.gateway, Host: f.host, Key: cmp.Or(key, platformKey), Data: data,
 	})
 }

@@ -104,7 +104,7 @@ func (e *StatusError) Error() string {
 		hint = ": the gateway does not know this host name (yet)"
 	case e.Status == http.StatusNotFound:
 		hint = ": the endpoint has no such model"
-	case e.Status == http.StatusForbidden && body == "":
+	case e.unjudged():
 		hint = ": nothing answers that judges keys (yet)"
 	case e.Status == http.StatusServiceUnavailable:
 		hint = ": no pod is ready for it"
@@ -113,6 +113,12 @@ func (e *StatusError) Error() string {
 		hint += ": " + body
 	}
 	return fmt.Sprintf("endpoint %s answered %d %s%s", e.Request.Name, e.Status, http.StatusText(e.Status), hint)
+}
+
+// unjudged is whether nothing told the gateway if the key is good: the request went
+// nowhere.
+func (e *StatusError) unjudged() bool {
+	return e.Status == http.StatusForbidden && strings.TrimSpace(e.Body) == ""
 }
 
 // fromModel is whether the endpoint itself answered, not the gateway for one that
@@ -126,6 +132,32 @@ func (e *StatusError) fromModel() bool {
 		return strings.TrimSpace(e.Body) != ""
 	}
 	return true
+}
+
+// patience is how long Ask asks for. A gateway that was connecting to what judges
+// keys while that was replaced refuses until it gives that connection up: after 5 s.
+const patience = 10 * time.Second
+
+// Ask is Do, again while nothing judges keys, for patience: a request that went
+// nowhere may be sent again.
+func Ask(ctx context.Context, client *http.Client, r Request) (Answer, error) {
+	end := time.After(patience)
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	for {
+		answer, err := Do(ctx, client, r)
+		var status *StatusError
+		if !errors.As(err, &status) || !status.unjudged() {
+			return answer, err
+		}
+		select {
+		case <-end:
+			return answer, err
+		case <-ctx.Done():
+			return answer, err
+		case <-again.C:
+		}
+	}
 }
 
 // Do sends the request once. Anything but status 200 is a *StatusError; a

@@ -98,6 +98,37 @@ func TestARefusalOfTheGatewayIsNotTheModels(t *testing.T) {
 	assert.ErrorContains(t, &StatusError{Request: Request{Name: "iris"}, Status: 403}, "nothing answers that judges keys (yet)")
 }
 
+// A person who asks while what judges keys is replaced gets his answer; one whose key
+// is refused is told at once.
+func TestAQuestionThatNobodyJudgedIsAskedAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		refusal string
+		asked   int
+		err     string
+	}{
+		"nobody judged": {"", 3, ""},
+		"refused":       {`{"error":"the key is another tenant's"}`, 1, "the key is another tenant's"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked := 0
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				if asked++; asked < 3 {
+					w.WriteHeader(http.StatusForbidden)
+					_, _ = w.Write([]byte(c.refusal))
+				}
+			}))
+			defer s.Close()
+			_, err := Ask(t.Context(), s.Client(), Request{Name: "iris", Gateway: s.URL, Host: "h", Data: []byte(`{}`)})
+			if c.err == "" {
+				assert.NoError(t, err)
+			} else {
+				assert.ErrorContains(t, err, c.err)
+			}
+			assert.Equal(t, c.asked, asked)
+		})
+	}
+}
+
 func TestAStatusErrorKeepsTheStatus(t *testing.T) {
 	s := gateway(t, "h")
 	_, err := Do(context.Background(), s.Client(), Request{Name: "iris", Gateway: s.URL, Host: "h", Data: []byte(`{"other":1}`)})

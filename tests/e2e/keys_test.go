@@ -263,8 +263,18 @@ func (s *suite) nobodyGetsInUnjudged(t *testing.T) {
 	require.NoError(t, scale(ctx, 2))
 	start := time.Now()
 	s.awaitCode(ctx, t, 30*time.Second, s.outputs.PlatformKey, http.StatusOK)
-	t.Logf("requests were judged again after %s", time.Since(start).Round(100*time.Millisecond))
+	t.Logf("a request was judged again after %s", time.Since(start).Round(100*time.Millisecond))
 	s.awaitDoorkeepers(ctx, t)
+	// Each of the gateway's workers connects by itself.
+	require.NoError(t, rig.Poll(ctx, 15*time.Second, often, func(ctx context.Context) (string, error) {
+		for range 20 {
+			if a, err := s.askWith(ctx, example, s.hostOf(t, example), s.outputs.PlatformKey); err != nil || a.Code != http.StatusOK {
+				return fmt.Sprintf("one of 20 requests is answered %d %s", a.Code, a.Body), err
+			}
+		}
+		return "", nil
+	}))
+	t.Logf("all were after %s", time.Since(start).Round(100*time.Millisecond))
 }
 
 // podsAskTheirOwn asks through the gateway's listener for requests from inside, as
