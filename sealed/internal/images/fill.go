@@ -232,7 +232,7 @@ func (b *builder) finish(ctx context.Context, j *job) error {
 		rec.Size = rec.Layer.Size
 	}
 	rec.Seconds = j.spent.Seconds()
-	return errors.Join(b.writeRecord(j.Recipe, rec), os.RemoveAll(j.work))
+	return errors.Join(b.writeRecord(ctx, j.Recipe, rec), os.RemoveAll(j.work))
 }
 
 // packTree packs the job's tree.

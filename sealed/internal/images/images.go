@@ -189,16 +189,46 @@ func (b *builder) recordFile(r *Recipe) string {
 	return filepath.Join(b.cache, "images", name+".json")
 }
 
+// previousFile is the record of the image of another version that was made before:
+// the way back to it is one without a build.
+func (b *builder) previousFile(r *Recipe) string {
+	return strings.TrimSuffix(b.recordFile(r), ".json") + ".previous.json"
+}
+
+// record is that of the recipe as it is, if that was built, else the last one.
 func (b *builder) record(r *Recipe) (record, error) {
+	last, err := readRecord(b.recordFile(r))
+	if err == nil && last.Key == b.keys[r.Name] {
+		return last, nil
+	}
+	if previous, err := readRecord(b.previousFile(r)); err == nil && previous.Key == b.keys[r.Name] {
+		return previous, nil
+	}
+	return last, err
+}
+
+func readRecord(file string) (record, error) {
 	var rec record
-	data, err := os.ReadFile(b.recordFile(r))
+	data, err := os.ReadFile(file)
 	if err != nil {
 		return rec, err
 	}
 	return rec, json.Unmarshal(data, &rec)
 }
 
-func (b *builder) writeRecord(r *Recipe, rec record) error {
+// writeRecord keeps the record of another version's image, and forgets the image of
+// the version before that.
+func (b *builder) writeRecord(ctx context.Context, r *Recipe, rec record) error {
+	if last, err := readRecord(b.recordFile(r)); err == nil && last.Image != rec.Image {
+		if old, err := readRecord(b.previousFile(r)); err == nil && old.Image != rec.Image && old.Image != last.Image {
+			if err := b.store.removeTag(ctx, old.Image); err != nil {
+				return fmt.Errorf("forget the image %s: %w", old.Image, err)
+			}
+		}
+		if err := os.Rename(b.recordFile(r), b.previousFile(r)); err != nil {
+			return err
+		}
+	}
 	data, err := json.MarshalIndent(rec, "", "  ")
 	if err != nil {
 		return err

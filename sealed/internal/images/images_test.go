@@ -596,3 +596,33 @@ func TestSecondBuilderWaitsAndSaysSo(t *testing.T) {
 	require.NoError(t, err)
 	unlock()
 }
+
+// A version that turns out bad is left without a build, and what nobody goes back to
+// is not kept.
+func TestTheWayBackToTheVersionBeforeIsNoBuild(t *testing.T) {
+	b, _ := small(t, "pause")
+	entry := b.table.entry("small")
+	raise := func(version string) []string {
+		t.Helper()
+		entry.reference = "registry.example/group/small:" + version
+		b.keys["small"] = strings.Repeat(version[1:], 64)
+		names, err := build(t, b)
+		require.NoError(t, err)
+		return names
+	}
+	kept := func(version string) bool {
+		t.Helper()
+		tag, err := b.store.tag("registry.example/group/small:" + version)
+		require.NoError(t, err)
+		_, err = remote.Image(tag)
+		return err == nil
+	}
+	require.Contains(t, raise("v1"), "small")
+	require.Equal(t, []string{"small"}, raise("v2"))
+	require.Empty(t, raise("v1"), "back")
+	require.Empty(t, raise("v2"), "and forth")
+	require.Equal(t, []string{"small"}, raise("v3"))
+	require.True(t, kept("v2"))
+	require.False(t, kept("v1"), "two versions before")
+	require.Empty(t, raise("v2"))
+}

@@ -98,22 +98,25 @@ func (s *store) hasBlob(ctx context.Context, repository string, d v1.Hash) bool 
 // hasImage says whether the tag points to the digest and every part is there.
 func (s *store) hasImage(ctx context.Context, reference, digest string) bool {
 	t, err := s.tag(reference)
-	if err != nil {
-		return false
-	}
-	img, err := remote.Image(t, remote.WithContext(ctx))
+	return err == nil && s.isWhole(ctx, t, digest)
+}
+
+// isWhole says whether what is called so has that digest, and every part is there.
+func (s *store) isWhole(ctx context.Context, called name.Reference, digest string) bool {
+	img, err := remote.Image(called, remote.WithContext(ctx))
 	if err != nil {
 		return false
 	}
 	if d, err := img.Digest(); err != nil || d.String() != digest {
 		return false
 	}
+	repository := called.Context().RepositoryStr()
 	m, err := img.Manifest()
-	if err != nil || !s.hasBlob(ctx, t.RepositoryStr(), m.Config.Digest) {
+	if err != nil || !s.hasBlob(ctx, repository, m.Config.Digest) {
 		return false
 	}
 	for _, l := range m.Layers {
-		if !s.hasBlob(ctx, t.RepositoryStr(), l.Digest) {
+		if !s.hasBlob(ctx, repository, l.Digest) {
 			return false
 		}
 	}
@@ -130,10 +133,11 @@ func (s *store) addImage(ctx context.Context, reference string, img v1.Image) er
 	if err != nil {
 		return err
 	}
-	if !s.hasImage(ctx, reference, d.String()) {
+	if called := t.Context().Digest(d.String()); !s.isWhole(ctx, called, d.String()) {
 		// Where the manifest is there and a part is not, the part would not be
-		// written again. Mostly there is none: then this has nothing to delete.
-		_ = remote.Delete(t.Context().Digest(d.String()), remote.WithContext(ctx))
+		// written again. Mostly there is none: then this has nothing to delete. A
+		// whole one stays: other versions of the same bytes are called so, too.
+		_ = remote.Delete(called, remote.WithContext(ctx))
 	}
 	return remote.Write(t, img, remote.WithContext(ctx))
 }
