@@ -12,7 +12,7 @@ NICE := nice -n 5
 PLUGINS = $(NICE) $(GO) build -C sealed -o ../bin/pulumi-resource-standin ./cmd/pulumi-resource-standin && bin/sealed plugins
 SEALED_ENV = eval "$$(bin/sealed env --name $(NAME))"
 
-.PHONY: help up up-dev up-ci down down-dev down-ci test test-unit test-sealed test-programs test-docker test-e2e test-lifecycle bench pictures preview lint all-images need-go need-sealed \
+.PHONY: help up up-dev up-ci down down-dev down-ci test test-unit test-sealed test-programs test-docker test-e2e test-lifecycle test-versions bench pictures preview lint all-images need-go need-sealed \
         release-dry-run bin/neuroscale bin/sealed bin/release plugins
 
 help: ## show this
@@ -91,7 +91,10 @@ test-e2e: all-images bin/neuroscale plugins ## end to end on a sealed node of it
 
 # Not part of `make test`, which has to end soon.
 test-lifecycle: need-sealed bin/sealed bin/neuroscale plugins ## end ups, nodes and clusters at bad moments, on a sealed node of its own
-	@bin/sealed up --name lifecycle --all-images && NEUROSCALE_LIFECYCLE=1 $(GO) test -v -count 1 -timeout 90m ./tests/lifecycle
+	@bin/sealed up --name lifecycle --all-images && NEUROSCALE_LIFECYCLE=1 $(GO) test -v -count 1 -timeout 90m -skip TestAVersion ./tests/lifecycle
+
+test-versions: need-sealed bin/sealed bin/neuroscale plugins ## change each version alone and back while an endpoint is asked, on a sealed node of its own
+	@bin/sealed up --name lifecycle --all-images && NEUROSCALE_LIFECYCLE=1 $(GO) test -v -count 1 -timeout 90m -run TestAVersion ./tests/lifecycle
 
 # Gets packages and images with progress and outside the tests' deadlines: nothing
 # may skip there for want of a node, a program or an image.
