@@ -12,7 +12,7 @@ NICE := nice -n 5
 PLUGINS = $(NICE) $(GO) build -C sealed -o ../bin/pulumi-resource-standin ./cmd/pulumi-resource-standin && bin/sealed plugins
 SEALED_ENV = eval "$$(bin/sealed env --name $(NAME))"
 
-.PHONY: help up up-dev up-ci down down-dev down-ci test test-unit test-sealed test-programs test-docker test-e2e test-lifecycle test-versions bench pictures preview lint all-images need-go need-sealed \
+.PHONY: help up up-dev up-ci down down-dev down-ci test test-unit test-sealed test-programs test-docker test-github test-e2e test-lifecycle test-versions bench pictures preview lint all-images need-go need-sealed \
         release-dry-run bin/neuroscale bin/sealed bin/release plugins
 
 help: ## show this
@@ -85,6 +85,18 @@ test-programs: all-images ## what unit tests ask the real programs of Kyverno an
 test-docker: all-images bin/neuroscale plugins ## stack dev on a Docker engine of its own
 	@NEUROSCALE_E2E=1 $(GO) test -C sealed -count 1 -timeout 10m ./internal/standin/docker
 	@NEUROSCALE_E2E=1 $(GO) test -v -count 1 -timeout 25m ./tests/docker
+
+# Not part of `make test`: its provider takes minutes to compile, and waits a second
+# between any two things that it writes.
+test-github: need-go bin/sealed ## what the platform makes on GitHub, by the real engine and provider against a stand-in of GitHub
+	@mkdir -p bin/github
+	@$(NICE) $(GO) build -C sealed -o ../bin/pulumi-resource-standin ./cmd/pulumi-resource-standin
+	@for name in random tls; do ln -sf ../pulumi-resource-standin bin/github/pulumi-resource-$$name; done
+	@$(NICE) $(GO) build -C sealed/providers/github -trimpath -ldflags '-s -w' -o ../../../bin/github/pulumi-resource-github .
+	@$(NICE) $(GO) test -C sealed/providers/github .
+	@export PATH="$(CURDIR)/bin/github:$$PATH:$${NEUROSCALE_CACHE:-$$HOME/.cache/neuroscale}/tools/bin"; \
+	command -v pulumi >/dev/null || bin/sealed images pulumi; \
+	NEUROSCALE_GITHUB=1 $(GO) test -v -count 1 -timeout 20m -run 'GitHub|TooManyRequests|ATokenThatWasReplaced' ./stacks
 
 test-e2e: all-images bin/neuroscale plugins ## end to end on a sealed node of its own
 	@NEUROSCALE_E2E=1 $(GO) test -count 1 -timeout 40m $$($(GO) list ./tests/... | grep -v /tests/docker)

@@ -62,6 +62,12 @@ type people struct {
 	where []config.Egress
 }
 
+// asked is what GitHub was asked about, and what it said.
+type asked struct {
+	api  string   // URL, empty for github.com's
+	ours []string // repositories that the platform made before
+}
+
 // Ports of GitHub.
 const (
 	ssh   = 22
@@ -105,15 +111,16 @@ func (s *site) askGitHub() error {
 			return err
 		}
 	}
-	if s.ctx.DryRun() {
-		return nil
-	}
 	p := github.Preflight{Token: token, From: from, Owner: s.cfg.Forge.Organization, Patience: patience}
 	for _, name := range s.cfg.Repositories() {
 		p.Repositories = append(p.Repositories, github.Repository{Name: name, Adopt: slices.Contains(s.cfg.Forge.GitHub.Adopt, name)})
 	}
 	if s.options.GitHub != nil {
 		s.options.GitHub(&p)
+	}
+	s.github.api = p.URL
+	if s.ctx.DryRun() {
+		return nil
 	}
 	report, err := p.Check(s.ctx.Context())
 	if err == nil && guard != "" {
@@ -123,6 +130,7 @@ func (s *site) askGitHub() error {
 	if err != nil {
 		return err
 	}
+	s.github.ours = report.Ours
 	for _, sentence := range report.Unproven {
 		err = errors.Join(err, s.ctx.Log.Info("not known before: "+sentence, nil))
 	}
@@ -139,11 +147,11 @@ func (s *site) newPeople() (people, error) {
 	secret := func(text string) pulumi.StringOutput {
 		return pulumi.ToSecret(pulumi.String(text)).(pulumi.StringOutput)
 	}
-	args := &hub.Args{Owner: s.cfg.Forge.Organization, Token: secret(token), GuardContext: reviewer.Context}
+	args := &hub.Args{Owner: s.cfg.Forge.Organization, Token: secret(token), API: s.github.api, GuardContext: reviewer.Context}
 	for _, t := range s.cfg.Tenants {
 		for _, name := range t.Repositories {
 			args.Repositories = append(args.Repositories, hub.Repository{
-				Name: name, Adopt: slices.Contains(s.cfg.Forge.GitHub.Adopt, name), Approvals: t.Approvals,
+				Name: name, Adopt: slices.Contains(s.cfg.Forge.GitHub.Adopt, name), There: slices.Contains(s.github.ours, name), Approvals: t.Approvals,
 			})
 		}
 	}

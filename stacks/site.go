@@ -44,6 +44,7 @@ type site struct {
 	kinds        *layer.Kinds
 	certificates *certificates.Certificates
 	forge        *forge.Forge
+	github       asked
 	people       people
 	argocd       *argocd.ArgoCD
 	delivery     *layer.Delivery

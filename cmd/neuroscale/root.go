@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,8 +16,10 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/neuroscale-platform/neuroscale/components/cluster"
+	hub "github.com/neuroscale-platform/neuroscale/components/forge/github"
 	"github.com/neuroscale-platform/neuroscale/internal/automation"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/github"
 	"github.com/neuroscale-platform/neuroscale/internal/nearest"
 	"github.com/neuroscale-platform/neuroscale/stacks"
 )
@@ -116,9 +119,46 @@ func (a *app) open(ctx context.Context, program pulumi.RunFunc) (*automation.Sta
 	if err != nil {
 		return nil, err
 	}
-	return automation.Open(ctx, automation.Options{
-		Project: project, Stack: a.stack, Program: program, Abandoned: cluster.RemoveAbandoned, Log: a.log(), Getenv: a.getenv,
+	stack, err := automation.Open(ctx, automation.Options{
+		Project: project, Stack: a.stack, Program: program, Log: a.log(), Getenv: a.getenv,
 	})
+	if err != nil {
+		return nil, err
+	}
+	stack.Abandoned = func(ctx context.Context, token string, inputs map[string]any) error {
+		return a.removeAbandoned(ctx, stack, token, inputs)
+	}
+	stack.Renewed = func(ctx context.Context) map[string]map[string]string {
+		if cfg, err := a.config(); err != nil || !cfg.Forge.OnGitHub() {
+			return nil
+		}
+		return map[string]map[string]string{"github": {"token": a.githubToken(ctx, stack)}}
+	}
+	return stack, nil
+}
+
+// githubToken is what the program takes: the setting's, or the environment's.
+func (a *app) githubToken(ctx context.Context, stack *automation.Stack) string {
+	fromEnvironment, _ := stacks.GitHubTokenIn(a.getenv)
+	return cmp.Or(stack.Setting(ctx, stacks.GitHubToken), fromEnvironment)
+}
+
+// removeAbandoned removes what a killed up had begun to make where that is.
+func (a *app) removeAbandoned(ctx context.Context, stack *automation.Stack, token string, inputs map[string]any) error {
+	if !strings.HasPrefix(token, "github:") {
+		name, _ := inputs["name"].(string)
+		return cluster.RemoveAbandoned(ctx, token, name)
+	}
+	cfg, err := a.config()
+	if err != nil {
+		return err
+	}
+	secret := a.githubToken(ctx, stack)
+	c, err := github.NewClient(github.Access{Token: func() (string, error) { return secret, nil }})
+	if err != nil {
+		return err
+	}
+	return hub.RemoveAbandoned(ctx, c, cfg.Forge.Organization, token, inputs)
 }
 
 func (a *app) project() (*automation.Project, error) {

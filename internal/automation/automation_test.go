@@ -193,6 +193,35 @@ func TestFailuresAreSentencesWithTheResourceAndTheReason(t *testing.T) {
 			},
 			"up: forge: Args.Image is empty",
 		},
+		"the program, as newer engines say it": {
+			fakepulumi.Script{
+				Events: []apitype.EngineEvent{diagnostic("urn:pulumi:ci::neuroscale::pulumi:pulumi:Stack::neuroscale-ci",
+					"an unhandled error occurred: 1 error occurred:\n\t* forge: Args.Image is empty\n\n")},
+				Fail: map[string]string{"up": ""},
+			},
+			"up: forge: Args.Image is empty",
+		},
+		"what GitHub refuses": {
+			fakepulumi.Script{
+				Events: []apitype.EngineEvent{
+					diagnostic("urn:pulumi:ci::neuroscale::github:index/repository:Repository::github-a", "sdk-v2/provider2.go:572: sdk.helper_schema: POST https://api.github.com/orgs/acme/repos: 403 No. []: provider=github@6.7.2"),
+					diagnostic("urn:pulumi:ci::neuroscale::github:index/repository:Repository::github-a", "1 error occurred:\n\t* POST https://api.github.com/orgs/acme/repos: 403 No. []\n\n"),
+				},
+				Fail: map[string]string{"up": ""},
+			},
+			"up: Repository github-a: GitHub answered 403 to POST /orgs/acme/repos (No.): the token may not do that, docs/github.md says what it has to",
+		},
+		"a token that GitHub does not know, in a refresh": {
+			fakepulumi.Script{
+				Events: []apitype.EngineEvent{
+					diagnostic("urn:pulumi:ci::neuroscale::github:index/repository:Repository::github-a", "refreshing urn:pulumi:ci::neuroscale::github:index/repository:Repository::github-a: 1 error occurred:\n\t* GET https://api.github.com/repos/acme/a: 401 Bad credentials []\n\n"),
+					diagnostic("urn:pulumi:ci::neuroscale::github:index/branchProtection:BranchProtection::github-a", "non-200 OK status code: 401 Unauthorized body: \"{}\""),
+				},
+				Fail: map[string]string{"up": ""},
+			},
+			"up: Repository github-a: GitHub answered 401 to GET /repos/acme/a (Bad credentials): the token is wrong, was revoked or has expired, make another one\n" +
+				"BranchProtection github-a: GitHub answered 401 to POST /graphql (Unauthorized): the token is wrong, was revoked or has expired, make another one",
+		},
 		"a Job with many pods": {
 			fakepulumi.Script{
 				Events: []apitype.EngineEvent{diagnostic(urn, "3 errors occurred:\n\t* the Job failed\n\t* pod a ended:\nrefused\nrefused\n\t* pod b ended:\nrefused\n1\n2\n3\n4\n\n")},
@@ -333,15 +362,15 @@ func TestWhatAKilledRunHadBegunToMakeIsToldBeforeItIsForgotten(t *testing.T) {
 	writeState(t, dir, `{"checkpoint":{"latest":{"pending_operations":[{}]}}}`)
 	s := open(t, root, dir, nil)
 	var told []string
-	s.Abandoned = func(_ context.Context, token, name string) error {
-		told = append(told, token+" "+name)
+	s.Abandoned = func(_ context.Context, token string, inputs map[string]any) error {
+		told = append(told, fmt.Sprint(token, " ", inputs["name"]))
 		return nil
 	}
 	_, err := s.Up(context.Background(), UpOptions{}, nil)
 	require.NoError(t, err)
-	assert.Equal(t, []string{"docker:index/container:Container neuroscale-dev", "kubernetes:core/v1:Namespace "}, told)
+	assert.Equal(t, []string{"docker:index/container:Container neuroscale-dev", "kubernetes:core/v1:Namespace <nil>"}, told)
 
-	s.Abandoned = func(context.Context, string, string) error { return errors.New("it stays") }
+	s.Abandoned = func(context.Context, string, map[string]any) error { return errors.New("it stays") }
 	before := strings.Count(strings.Join(calls.Lines(t), "\n"), "stack import")
 	_, err = s.Up(context.Background(), UpOptions{}, nil)
 	require.EqualError(t, err, "it stays")

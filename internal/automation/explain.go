@@ -64,7 +64,7 @@ func (f *follower) reasons() []string {
 	var out []string
 	for _, d := range f.errors {
 		m := clean(d.message)
-		if m == "" || m == "update failed" || m == "preview failed" || m == "destroy failed" || seen[m] ||
+		if m == "" || bridged.MatchString(m) || m == "update failed" || m == "preview failed" || m == "destroy failed" || seen[m] ||
 			strings.HasPrefix(m, "resource registration was cancelled") || strings.HasPrefix(m, "update cancelled") {
 			continue
 		}
@@ -79,12 +79,41 @@ func (f *follower) reasons() []string {
 
 // clean strips colours, the program runner's preamble and blank ends.
 func clean(message string) string {
-	m := strings.TrimSpace(colourTag.ReplaceAllString(message, ""))
-	for _, prefix := range []string{"an unhandled error occurred: program failed:", "program failed:", "error:"} {
+	m := looking.ReplaceAllString(strings.TrimSpace(colourTag.ReplaceAllString(message, "")), "")
+	for _, prefix := range []string{"an unhandled error occurred:", "program failed:", "error:"} {
 		m = strings.TrimSpace(strings.TrimPrefix(m, prefix))
 	}
-	return digest(strings.TrimPrefix(m, "waiting for RPCs: "))
+	return ofGitHub(digest(strings.TrimPrefix(m, "waiting for RPCs: ")))
 }
+
+// How GitHub's provider says what it was answered, and how of GraphQL.
+var (
+	answered   = regexp.MustCompile(`^(GET|POST|PUT|PATCH|DELETE) https?://[^/ ]+(?:/api/v3)?(/\S*): (\d{3}) (.*?) \[(.*)\]$`)
+	byGraphQL  = regexp.MustCompile(`^non-200 OK status code: (\d{3}) (.*?) body: .*$`)
+	restOfThat = "POST https://api.github.com/graphql: $1 $2 []"
+)
+
+// ofGitHub says what would help against what GitHub answered; any other message it leaves.
+func ofGitHub(message string) string {
+	m := answered.FindStringSubmatch(byGraphQL.ReplaceAllString(message, restOfThat))
+	if m == nil {
+		return message
+	}
+	what := fmt.Sprintf("GitHub answered %s to %s %s (%s)", m[3], m[1], m[2], strings.TrimSpace(m[4]+" "+m[5]))
+	switch m[3] {
+	case "401":
+		return what + ": the token is wrong, was revoked or has expired, make another one"
+	case "403", "404":
+		return what + ": the token may not do that, docs/github.md says what it has to"
+	}
+	return what
+}
+
+// looking is what the engine says before what a refresh met.
+var looking = regexp.MustCompile(`^refreshing urn:\S+: `)
+
+// bridged is what a provider of Terraform's logs of an error, which it then is.
+var bridged = regexp.MustCompile(`^sdk-v2/\S+\.go:\d+: sdk\.`)
 
 // maxLines bounds one reason; a failed Job repeats the last lines of every pod.
 const maxLines = 6

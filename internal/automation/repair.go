@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -113,8 +114,7 @@ func (s *Stack) clearPending(ctx context.Context) error {
 		if s.Abandoned == nil || p.Type != "creating" {
 			continue
 		}
-		name, _ := p.Resource.Inputs["name"].(string)
-		if err := s.Abandoned(ctx, p.Resource.Type, name); err != nil {
+		if err := s.Abandoned(ctx, p.Resource.Type, p.Resource.Inputs); err != nil {
 			return err
 		}
 	}
@@ -152,6 +152,18 @@ func (s *Stack) allowUnreachable(ctx context.Context) error {
 // withoutUnreachable is a state whose Kubernetes providers do not have that setting; nil
 // if none has.
 func withoutUnreachable(state []byte) ([]byte, error) {
+	return withProviders(state, func(kind string, settings map[string]any) bool {
+		_, has := settings[unreachableKey]
+		if kind == "kubernetes" {
+			delete(settings, unreachableKey)
+		}
+		return has && kind == "kubernetes"
+	})
+}
+
+// withProviders is a state with the settings of its providers changed, which change is
+// told of by package; nil if it changed none.
+func withProviders(state []byte, change func(kind string, settings map[string]any) bool) ([]byte, error) {
 	d := json.NewDecoder(bytes.NewReader(state))
 	d.UseNumber() // what is not looked at stays as it is
 	var whole map[string]any
@@ -160,20 +172,21 @@ func withoutUnreachable(state []byte) ([]byte, error) {
 	}
 	deployment, _ := whole["deployment"].(map[string]any)
 	resources, _ := deployment["resources"].([]any)
-	found := false
+	changed := false
 	for _, each := range resources {
 		r, _ := each.(map[string]any)
-		if r["type"] != "pulumi:providers:kubernetes" {
+		token, _ := r["type"].(string)
+		kind, is := strings.CutPrefix(token, "pulumi:providers:")
+		if !is {
 			continue
 		}
 		for _, part := range []string{"inputs", "outputs"} {
-			settings, _ := r[part].(map[string]any)
-			_, has := settings[unreachableKey]
-			found = found || has
-			delete(settings, unreachableKey)
+			if settings, ok := r[part].(map[string]any); ok {
+				changed = change(kind, settings) || changed
+			}
 		}
 	}
-	if !found {
+	if !changed {
 		return nil, nil
 	}
 	return json.Marshal(whole)

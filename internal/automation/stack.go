@@ -39,8 +39,12 @@ type Options struct {
 	// Program is run by the engine for Up and Preview.
 	Program pulumi.RunFunc
 	// Abandoned, if not nil, is told the type of each resource that a killed run had
-	// begun to make, and its input "name": what cannot be made over it has to go.
-	Abandoned func(ctx context.Context, token, name string) error
+	// begun to make, and its inputs: what cannot be made over it has to go.
+	Abandoned func(ctx context.Context, token string, inputs map[string]any) error
+	// Renewed, if not nil, are secret settings of providers as they are now, by package and
+	// name. The state has those of the last Up, and only an Up that went that far changes
+	// them there.
+	Renewed func(ctx context.Context) map[string]map[string]string
 	// Log gets what was repaired and what is being waited for.
 	Log *slog.Logger
 	// Getenv is os.Getenv but for tests.
@@ -150,6 +154,16 @@ func (s *Stack) Known() []Resource {
 	return slices.DeleteFunc(state.Checkpoint.Latest.Resources, func(r Resource) bool { return !r.Custom })
 }
 
+// Setting is a value of the stack's configuration, a secret in plain text; empty if there
+// is none.
+func (s *Stack) Setting(ctx context.Context, key string) string {
+	value, err := s.run(ctx, nil, "config", "get", key)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(value)
+}
+
 func (s *Stack) neverUp() error {
 	return fmt.Errorf("stack %s has no state in %s: run `neuroscale up -s %s` first",
 		s.Options.Stack, s.home.BackendURL, s.Options.Stack)
@@ -212,22 +226,29 @@ const definitions = "**:CustomResourceDefinition::**"
 // and with store the state knows, so that the next update puts it back.
 func (s *Stack) refresh(ctx context.Context, stack auto.Stack, store bool) ([]Drift, error) {
 	var drift []Drift
-	follow := newFollower(func(e apitype.EngineEvent) {
-		if d := driftOf(e); d != nil {
-			drift = append(drift, *d)
+	err := s.renewing(ctx, func() error {
+		drift = nil
+		follow := newFollower(func(e apitype.EngineEvent) {
+			if d := driftOf(e); d != nil {
+				drift = append(drift, *d)
+			}
+		})
+		options := []optrefresh.Option{optrefresh.Parallel(parallel), optrefresh.Exclude([]string{definitions}), optrefresh.ShowSecrets(false),
+			optrefresh.SuppressOutputs(), optrefresh.SuppressProgress(), optrefresh.Color("never"), optrefresh.EventStreams(follow.events)}
+		var err error
+		if store {
+			_, err = stack.Refresh(ctx, options...)
+		} else {
+			_, err = stack.PreviewRefresh(ctx, options...)
 		}
+		follow.wait()
+		if err != nil {
+			return s.explain("look at what is there", err, follow)
+		}
+		return nil
 	})
-	options := []optrefresh.Option{optrefresh.Parallel(parallel), optrefresh.Exclude([]string{definitions}), optrefresh.ShowSecrets(false),
-		optrefresh.SuppressOutputs(), optrefresh.SuppressProgress(), optrefresh.Color("never"), optrefresh.EventStreams(follow.events)}
-	var err error
-	if store {
-		_, err = stack.Refresh(ctx, options...)
-	} else {
-		_, err = stack.PreviewRefresh(ctx, options...)
-	}
-	follow.wait()
 	if err != nil {
-		return nil, s.explain("look at the cluster", err, follow)
+		return nil, err
 	}
 	slices.SortFunc(drift, func(a, b Drift) int { return strings.Compare(a.String(), b.String()) })
 	return drift, nil
@@ -272,6 +293,9 @@ func (s *Stack) Destroy(ctx context.Context, o DestroyOptions, observe Observer)
 				return nil, err
 			}
 			stack.Workspace().SetEnvVar("PULUMI_K8S_DELETE_UNREACHABLE", "true")
+		}
+		if err := s.renew(ctx); err != nil {
+			return nil, err
 		}
 		_, err := stack.Destroy(ctx, optdestroy.Parallel(parallel), optdestroy.ShowSecrets(false), optdestroy.SuppressOutputs(),
 			optdestroy.SuppressProgress(), optdestroy.Color("never"), optdestroy.EventStreams(c))

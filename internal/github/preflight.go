@@ -25,6 +25,9 @@ const (
 	TokenVariable = "GITHUB_TOKEN"
 	// Topic is on every repository that the platform made.
 	Topic = "neuroscale-platform"
+	// Description is theirs from the moment they are made; Topic comes in a request of its
+	// own.
+	Description = "Endpoints of NeuroScale: a folder in apps/ is one"
 
 	requestPatience = 30 * time.Second
 	maxAnswer       = 4 << 20
@@ -66,8 +69,9 @@ const (
 type Report struct {
 	// Kind is one of the constants above, Login whose token it is; empty of an App's.
 	Kind, Login string
-	// Missing are the repositories that will be made.
-	Missing []string
+	// Missing are the repositories that will be made, and Ours the names of those that the
+	// platform has made before.
+	Missing, Ours []string
 	// Unproven are sentences about what GitHub tells nobody beforehand.
 	Unproven []string
 }
@@ -194,6 +198,8 @@ var probes = []struct{ path, permission string }{
 func (c *checker) repository(ctx context.Context, r Repository) error {
 	var found struct {
 		FullName    string   `json:"full_name"`
+		Description string   `json:"description"`
+		Size        int      `json:"size"`
 		Archived    bool     `json:"archived"`
 		Topics      []string `json:"topics"`
 		Permissions struct {
@@ -221,7 +227,10 @@ func (c *checker) repository(ctx context.Context, r Repository) error {
 	case !strings.EqualFold(found.FullName, name):
 		c.complain("%s is called %s now: write that name", name, found.FullName)
 		return nil
-	case !r.Adopt && !slices.Contains(found.Topics, Topic):
+	case r.Adopt:
+	case slices.Contains(found.Topics, Topic), found.Description == Description && found.Size == 0:
+		c.report.Ours = append(c.report.Ours, r.Name)
+	default:
 		c.complain("%s is there already and not the platform's: adopt it, or name another repository", name)
 		return nil
 	}

@@ -110,8 +110,18 @@ func TestATokenThatMayDoAllPasses(t *testing.T) {
 
 	h = newHub(t, map[string][]reply{"/user": {classic}, "/users/acme": {acme}, "/repos/acme/endpoints": {ours}})
 	report, err = h.check(false)
-	require.NoError(t, err, "what the platform made it makes again")
-	assert.Empty(t, report.Missing)
+	require.NoError(t, err)
+	assert.Equal(t, &Report{Kind: Classic, Login: "anna", Ours: []string{"endpoints"}}, report, "what the platform made before is there")
+
+	begun := ok(`{"full_name":"acme/endpoints","description":"` + Description + `","size":0,"permissions":{"admin":true}}`)
+	h = newHub(t, map[string][]reply{"/user": {classic}, "/users/acme": {acme}, "/repos/acme/endpoints": {begun}})
+	report, err = h.check(false)
+	require.NoError(t, err, "an up that was killed before its topic was set is not taken up")
+	assert.Equal(t, []string{"endpoints"}, report.Ours)
+	filled := ok(`{"full_name":"acme/endpoints","description":"` + Description + `","size":1,"permissions":{"admin":true}}`)
+	h = newHub(t, map[string][]reply{"/user": {classic}, "/users/acme": {acme}, "/repos/acme/endpoints": {filled}})
+	_, err = h.check(false)
+	require.Error(t, err, "a copy that somebody made and works in is taken")
 
 	h = newHub(t, map[string][]reply{"/user": {classic}, "/users/acme": {acme}, "/repos/acme/endpoints": {theirs}})
 	_, err = h.check(true)

@@ -25,6 +25,8 @@ type Registration struct {
 	Type, Name, URN string
 	// Custom is false for components, Read true for what was there and is only read.
 	Custom, Read bool
+	// Imported is the ID of what is there that it takes into the state, or "".
+	Imported string
 	// RetainOnDelete is whether what it stands for outlives it.
 	RetainOnDelete bool
 	// Inputs keep their secret marks.
@@ -95,7 +97,7 @@ func (r *Recording) NewResource(args pulumi.MockResourceArgs) (string, resource.
 		Type: args.TypeToken, Name: args.Name,
 		URN:    string(resource.NewURN(stack, project, parentType, tokens.Type(args.TypeToken), args.Name)),
 		Custom: args.Custom, Inputs: args.Inputs, Provider: args.Provider,
-		Read: args.ReadRPC != nil, Parent: parentURN, Dependencies: dependencies, RetainOnDelete: rpc.GetRetainOnDelete(), DeletedWith: rpc.GetDeletedWith(),
+		Read: args.ReadRPC != nil, Imported: rpc.GetImportId(), Parent: parentURN, Dependencies: dependencies, RetainOnDelete: rpc.GetRetainOnDelete(), DeletedWith: rpc.GetDeletedWith(),
 		SecretOutputs: rpc.GetAdditionalSecretOutputs(), IgnoreChanges: rpc.GetIgnoreChanges(), FormerParents: formerParents(rpc.GetAliases()),
 	})
 	return args.Name + "-id", outputs, nil

@@ -3,11 +3,13 @@
 package github
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/pulumi/pulumi-github/sdk/v6/go/github"
 	"github.com/pulumi/pulumi-random/sdk/v4/go/random"
@@ -38,6 +40,8 @@ type Args struct {
 	// administers them.
 	Owner string
 	Token pulumi.StringOutput
+	// API is the URL of GitHub's; empty means github.com's.
+	API string
 	// Repositories that people write.
 	Repositories []Repository
 	// GuardContext is the status without which nothing is merged.
@@ -58,6 +62,9 @@ type Repository struct {
 	// Adopt takes over one that is there: its settings stay what they are. Neither an
 	// adopted one nor one that was made is ever deleted.
 	Adopt bool
+	// There is that it was made before, by a stack that was destroyed or by an up that was
+	// killed: it is taken into the state, with what people wrote.
+	There bool
 	// Approvals are how many people have to approve what is merged.
 	Approvals int
 }
@@ -145,7 +152,10 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	}
 	token := pulumi.ToSecret(args.Token).(pulumi.StringOutput)
 	provider, err := github.NewProvider(ctx, name, &github.ProviderArgs{
-		Owner: pulumi.String(args.Owner), Token: token,
+		// All is said, or the provider takes it from GITHUB_OWNER and GITHUB_BASE_URL of
+		// whoever runs it; the first goes before Owner, but not before Organization.
+		Owner: pulumi.String(args.Owner), Organization: pulumi.String(args.Owner), BaseUrl: pulumi.String(strings.TrimRight(cmp.Or(args.API, preflight.API), "/") + "/"),
+		Token: token,
 	}, pulumi.Parent(g))
 	if err != nil {
 		return nil, fmt.Errorf("github: provider: %w", err)
@@ -215,14 +225,18 @@ func (m *maker) madeOrAdopted(logical string, r Repository) (*github.Repository,
 	if r.Adopt {
 		return github.GetRepository(m.ctx, logical, pulumi.ID(r.Name), nil, m.parent, m.provider)
 	}
+	opts := []pulumi.ResourceOption{m.parent, m.provider, pulumi.RetainOnDelete(true)}
+	if r.There {
+		opts = append(opts, pulumi.Import(pulumi.ID(r.Name)))
+	}
 	return github.NewRepository(m.ctx, logical, &github.RepositoryArgs{
-		Name: pulumi.String(r.Name), Description: pulumi.String("Endpoints of NeuroScale: a folder in apps/ is one"),
+		Name: pulumi.String(r.Name), Description: pulumi.String(preflight.Description),
 		Visibility: pulumi.String("private"), Topics: pulumi.ToStringArray([]string{preflight.Topic}),
 		HasIssues: pulumi.Bool(true), HasProjects: pulumi.Bool(false), HasWiki: pulumi.Bool(false),
 		DeleteBranchOnMerge: pulumi.Bool(true),
 		// Empty, so that the first content is the platform's.
 		AutoInit: pulumi.Bool(false),
-	}, m.parent, m.provider, pulumi.RetainOnDelete(true))
+	}, opts...)
 }
 
 func (m *maker) protection(repository *github.Repository, r Repository) *github.BranchProtectionArgs {

@@ -63,11 +63,24 @@ func TestARepositoryIsMadeOrAdoptedAndNeverDeleted(t *testing.T) {
 	assert.True(t, adopted.Read, "the settings of an adopted one are changed, or it is deleted")
 }
 
+func TestARepositoryThatIsThereIsNotMadeAgain(t *testing.T) {
+	a := args()
+	a.Repositories[0].There = true
+	r, _ := build(t, a)
+	taken := r.Type(t, "github:index/repository:Repository", "github-endpoints")
+	assert.Equal(t, "endpoints", taken.Imported, "GitHub refuses the name")
+	assert.False(t, taken.Read, "what the program sets is not kept")
+	assert.True(t, taken.RetainOnDelete)
+	r, _ = build(t, args())
+	assert.Empty(t, r.Type(t, "github:index/repository:Repository", "github-endpoints").Imported)
+}
+
 func TestEverythingIsDoneByTheOneTokenInTheComponent(t *testing.T) {
+	t.Setenv("GITHUB_BASE_URL", "http://somewhere-else/")
 	r, _ := build(t, args())
 	component := r.Type(t, Token, "github")
 	provider := r.Type(t, "pulumi:providers:github", "github")
-	assert.Equal(t, map[string]any{"baseUrl": "https://api.github.com/", "owner": "acme", "token": "secret the token"}, inputs(provider))
+	assert.Equal(t, map[string]any{"baseUrl": "https://api.github.com/", "owner": "acme", "organization": "acme", "token": "secret the token"}, inputs(provider))
 	count := map[string]int{}
 	for _, g := range r.Registrations {
 		if g == component {

@@ -29,11 +29,7 @@ func (r *Repository) serve(a *answer, t token, rest string) {
 	number := func(i int) int64 { n, _ := strconv.ParseInt(parts[i], 10, 64); return n }
 	get := a.q.Method == http.MethodGet
 	switch {
-	case rest == "" && get:
-		a.json(http.StatusOK, object{
-			"full_name": r.s.organization + "/" + r.name, "topics": r.topics, "archived": false,
-			"permissions": object{"admin": t.permissions == nil, "push": t.may("contents", "write"), "pull": true},
-		})
+	case r.serveSettings(a, t, rest):
 	case rest == "pulls" && get:
 		r.servePulls(a)
 	case rest == "pulls", parts[0] == "pulls" && a.q.Method == http.MethodPatch:
@@ -57,9 +53,14 @@ func (r *Repository) serve(a *answer, t token, rest string) {
 			list(a, files)
 		}
 	case rest == "branches/main" && get:
-		o := object{"name": "main", "commit": object{"sha": r.main}, "protected": len(r.demanded) > 0}
-		if len(r.demanded) > 0 {
-			o["protection"] = object{"enabled": true, "required_status_checks": object{"enforcement_level": "non_admins", "contexts": r.demanded}}
+		if r.main == "" {
+			a.refuse(http.StatusNotFound, "Branch not found")
+			return
+		}
+		contexts := r.contexts()
+		o := object{"name": "main", "commit": object{"sha": r.main}, "protected": len(contexts) > 0}
+		if len(contexts) > 0 {
+			o["protection"] = object{"enabled": true, "required_status_checks": object{"enforcement_level": "non_admins", "contexts": contexts}}
 		}
 		a.json(http.StatusOK, o)
 	case rest == "git/ref/heads/main" && get:

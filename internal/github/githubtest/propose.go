@@ -125,22 +125,27 @@ func (r *Repository) serveOpen(a *answer, t token, parts []string) {
 
 // make makes a repository of the organization.
 func (s *Server) make(a *answer, t token) {
-	var sent struct {
-		Name    string
-		Private bool
-	}
-	_ = json.NewDecoder(a.q.Body).Decode(&sent)
-	if t.permissions != nil {
+	sent := object{}
+	a.read(&sent)
+	name, _ := sent["name"].(string)
+	if !t.may("administration", "write") {
 		a.w.Header().Set("X-Accepted-GitHub-Permissions", "administration=write")
 		a.refuse(http.StatusForbidden, "Resource not accessible by personal access token")
 		return
 	}
-	if !sent.Private || s.repositories[sent.Name] != nil {
+	if s.repositories[name] != nil {
 		a.refuse(http.StatusUnprocessableEntity, "Repository creation failed.", object{"resource": "Repository", "code": "custom", "field": "name", "message": "name already exists on this account"})
 		return
 	}
-	s.repositories[sent.Name] = &Repository{
-		s: s, name: sent.Name, branches: map[string]string{}, pulls: map[int64]*pull{}, commits: map[string]commit{}, statuses: map[string][]Status{}, comments: map[int64][]Comment{},
+	r := s.add(name)
+	for setting, value := range sent {
+		if _, known := r.settings[setting]; known && value != nil {
+			r.settings[setting] = value
+		}
 	}
-	a.json(http.StatusCreated, object{"name": sent.Name})
+	if sent["private"] == true && r.settings["visibility"] == "public" {
+		r.settings["visibility"] = "private"
+	}
+	r.settings["private"] = r.settings["visibility"] != "public"
+	a.json(http.StatusCreated, r.object(t))
 }

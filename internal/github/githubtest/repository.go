@@ -19,6 +19,7 @@ type Repository struct {
 	commits  map[string]commit
 	statuses map[string][]Status
 	comments map[int64][]Comment
+	administered
 }
 
 type commit struct {
@@ -39,12 +40,26 @@ type pull struct {
 func (s *Server) Repository(name string, first Files) *Repository {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	r := s.add(name)
+	r.main, r.commits["m0"] = "m0", commit{files: first}
+	return r
+}
+
+// add makes an empty repository.
+func (s *Server) add(name string) *Repository {
 	r := &Repository{
-		s: s, name: name, main: "m0", branches: map[string]string{}, pulls: map[int64]*pull{}, commits: map[string]commit{"m0": {files: first}},
-		statuses: map[string][]Status{}, comments: map[int64][]Comment{},
+		s: s, name: name, branches: map[string]string{}, pulls: map[int64]*pull{}, commits: map[string]commit{},
+		statuses: map[string][]Status{}, comments: map[int64][]Comment{}, administered: s.administer(),
 	}
 	s.repositories[name] = r
 	return r
+}
+
+// Named is the repository of that name; nil if there is none.
+func (s *Server) Named(name string) *Repository {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.repositories[name]
 }
 
 // Topics gives it topics, by which the platform knows its own.

@@ -1,14 +1,16 @@
 // Package githubtest stands in for GitHub in tests: it answers as GitHub documents its
-// REST API (version 2022-11-28), as far as this project asks, and refuses what GitHub
+// REST API (version 2022-11-28) and its GraphQL, as far as this project asks, and refuses what GitHub
 // refuses. Nothing here was compared with GitHub itself.
 package githubtest
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -73,6 +75,8 @@ type Server struct {
 	requests     []string
 	counted      int
 	refusals     []refusal
+	writes       []Write
+	after        []after
 	next         int64
 }
 
@@ -158,8 +162,18 @@ func (s *Server) Counted() int {
 func needed(method, rest string) (permission, access string) {
 	access = map[bool]string{true: "read", false: "write"}[method == http.MethodGet]
 	switch part, _, _ := strings.Cut(strings.TrimPrefix(rest, "/"), "/"); {
-	case part == "":
+	case part == "" && method == http.MethodGet:
 		return "metadata", "read"
+	case part == "", part == "topics", part == "vulnerability-alerts", part == "keys":
+		return "administration", access
+	case part == "hooks":
+		return "repository_hooks", access
+	case part == "labels":
+		return "issues", access
+	case strings.HasPrefix(rest, "actions/secrets"):
+		return "secrets", access
+	case strings.HasPrefix(rest, "actions/variables"):
+		return "actions_variables", access
 	case part == "statuses", part == "commits" && strings.HasSuffix(rest, "/statuses"):
 		return "statuses", access
 	case part == "pulls", part == "issues":
@@ -179,8 +193,16 @@ func (t token) may(permission, access string) bool {
 func (s *Server) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a := &answer{s: s, w: w, q: q}
-	is := q.Method + " " + q.URL.Path
+	// Where GitHub is somebody's own server, the API is below a path.
+	path := strings.TrimPrefix(q.URL.Path, "/api/v3")
+	if path == "/api/graphql" {
+		path = "/graphql"
+	}
+	q.URL.Path = path
+	body, _ := io.ReadAll(q.Body)
+	q.Body = io.NopCloser(bytes.NewReader(body))
+	is := q.Method + " " + path
+	a := &answer{s: s, w: w, q: q, is: is, body: body}
 	if i := slices.IndexFunc(s.refusals, func(r refusal) bool { return strings.HasPrefix(is, r.match) }); i >= 0 {
 		r := s.refusals[i]
 		s.refusals = slices.Delete(s.refusals, i, i+1)
@@ -196,10 +218,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		a.refuse(http.StatusUnauthorized, "Bad credentials")
 		return
 	}
+	a.login = t.login
 	if t.permissions == nil {
 		w.Header().Set("X-OAuth-Scopes", "repo")
 	}
 	switch q.URL.Path {
+	case "/graphql":
+		s.serveGraphQL(a, t)
+		return
+	case "/orgs/" + s.organization:
+		a.json(http.StatusOK, object{"login": s.organization, "id": 1})
+		return
 	case "/user":
 		a.json(http.StatusOK, object{"login": t.login, "type": "User"})
 		return
@@ -240,9 +269,12 @@ type object = map[string]any
 
 // answer to one request.
 type answer struct {
-	s *Server
-	w http.ResponseWriter
-	q *http.Request
+	s     *Server
+	w     http.ResponseWriter
+	q     *http.Request
+	is    string
+	login string
+	body  []byte
 }
 
 func (a *answer) done(status int) {
@@ -250,12 +282,17 @@ func (a *answer) done(status int) {
 	if status != http.StatusNotModified {
 		a.s.counted++
 	}
+	a.note(status)
 }
 
 func (a *answer) refuse(status int, message string, errors ...object) {
 	a.done(status)
 	a.w.WriteHeader(status)
-	_ = json.NewEncoder(a.w).Encode(object{"message": message, "errors": errors, "documentation_url": "https://docs.github.com/rest"})
+	about := "https://docs.github.com/rest"
+	if strings.Contains(message, "secondary rate limit") {
+		about += "/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits" // clients know it by that
+	}
+	_ = json.NewEncoder(a.w).Encode(object{"message": message, "errors": errors, "documentation_url": about})
 }
 
 func (a *answer) json(status int, v any) {
