@@ -92,7 +92,7 @@ test-github: need-go bin/sealed ## what the platform makes on GitHub, by the rea
 	@mkdir -p bin/github
 	@$(NICE) $(GO) build -C sealed -o ../bin/pulumi-resource-standin ./cmd/pulumi-resource-standin
 	@for name in random tls; do ln -sf ../pulumi-resource-standin bin/github/pulumi-resource-$$name; done
-	@$(NICE) $(GO) build -C sealed/providers/github -trimpath -ldflags '-s -w' -o ../../../bin/github/pulumi-resource-github .
+	@$(NICE) $(GO) build -C sealed/providers/github -ldflags '-s -w' -o ../../../bin/github/pulumi-resource-github .
 	@$(NICE) $(GO) test -C sealed/providers/github .
 	@export PATH="$(CURDIR)/bin/github:$$PATH:$${NEUROSCALE_CACHE:-$$HOME/.cache/neuroscale}/tools/bin"; \
 	command -v pulumi >/dev/null || bin/sealed images pulumi; \

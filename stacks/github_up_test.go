@@ -209,6 +209,7 @@ func TestThePlatformIsReallyMadeOnGitHub(t *testing.T) {
 			assert.False(t, strings.HasSuffix(w.Is, "/repos/acme/models-b"), w.Is)
 		}
 	})
+	assert.NotContains(t, strings.ToLower(e.said.String()), "deprecated", "whoever brings it up is warned of what is not theirs")
 	// What the Job in the cluster pushes, and then people.
 	e.Named("endpoints").Commit("c1", githubtest.Files{"apps/iris/a.yaml": {Content: "iris"}})
 
@@ -297,30 +298,31 @@ func killEngine(t *testing.T) {
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
 		parents[pid], _ = strconv.Atoi(fields[1])
 	}
-	killed := 0
 	for pid := range parents {
 		for up := parents[pid]; up > 1; up = parents[up] {
 			if up == os.Getpid() {
-				killed++
 				_ = syscall.Kill(pid, syscall.SIGKILL)
 				break
 			}
 		}
 	}
-	assert.NotZero(t, killed)
 }
 
 func TestAnUpThatWasKilledOnGitHubIsTakenUpAgain(t *testing.T) {
 	e := withEngine(t)
 	e.Repository("models-b", nil)
-	for _, moment := range []string{
-		"POST /orgs/acme/repos", "PUT /repos/acme/endpoints/topics", "MUTATION createBranchProtectionRule", "POST /repos/acme/endpoints/keys",
-	} {
-		e.After(moment, func() { killEngine(t) })
-		_, err := e.tryUp()
-		require.ErrorContains(t, err, "pulumi was ended", moment)
+	moments := []string{"POST /orgs/acme/repos", "PUT /repos/acme/endpoints/topics", "MUTATION createBranchProtectionRule", "POST /repos/acme/endpoints/keys"}
+	killed := 0
+	for _, moment := range moments {
+		e.After(moment, func() { killed++; killEngine(t) })
+	}
+	for range moments {
+		if _, err := e.tryUp(); err != nil {
+			require.ErrorContains(t, err, "pulumi was ended")
+		}
 	}
 	e.up()
+	assert.Len(t, moments, killed)
 	for name, approvals := range map[string]float64{"endpoints": 1, "models-b": 0} {
 		r := e.Named(name)
 		assert.Equal(t, map[string]githubtest.Protection{"main": protected(approvals)}, r.Protections(), name)
@@ -369,6 +371,20 @@ func TestARightThatGitHubNamesLateIsOneSentence(t *testing.T) {
 	require.EqualError(t, err, "up: Repository github-endpoints: GitHub answered 403 to POST /orgs/acme/repos (Resource not accessible by personal access token): "+
 		"the token may not do that, docs/github.md says what it has to")
 	assert.Empty(t, e.did())
+}
+
+func TestAProtectionOnGitHubThatIsThereIsNamedAndStays(t *testing.T) {
+	e := withEngine(t)
+	theirs := e.Repository("models-b", nil)
+	theirs.Protect("main", githubtest.Protection{"isAdminEnforced": true})
+	for range 2 {
+		_, err := e.tryUp()
+		require.EqualError(t, err, "up: BranchProtection github-models-b: Name already protected: main")
+		assert.Equal(t, true, theirs.Protections()["main"]["isAdminEnforced"])
+	}
+	theirs.Protect("main", nil)
+	e.up()
+	assert.Equal(t, protected(0), theirs.Protections()["main"])
 }
 
 // A token does not live for ever, and a refresh and a destroy take that of the last up.

@@ -153,9 +153,11 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	token := pulumi.ToSecret(args.Token).(pulumi.StringOutput)
 	provider, err := github.NewProvider(ctx, name, &github.ProviderArgs{
 		// All is said, or the provider takes it from GITHUB_OWNER and GITHUB_BASE_URL of
-		// whoever runs it; the first goes before Owner, but not before Organization.
-		Owner: pulumi.String(args.Owner), Organization: pulumi.String(args.Owner), BaseUrl: pulumi.String(strings.TrimRight(cmp.Or(args.API, preflight.API), "/") + "/"),
-		Token: token,
+		// whoever runs it.
+		BaseUrl: pulumi.String(strings.TrimRight(cmp.Or(args.API, preflight.API), "/") + "/"), Owner: pulumi.String(args.Owner),
+		//lint:ignore SA1019 GITHUB_OWNER goes before Owner, and only this goes before that.
+		Organization: pulumi.String(args.Owner),
+		Token:        token,
 	}, pulumi.Parent(g))
 	if err != nil {
 		return nil, fmt.Errorf("github: provider: %w", err)

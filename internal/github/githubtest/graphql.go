@@ -84,7 +84,7 @@ func (r *Repository) contexts() []string {
 func (each *rule) object() object {
 	nobody := object{"nodes": []any{}}
 	o := object{
-		"__typename": "BranchProtectionRule", "id": each.id, "repository": object{"__typename": "Repository", "id": each.in.node(), "name": each.in.name},
+		"__typename": "BranchProtectionRule", "id": each.id, "repository": object{"__typename": "Repository", "id": each.in.Node(), "name": each.in.name},
 		"pushAllowances": nobody, "reviewDismissalAllowances": nobody, "bypassForcePushAllowances": nobody, "bypassPullRequestAllowances": nobody,
 	}
 	maps.Copy(o, each.is)
@@ -97,7 +97,7 @@ func (r *Repository) graph() object {
 		rules = append(rules, each.object())
 	}
 	return object{
-		"__typename": "Repository", "id": r.node(), "name": r.name,
+		"__typename": "Repository", "id": r.Node(), "name": r.name,
 		"branchProtectionRules": object{"nodes": rules, "pageInfo": object{"endCursor": "", "hasNextPage": false}},
 	}
 }
@@ -115,7 +115,7 @@ var word = regexp.MustCompile(`\.\.\.|"[^"]*"|[$A-Za-z0-9_]+|[{}()\[\]:!=]`)
 func parse(query string) (operation string, fields []selected, err error) {
 	defer func() {
 		if recover() != nil {
-			err = fmt.Errorf("Parse error on %q", query) //nolint:staticcheck // as GitHub says it
+			err = fmt.Errorf("Parse error on %q", query)
 		}
 	}()
 	words := word.FindAllString(query, -1)
@@ -181,7 +181,7 @@ func pick(value any, fields []selected) (any, error) {
 			}
 			field, known := v[s.name]
 			if !known {
-				return nil, fmt.Errorf("Field '%s' doesn't exist on type '%v'", s.name, v["__typename"]) //nolint:staticcheck // as GitHub says it
+				return nil, fmt.Errorf("Field '%s' doesn't exist on type '%v'", s.name, v["__typename"])
 			}
 			of, err := pick(field, s.fields)
 			if err != nil {
@@ -244,7 +244,7 @@ func (s *Server) resolve(a *answer, t token, operation string, f selected, varia
 		a.is = "MUTATION " + f.name
 		return value, err
 	}
-	return nil, fmt.Errorf("Field '%s' doesn't exist on type '%s'", f.name, operation) //nolint:staticcheck // as GitHub says it
+	return nil, fmt.Errorf("Field '%s' doesn't exist on type '%s'", f.name, operation)
 }
 
 func (s *Server) byNode(t token, id string) (object, error) {
@@ -252,7 +252,7 @@ func (s *Server) byNode(t token, id string) (object, error) {
 		if t.blind[r.name] {
 			continue
 		}
-		if r.node() == id {
+		if r.Node() == id {
 			return r.graph(), nil
 		}
 		for _, each := range r.rules {
@@ -283,7 +283,7 @@ func (s *Server) protect(t token, mutation string, input map[string]any) (any, e
 	}
 	for _, r := range s.repositories {
 		same := func(each *rule) bool { return each.is["pattern"] == said["pattern"] }
-		if mutation == "createBranchProtectionRule" && r.node() == input["repositoryId"] {
+		if mutation == "createBranchProtectionRule" && r.Node() == input["repositoryId"] {
 			if slices.ContainsFunc(r.rules, same) {
 				return nil, &problem{"UNPROCESSABLE", fmt.Sprintf("Name already protected: %v", said["pattern"])}
 			}

@@ -1,6 +1,6 @@
 // Package githubtest stands in for GitHub in tests: it answers as GitHub documents its
-// REST API (version 2022-11-28) and its GraphQL, as far as this project asks, and refuses what GitHub
-// refuses. Nothing here was compared with GitHub itself.
+// REST API (version 2022-11-28) and its GraphQL, as far as this project and its provider
+// ask, and refuses what GitHub refuses. Nothing here was compared with GitHub itself.
 package githubtest
 
 import (
@@ -272,7 +272,7 @@ type answer struct {
 	s     *Server
 	w     http.ResponseWriter
 	q     *http.Request
-	is    string
+	is    string // as Write has it
 	login string
 	body  []byte
 }

@@ -98,6 +98,14 @@ func (r *Repository) Keys() []Key {
 	return slices.Clone(r.keys)
 }
 
+// AddKey gives it a key by hand.
+func (r *Repository) AddKey(title, key string, readOnly bool) {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	r.s.next++
+	r.keys = append(r.keys, Key{ID: r.s.next, Title: title, Key: key, ReadOnly: readOnly})
+}
+
 // RemoveKey takes a key away by hand.
 func (r *Repository) RemoveKey(id int64) {
 	r.s.mu.Lock()
@@ -137,13 +145,13 @@ func (r *Repository) Secrets() map[string]string {
 	return all
 }
 
-// node is what GraphQL calls the repository.
-func (r *Repository) node() string { return fmt.Sprintf("R_%d", r.id) }
+// Node is what GraphQL calls the repository.
+func (r *Repository) Node() string { return fmt.Sprintf("R_%d", r.id) }
 
 func (r *Repository) object(t token) object {
 	full := r.s.organization + "/" + r.name
 	o := object{
-		"id": r.id, "node_id": r.node(), "name": r.name, "full_name": full, "owner": object{"login": r.s.organization},
+		"id": r.id, "node_id": r.Node(), "name": r.name, "full_name": full, "owner": object{"login": r.s.organization},
 		"html_url": "https://github.com/" + full, "clone_url": "https://github.com/" + full + ".git", "svn_url": "https://github.com/" + full,
 		"ssh_url": "git@github.com:" + full + ".git", "git_url": "git://github.com/" + full + ".git",
 		"default_branch": "main", "topics": append([]string{}, r.topics...),
