@@ -88,14 +88,14 @@ func clean(message string) string {
 
 // How GitHub's provider says what it was answered, and how of GraphQL.
 var (
-	answered   = regexp.MustCompile(`^(GET|POST|PUT|PATCH|DELETE) https?://[^/ ]+(?:/api/v3)?(/\S*): (\d{3}) (.*?) \[(.*)\]$`)
-	byGraphQL  = regexp.MustCompile(`^non-200 OK status code: (\d{3}) (.*?) body: .*$`)
-	restOfThat = "POST https://api.github.com/graphql: $1 $2 []"
+	answered  = regexp.MustCompile(`^(GET|POST|PUT|PATCH|DELETE) https?://[^/ ]+(?:/api/v3)?(/\S*): (\d{3}) (.*?) \[(.*)\]$`)
+	byGraphQL = regexp.MustCompile(`^non-200 OK status code: (\d{3}) (.*?) body: .*$`)
+	asREST    = "POST https://api.github.com/graphql: $1 $2 []"
 )
 
 // ofGitHub says what would help against what GitHub answered; any other message it leaves.
 func ofGitHub(message string) string {
-	m := answered.FindStringSubmatch(byGraphQL.ReplaceAllString(message, restOfThat))
+	m := answered.FindStringSubmatch(byGraphQL.ReplaceAllString(message, asREST))
 	if m == nil {
 		return message
 	}
