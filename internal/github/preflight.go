@@ -19,8 +19,9 @@ import (
 )
 
 const (
-	// API of github.com.
-	API = "https://api.github.com"
+	// API of github.com, and Pages that people look at.
+	API   = "https://api.github.com"
+	Pages = "https://github.com"
 	// TokenVariable has the token if the settings have none.
 	TokenVariable = "GITHUB_TOKEN"
 	// Topic is on every repository that the platform made.
@@ -113,6 +114,24 @@ func (p Preflight) Known(ctx context.Context) error {
 		err = c.unknown(a)
 	}
 	return err
+}
+
+// KnownApp finds out whether GitHub knows an OAuth App by its client ID and by Token as its
+// secret. It asks, as only the App may, whose a token is that nobody has.
+func (p Preflight) KnownApp(ctx context.Context, clientID string) error {
+	c := &checker{Preflight: p, report: &Report{}}
+	q := question{method: http.MethodPost, path: "/applications/" + url.PathEscape(clientID) + "/token", body: `{"access_token":"gho_nobodys"}`,
+		sign: func(r *http.Request) { r.SetBasicAuth(clientID, p.Token) }}
+	a, err := c.ask(ctx, q, nil)
+	switch {
+	case err != nil:
+		return err
+	case a.status == http.StatusUnauthorized:
+		return fmt.Errorf("GitHub does not know OAuth App %s by the secret in %s (%s): one of both is wrong, make another secret on the App's page", clientID, p.from(), a.message)
+	case a.status != http.StatusNotFound && a.status != http.StatusUnprocessableEntity:
+		return a.unexpected()
+	}
+	return nil
 }
 
 func (p Preflight) from() string { return cmp.Or(p.From, TokenVariable) }
@@ -271,10 +290,22 @@ func (a *answer) unexpected() error {
 	return fmt.Errorf("GitHub answered %d to %s (%s): run it again, and look at https://www.githubstatus.com if that goes on", a.status, a.request, a.message)
 }
 
-// get asks, and waits with what it was told to wait for. What is there is read into v.
+// question is a request that changes nothing.
+type question struct {
+	method, path, body string
+	sign               func(*http.Request)
+}
+
 func (c *checker) get(ctx context.Context, path string, v any) (*answer, error) {
+	return c.ask(ctx, question{method: http.MethodGet, path: path, sign: func(r *http.Request) {
+		r.Header.Set("Authorization", "Bearer "+c.Token)
+	}}, v)
+}
+
+// ask waits with what it was told to wait for. What is there is read into v.
+func (c *checker) ask(ctx context.Context, q question, v any) (*answer, error) {
 	for try := 1; ; try++ {
-		a, body, err := c.once(ctx, path)
+		a, body, err := c.once(ctx, q)
 		if err != nil {
 			return nil, err
 		}
@@ -298,17 +329,17 @@ func (c *checker) get(ctx context.Context, path string, v any) (*answer, error) 
 	}
 }
 
-func (c *checker) once(ctx context.Context, path string) (*answer, []byte, error) {
+func (c *checker) once(ctx context.Context, q question) (*answer, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestPatience)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base()+path, nil)
+	request, err := http.NewRequestWithContext(ctx, q.method, c.base()+q.path, strings.NewReader(q.body))
 	if err != nil {
 		return nil, nil, fmt.Errorf("the URL of GitHub's API is %q: %w", c.base(), err)
 	}
 	request.Header.Set("Accept", "application/vnd.github+json")
 	request.Header.Set("X-GitHub-Api-Version", "2022-11-28")
 	request.Header.Set("User-Agent", "neuroscale")
-	request.Header.Set("Authorization", "Bearer "+c.Token)
+	q.sign(request)
 	client := c.Client
 	if client == nil {
 		client = http.DefaultClient
@@ -322,7 +353,7 @@ func (c *checker) once(ctx context.Context, path string) (*answer, []byte, error
 	if err != nil {
 		return nil, nil, fmt.Errorf("GitHub does not answer: %w", err)
 	}
-	a := &answer{request: "GET " + path, status: response.StatusCode, header: response.Header}
+	a := &answer{request: q.method + " " + q.path, status: response.StatusCode, header: response.Header}
 	var said struct {
 		Message string `json:"message"`
 	}

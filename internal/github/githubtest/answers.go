@@ -14,6 +14,9 @@ import (
 )
 
 func (r *Repository) pullObject(p *pull) object {
+	if p.from != "" && p.state == "open" {
+		p.head = r.headOf(p.from)
+	}
 	o := object{
 		"number": p.number, "state": p.state, "user": object{"login": p.author}, "html_url": fmt.Sprintf("https://github.com/%s/%s/pull/%d", r.s.organization, r.name, p.number),
 		"updated_at": p.updated.UTC().Format(time.RFC3339), "head": object{"sha": p.head}, "base": object{"ref": p.base, "sha": r.main}, "merged_at": nil, "merge_commit_sha": nil,

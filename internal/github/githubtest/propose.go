@@ -70,7 +70,10 @@ func (r *Repository) serveWrite(a *answer, t token, rest string) {
 		r.main = r.s.repositories[r.name].main
 		a.json(http.StatusOK, object{"merge_type": "fast-forward"})
 	case rest == "git/trees":
-		var entries []struct{ Path, Mode, Type, Content string }
+		var entries []struct {
+			Path, Mode, Type, Content string
+			SHA                       json.RawMessage
+		}
 		_ = json.Unmarshal(sent.Tree, &entries)
 		all := maps.Clone(r.commits[sent.Base].files)
 		if all == nil {
@@ -78,6 +81,9 @@ func (r *Repository) serveWrite(a *answer, t token, rest string) {
 		}
 		for _, e := range entries {
 			all[e.Path] = File{Content: e.Content, Mode: e.Mode}
+			if string(e.SHA) == "null" {
+				delete(all, e.Path)
+			}
 		}
 		r.commits[id] = commit{files: all}
 		a.json(http.StatusCreated, object{"sha": id})
@@ -117,6 +123,12 @@ func (r *Repository) serveOpen(a *answer, t token, parts []string) {
 	if r.headOf(sent.Head) == "" {
 		a.refuse(http.StatusUnprocessableEntity, "Validation Failed", object{"resource": "PullRequest", "field": "head", "code": "invalid"})
 		return
+	}
+	for _, p := range r.pulls {
+		if p.state == "open" && p.from == sent.Head && p.base == sent.Base {
+			a.refuse(http.StatusUnprocessableEntity, "Validation Failed", object{"resource": "PullRequest", "code": "custom", "message": "A pull request already exists for " + sent.Head + "."})
+			return
+		}
 	}
 	n := int64(len(r.pulls) + 1)
 	r.pulls[n] = &pull{number: n, state: "open", base: sent.Base, author: t.login, from: sent.Head, title: sent.Title, body: sent.Body, head: r.headOf(sent.Head)}

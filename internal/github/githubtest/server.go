@@ -48,6 +48,7 @@ type token struct {
 	login       string
 	permissions Permissions
 	blind       map[string]bool // repositories that it does not see
+	scopes      string          // of a token that has some
 }
 
 // Status that was laid on a commit.
@@ -78,6 +79,7 @@ type Server struct {
 	writes       []Write
 	after        []after
 	next         int64
+	app          oauthApp
 }
 
 // refusal is an answer in place of what was asked for.
@@ -102,7 +104,11 @@ func New(t testing.TB, organization string) *Server {
 func (s *Server) Grant(secret, login string, p Permissions) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tokens[secret] = token{login: login, permissions: p, blind: map[string]bool{}}
+	t := token{login: login, permissions: p, blind: map[string]bool{}}
+	if p == nil {
+		t.scopes = "repo"
+	}
+	s.tokens[secret] = t
 }
 
 // Hide has a token not see a repository.
@@ -212,6 +218,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		a.refuse(r.status, r.body)
 		return
 	}
+	if a.signIn() {
+		return
+	}
 	secret, _ := strings.CutPrefix(q.Header.Get("Authorization"), "Bearer ")
 	t, known := s.tokens[secret]
 	if !known {
@@ -219,8 +228,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		return
 	}
 	a.login = t.login
-	if t.permissions == nil {
-		w.Header().Set("X-OAuth-Scopes", "repo")
+	if t.scopes != "" {
+		w.Header().Set("X-OAuth-Scopes", t.scopes)
 	}
 	switch q.URL.Path {
 	case "/graphql":
@@ -253,7 +262,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 			return
 		}
 	}
-	if r == nil || t.blind[name] {
+	if r == nil || t.blind[name] || !t.seesPrivate() {
 		a.refuse(http.StatusNotFound, "Not Found")
 		return
 	}
