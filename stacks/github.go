@@ -12,6 +12,7 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/components/forge"
 	hub "github.com/neuroscale-platform/neuroscale/components/forge/github"
+	"github.com/neuroscale-platform/neuroscale/components/portal"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/github"
 	"github.com/neuroscale-platform/neuroscale/internal/reviewer"
@@ -23,12 +24,15 @@ const (
 	GitHubToken = "github:token"
 	// GitHubGuardToken judges what is proposed; without one GitHubToken does.
 	GitHubGuardToken = "github:guardToken"
+	// GitHubClientSecret is of the OAuth App that people sign in to the portal with.
+	GitHubClientSecret = "github:clientSecret"
 )
 
 // tokensFrom are the variables of each, after the setting.
 var tokensFrom = map[string][]string{
-	GitHubToken:      {"NEUROSCALE_GITHUB_TOKEN", github.TokenVariable},
-	GitHubGuardToken: {"NEUROSCALE_GITHUB_GUARD_TOKEN"},
+	GitHubToken:        {"NEUROSCALE_GITHUB_TOKEN", github.TokenVariable},
+	GitHubGuardToken:   {"NEUROSCALE_GITHUB_GUARD_TOKEN"},
+	GitHubClientSecret: {"NEUROSCALE_GITHUB_CLIENT_SECRET"},
 }
 
 // GitHubTokenIn is the token that administers the repositories, as far as the
@@ -60,6 +64,8 @@ type people struct {
 	guard forge.Account
 	// where they are, if not in the cluster.
 	where []config.Egress
+	// signIn to the portal is by GitHub; nil if it is not.
+	signIn *portal.GitHub
 }
 
 // asked is what GitHub was asked about, and what it said.
@@ -111,6 +117,10 @@ func (s *site) askGitHub() error {
 			return err
 		}
 	}
+	app, err := s.oauthApp()
+	if err != nil {
+		return err
+	}
 	p := github.Preflight{Token: token, From: from, Owner: s.cfg.Forge.Organization, Patience: patience}
 	for _, name := range s.cfg.Repositories() {
 		p.Repositories = append(p.Repositories, github.Repository{Name: name, Adopt: slices.Contains(s.cfg.Forge.GitHub.Adopt, name)})
@@ -127,6 +137,11 @@ func (s *site) askGitHub() error {
 		p.Token, p.From = guard, guardFrom
 		err = p.Known(s.ctx.Context())
 	}
+	if err == nil && app != nil {
+		p.Token, p.From = app.secret, app.from
+		err = p.KnownApp(s.ctx.Context(), app.id)
+		report.Unproven = append(report.Unproven, fmt.Sprintf("that the callback URL of OAuth App %s is %s GitHub says at the first sign-in", app.id, s.cfg.Callback()))
+	}
 	if err != nil {
 		return err
 	}
@@ -135,6 +150,22 @@ func (s *site) askGitHub() error {
 		err = errors.Join(err, s.ctx.Log.Info("not known before: "+sentence, nil))
 	}
 	return err
+}
+
+// oauthApp is what people sign in to the portal with on GitHub, and where its secret is from.
+type oauthApp struct{ id, secret, from string }
+
+// oauthApp of the settings; nil if nobody signs in to a portal by GitHub.
+func (s *site) oauthApp() (*oauthApp, error) {
+	if !s.cfg.Forge.OnGitHub() || !s.cfg.Portal.Enabled {
+		return nil, nil
+	}
+	app := &oauthApp{id: s.cfg.Forge.GitHub.ClientID}
+	if app.secret, app.from = s.githubToken(GitHubClientSecret); app.secret == "" {
+		return nil, fmt.Errorf("%s:forge.github.clientId is %q, and there is no secret of it: `pulumi config set --secret %s`, or set %s, to one that GitHub makes for that OAuth App, whose callback URL is %s",
+			config.Namespace, app.id, GitHubClientSecret, tokensFrom[GitHubClientSecret][0], s.cfg.Callback())
+	}
+	return app, nil
 }
 
 // newPeople is where people's repositories are: in Gitea, or made on GitHub.
@@ -159,8 +190,13 @@ func (s *site) newPeople() (people, error) {
 	if err != nil {
 		return people{}, err
 	}
-	return people{
+	p := people{
 		repositories: made.Repositories, urls: made.PublicURLs, where: s.cfg.Forge.GitHub.Egress,
 		guard: forge.Account{Username: forge.Guard, Password: secret(cmp.Or(guard, token))},
-	}, nil
+	}
+	app, err := s.oauthApp()
+	if err == nil && app != nil {
+		p.signIn = &portal.GitHub{ClientID: app.id, ClientSecret: secret(app.secret), Reaches: p.reaches(https)}
+	}
+	return p, err
 }

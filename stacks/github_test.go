@@ -15,6 +15,7 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/components/cluster"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
+	"github.com/neuroscale-platform/neuroscale/components/portal"
 	"github.com/neuroscale-platform/neuroscale/components/reviews"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/github"
@@ -24,8 +25,9 @@ import (
 )
 
 const (
-	adminToken = "ghp_administers"
-	guardToken = "github_pat_guards"
+	adminToken   = "ghp_administers"
+	guardToken   = "github_pat_guards"
+	clientSecret = "the-apps-secret"
 )
 
 // onGitHub has a repository of each tenant there, the second one's made by others.
@@ -35,6 +37,14 @@ var onGitHub = map[string]string{
 	"neuroscale:tenants": `[
 		{"namespace":"default","owner":"platform-team","costCenter":"platform","repositories":["endpoints"],"members":["anna","bob"],"approvals":1},
 		{"namespace":"team-b","owner":"team-b","costCenter":"cc-b","repositories":["models-b"],"members":["bob"]}]`,
+}
+
+// withPortal is the same, and a portal.
+func withPortal() map[string]string {
+	raw := maps.Clone(onGitHub)
+	raw["neuroscale:forge"] = strings.Replace(raw["neuroscale:forge"], `"adopt"`, `"clientId":"Ov23liABC","adopt"`, 1)
+	raw["neuroscale:portal"] = `{"url":"https://portal.example.org"}`
+	return raw
 }
 
 func withoutTokens(t *testing.T) {
@@ -54,6 +64,7 @@ func githubProgram(t *testing.T, raw map[string]string) (pulumi.RunFunc, *github
 	s.Grant(adminToken, "anna", nil)
 	s.Grant(guardToken, "guard-of-acme", githubtest.Permissions{"contents": "read", "pull_requests": "write", "statuses": "write"})
 	s.Repository("models-b", nil)
+	s.OAuthApp("Ov23liABC", clientSecret, "https://portal.example.org/api/auth/github/handler/frame")
 	file := kubetest.File(t, kubetest.Kubeconfig)
 	return New(Options{
 		Config: raw, Renderer: recorder.Renderer(t), Schemas: noSchemas, GitHub: func(p *github.Preflight) { p.URL = s.URL },
@@ -235,6 +246,64 @@ func TestWithoutWhatGitHubNeedsNothingIsMade(t *testing.T) {
 			for _, secret := range test.config {
 				assert.NotContains(t, err.Error(), secret)
 			}
+		})
+	}
+}
+
+func TestOnGitHubThePortalHasTheAppsSecretAndNobodyElse(t *testing.T) {
+	for name, from := range map[string]func(t *testing.T) map[string]string{
+		"of the stack": func(*testing.T) map[string]string {
+			return map[string]string{GitHubToken: adminToken, GitHubGuardToken: guardToken, GitHubClientSecret: clientSecret}
+		},
+		"of the environment": func(t *testing.T) map[string]string {
+			t.Setenv("NEUROSCALE_GITHUB_CLIENT_SECRET", clientSecret)
+			return map[string]string{GitHubToken: adminToken, GitHubGuardToken: guardToken}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			program, s := githubProgram(t, withPortal())
+			r := recorder.MustRun(t, program, recorder.Options{Config: from(t)})
+			assert.Contains(t, s.Requests(), "POST /applications/Ov23liABC/token 404", "what is wrong of it is found out by who signs in")
+			client := r.Get(t, "Secret", portal.ClientSecret)
+			client.AssertSecret(t, "data")
+			assert.Contains(t, readable(client), "secret="+clientSecret)
+			r.AssertNoSecretOutside(t, clientSecret)
+			for _, g := range r.Registrations {
+				if g.URN != client.URN {
+					assert.NotContains(t, readable(g), clientSecret, g.URN)
+				}
+			}
+			for _, token := range []string{adminToken, guardToken} {
+				for _, secret := range r.Kind("Secret") {
+					if recorder.At(secret.Object(), "metadata.namespace") == portal.Namespace {
+						assert.NotContains(t, readable(secret), token, "the portal asks as the person")
+					}
+				}
+			}
+			egress := r.Get(t, "NetworkPolicy", "neuroscale-portal-reaches-github").Object()
+			for i, cidr := range []string{"140.82.112.0/20", "192.30.252.0/22"} {
+				assert.Equal(t, cidr, recorder.At(egress, fmt.Sprintf("spec.egress.%d.to.0.ipBlock.cidr", i)))
+				assert.Equal(t, []any{map[string]any{"protocol": "TCP", "port": 443.0}}, recorder.At(egress, fmt.Sprintf("spec.egress.%d.ports", i)))
+			}
+		})
+	}
+}
+
+func TestWithoutWhatThePortalNeedsOnGitHubNothingIsMade(t *testing.T) {
+	for name, test := range map[string]struct {
+		secret, want string
+		dryRun       bool
+	}{
+		"no secret":               {"", "neuroscale:forge.github.clientId is \"Ov23liABC\", and there is no secret of it: `pulumi config set --secret github:clientSecret`, or set NEUROSCALE_GITHUB_CLIENT_SECRET, to one that GitHub makes for that OAuth App, whose callback URL is https://portal.example.org/api/auth/github/handler/frame", false},
+		"no secret, in a preview": {"", "there is no secret of it", true},
+		"another App's secret":    {"s3cret", "GitHub does not know OAuth App Ov23liABC by the secret in github:clientSecret (Bad credentials): one of both is wrong, make another secret on the App's page", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			program, _ := githubProgram(t, withPortal())
+			r, err := recorder.Run(program, recorder.Options{DryRun: test.dryRun, Config: map[string]string{GitHubToken: adminToken, GitHubClientSecret: test.secret}})
+			require.ErrorContains(t, err, test.want)
+			assert.NotContains(t, err.Error(), "s3cret")
+			assert.Empty(t, r.Registrations)
 		})
 	}
 }

@@ -149,7 +149,7 @@ var platform = []part{
 	{"dashboards", dashboardsLayers, nil},
 	{"portal", portalLayers, func(s *site, layers layer.List) (err error) {
 		s.portal, err = portal.New(s.ctx, "portal", &portal.Args{
-			Settings: s.cfg.Portal, Address: s.cluster.Address, Forge: s.forge,
+			Settings: s.cfg.Portal, Address: s.cluster.Address, Forge: s.forge, GitHub: s.people.signIn,
 			GatewayURL: s.serving.GatewayURL, GatewayInternalURL: s.serving.GatewayInternalURL, PlatformKey: s.serving.PlatformKey, ProjectsReady: s.argocd.ProjectsReady,
 			Certificate: s.certificates.Of(config.ServerPortal), Authority: s.certificates.Authority, HTTP: s.cfg.TLS.Plain(config.ServerPortal),
 			Image: s.images.portal, Layers: layers, Delivery: s.delivery,

@@ -75,7 +75,7 @@ func (a *app) bench(ctx context.Context, f benchFlags) ([]bench.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	targets, err := bench.Select(f.only, bench.Has{Sealed: f.sealed != "", Portal: cfg.Portal.Enabled})
+	targets, err := bench.Select(f.only, bench.Has{Sealed: f.sealed != "", Portal: cfg.Portal.Enabled && !cfg.Forge.OnGitHub()})
 	if err != nil {
 		return nil, err
 	}

@@ -323,7 +323,11 @@ func urls(o *stacks.Outputs, cfg *config.Config) []namedURL {
 		{"repository", o.Repository, pusher(cfg)},
 	}
 	if o.PortalURL != "" {
-		list = append(list, namedURL{"portal", o.PortalURL, "sign in with an account of the forge"})
+		account := "an account of the forge"
+		if cfg.Forge.OnGitHub() {
+			account = "an account on GitHub that is a member of a tenant"
+		}
+		list = append(list, namedURL{"portal", o.PortalURL, "sign in with " + account})
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.Endpoints)) {
 		list = append(list, namedURL{"endpoint " + name, o.Endpoints[name], ""})

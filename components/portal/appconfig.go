@@ -31,6 +31,7 @@ type appConfig struct {
 type site struct {
 	Guests bool `json:"guests"`
 	Forge  struct {
+		Provider     string `json:"provider"`
 		Organization string `json:"organization"`
 	} `json:"forge"`
 	Rules   scaffold.Rules           `json:"rules"`
@@ -62,7 +63,7 @@ func newAppConfig(c *config.Config, excluded Excluded, reserved []string) (*appC
 	}
 	a := &appConfig{database: c.Portal.Database, guests: c.Portal.Guests, plain: c.TLS.Plain(config.ServerPortal), skeleton: s.Templates()}
 	a.site = site{Guests: c.Portal.Guests, Rules: s.Rules(), Sizes: s.Sizes, order: s.SizeNames()}
-	a.site.Forge.Organization = c.Forge.Organization
+	a.site.Forge.Provider, a.site.Forge.Organization = c.Forge.Provider, c.Forge.Organization
 	if a.site.Prices, err = pricesOf(s, c); err != nil {
 		return nil, err
 	}
@@ -98,6 +99,19 @@ func pricesOf(s *scaffold.Scaffold, c *config.Config) (prices, error) {
 	return p, nil
 }
 
+// signIns are what each kind of forge is asked by who somebody is.
+var signIns = map[string]map[string]any{
+	config.ForgeGitea: {
+		"clientId": "${FORGE_CLIENT_ID}", "clientSecret": "${FORGE_CLIENT_SECRET}", "url": "${FORGE_URL}", "internalUrl": "${FORGE_INTERNAL_URL}",
+	},
+	config.ForgeGitHub: {
+		"clientId": "${FORGE_CLIENT_ID}", "clientSecret": "${FORGE_CLIENT_SECRET}",
+		// Of OAuth Apps the only one with which somebody reads a private repository, and so
+		// with which a branch or a pull request is made there.
+		"additionalScopes": []any{"repo"},
+	},
+}
+
 // encode are the files of the portal's ConfigMap.
 func (a *appConfig) encode() (map[string]string, error) {
 	backend := map[string]any{"auth": map[string]any{"externalAccess": []any{map[string]any{
@@ -118,11 +132,11 @@ func (a *appConfig) encode() (map[string]string, error) {
 			"cert": map[string]any{"$file": certificateFolder + "tls.crt"}, "key": map[string]any{"$file": certificateFolder + "tls.key"},
 		}}
 	}
+	providers := map[string]any{a.site.Forge.Provider: map[string]any{"production": signIns[a.site.Forge.Provider]}}
 	if a.guests {
-		document["auth"] = map[string]any{"providers": map[string]any{"guest": map[string]any{
-			"dangerouslyAllowOutsideDevelopment": true, "userEntityRef": "user:default/guest",
-		}}}
+		providers["guest"] = map[string]any{"dangerouslyAllowOutsideDevelopment": true, "userEntityRef": "user:default/guest"}
 	}
+	document["auth"] = map[string]any{"providers": providers}
 	text, err := yaml.Marshal(document)
 	if err != nil {
 		return nil, fmt.Errorf("write the configuration: %w", err)

@@ -18,13 +18,14 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/layer"
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/github"
 )
 
 // Token is the component's type.
 const Token = "neuroscale:platform:Portal"
 
 // ClientSecret is the Secret of what the forge knows it by, which a Job of the forge's
-// fills.
+// fills, or the program where that is GitHub.
 const ClientSecret = "forge-client"
 
 // SiteSecret is the Secret with what the portal has in its environment. VerifyToken in it
@@ -49,8 +50,9 @@ type Args struct {
 	Settings config.Portal
 	// Address is the host name or IP address of the portal's node port.
 	Address string
-	// Forge that people sign in with.
-	Forge *forge.Forge
+	// Forge that people sign in with, but for GitHub, if that is not nil.
+	Forge  *forge.Forge
+	GitHub *GitHub
 	// GatewayURL is where all endpoints answer people, GatewayInternalURL where they answer
 	// pods, and PlatformKey what opens them; empty if the gateway asks for none.
 	GatewayURL, GatewayInternalURL string
@@ -100,6 +102,9 @@ func (a *Args) validate() error {
 	}
 	if a.Forge == nil {
 		errs = append(errs, errors.New("portal: Args.Forge is missing"))
+	}
+	if a.GitHub != nil {
+		errs = append(errs, a.GitHub.validate())
 	}
 	if len(a.Layers) > 0 != a.Settings.Enabled {
 		errs = append(errs, errors.New("portal: Args.Layers are not those of Args.Settings: there is a portal in one only"))
@@ -156,10 +161,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err != nil {
 		return nil, err
 	}
-	client, err := forge.NewClient(ctx, name, &forge.ClientArgs{
-		Forge: args.Forge, Title: "NeuroScale portal", RedirectURIs: []string{p.URL + "/api/auth/gitea/handler/frame"},
-		Namespace: Namespace, Secret: ClientSecret, NamespaceObject: ns,
-	}, parent)
+	client, err := newClient(ctx, name, p.URL, args, ns, parent)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +172,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err := reader.Err(); err != nil {
 		return nil, fmt.Errorf("portal: %w", err)
 	}
-	needs := append([]pulumi.Resource{ns, site, certificate, trusted}, client.Ready...)
+	needs := append([]pulumi.Resource{ns, site, certificate, trusted}, client...)
 	if args.Settings.Database.Postgres() {
 		checked, err := checkDatabase(ctx, name, args, hash, []pulumi.Resource{ns, site, trusted}, parent, inNamespace)
 		if err != nil {
@@ -215,12 +217,19 @@ func applicationReader() []manifest.Object {
 // that tells nothing.
 func newSite(ctx *pulumi.Context, name, url string, args *Args, ns pulumi.Resource, parent pulumi.ResourceOption) (*manifest.Resource, pulumi.StringOutput, error) {
 	var none pulumi.StringOutput
+	forgeURL, forgeInternalURL := args.Forge.URL, args.Forge.InternalURL
+	if args.GitHub != nil {
+		forgeURL, forgeInternalURL = github.Pages, github.API
+	}
 	values := map[string]pulumi.StringInput{
 		"PORTAL_URL": pulumi.String(url), "GATEWAY_URL": pulumi.String(args.GatewayURL), "GATEWAY_INTERNAL_URL": pulumi.String(args.GatewayInternalURL),
-		"FORGE_URL": pulumi.String(args.Forge.URL), "FORGE_INTERNAL_URL": pulumi.String(args.Forge.InternalURL),
+		"FORGE_URL": pulumi.String(forgeURL), "FORGE_INTERNAL_URL": pulumi.String(forgeInternalURL),
 	}
 	// It reads the certificates when it starts, as it does these.
-	parts := []any{url, args.GatewayURL, args.GatewayInternalURL, args.Forge.URL, args.Forge.InternalURL, args.PlatformKey, args.Certificate.Chain, args.Authority}
+	parts := []any{url, args.GatewayURL, args.GatewayInternalURL, forgeURL, forgeInternalURL, args.PlatformKey, args.Certificate.Chain, args.Authority}
+	if args.GitHub != nil {
+		parts = append(parts, args.GitHub.ClientID, args.GitHub.ClientSecret)
+	}
 	// The first signs what a browser keeps.
 	for _, made := range []struct{ name, key string }{{"-session", "SESSION_SECRET"}, {"-verify", VerifyToken}} {
 		password, err := random.NewRandomPassword(ctx, name+made.name, &random.RandomPasswordArgs{

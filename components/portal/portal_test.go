@@ -32,6 +32,11 @@ var (
 
 func build(t *testing.T, c *config.Config) (*recorder.Recording, *Portal) {
 	t.Helper()
+	return buildWith(t, c, nil)
+}
+
+func buildWith(t *testing.T, c *config.Config, github *GitHub) (*recorder.Recording, *Portal) {
+	t.Helper()
 	var p *Portal
 	r := recorder.Component(t, func(ctx *pulumi.Context, on pulumi.ResourceOption) error {
 		f, err := forge.New(ctx, "forge", &forge.Args{
@@ -50,7 +55,7 @@ func build(t *testing.T, c *config.Config) (*recorder.Recording, *Portal) {
 			return err
 		}
 		p, err = New(ctx, "portal", &Args{
-			Settings: c.Portal, Image: "portal:1", Address: "10.0.0.7", Forge: f, GatewayURL: "http://127.0.0.1:30080", GatewayInternalURL: "http://kourier.kourier-system.svc", PlatformKey: platformKey, Layers: Layers(c, nothing), Delivery: d,
+			Settings: c.Portal, Image: "portal:1", Address: "10.0.0.7", Forge: f, GitHub: github, GatewayURL: "http://127.0.0.1:30080", GatewayInternalURL: "http://kourier.kourier-system.svc", PlatformKey: platformKey, Layers: Layers(c, nothing), Delivery: d,
 			Certificate: certificate, Authority: authorityText, HTTP: c.TLS.Plain(config.ServerPortal),
 		}, on)
 		return err
@@ -220,8 +225,8 @@ func TestGuestsGetInOnlyIfTheyMay(t *testing.T) {
 }
 
 func TestArgsAreChecked(t *testing.T) {
-	_, err := New(nil, "portal", &Args{Settings: config.Portal{Enabled: true}})
-	for _, field := range []string{"Address", "GatewayURL", "GatewayInternalURL", "Image", "PlatformKey", "Settings.NodePort", "Forge", "Layers", "Delivery"} {
+	_, err := New(nil, "portal", &Args{Settings: config.Portal{Enabled: true}, GitHub: &GitHub{}})
+	for _, field := range []string{"GitHub.ClientID", "GitHub.ClientSecret", "GitHub.Reaches", "Address", "GatewayURL", "GatewayInternalURL", "Image", "PlatformKey", "Settings.NodePort", "Forge", "Layers", "Delivery"} {
 		require.ErrorContains(t, err, "Args."+field)
 	}
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // inside are ranges that belong to whoever runs the cluster: a wider CIDR does not
@@ -11,6 +12,18 @@ var inside = []netip.Prefix{
 	netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("127.0.0.0/8"),
 	netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"),
 	netip.MustParsePrefix("fc00::/7"), netip.MustParsePrefix("fe80::/10"),
+}
+
+// Inside are addresses that belong to whoever runs the cluster, but for a node's own and
+// those where a cloud answers with its credentials.
+func Inside() []string {
+	var out []string
+	for _, each := range inside {
+		if !each.Addr().IsLoopback() && !slices.Contains(linkLocal, each) {
+			out = append(out, each.String())
+		}
+	}
+	return out
 }
 
 // linkLocal is where a cloud answers with the credentials of the node.

@@ -243,8 +243,11 @@ type GitHub struct {
 	// Adopt are repositories of tenants that are there already. Their settings stay what
 	// they are, but that their branch main is protected.
 	Adopt []string `json:"adopt"`
-	// Egress is where GitHub is: Argo CD reads it by SSH, the guard asks it by HTTPS.
+	// Egress is where GitHub is: Argo CD reads it by SSH, guard and portal ask it by HTTPS.
 	Egress []Egress `json:"egress"`
+	// ClientID is of the OAuth App that people sign in to the portal with. Its secret no
+	// settings file has.
+	ClientID string `json:"clientId"`
 }
 
 // MaxPushBytes is MaxPush, 0 if that is no quantity.

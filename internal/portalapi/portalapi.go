@@ -106,22 +106,29 @@ func SignIn(ctx context.Context, portal, forge, authority, account, password str
 	if err != nil {
 		return nil, wrong(err)
 	}
-	s := &Session{Portal: portal, Browser: browser}
-	page, err := s.Page(ctx, http.MethodGet, portal+"/api/auth/gitea/start?env=production&origin="+url.QueryEscape(portal), nil)
+	s, err := browser.SignIn(ctx, portal, "gitea")
+	if err != nil {
+		return nil, wrong(err)
+	}
+	return s, nil
+}
+
+// SignIn signs in to the portal by the pages of a forge of a kind, as whoever has signed
+// in to that.
+func (b *Browser) SignIn(ctx context.Context, portal, provider string) (*Session, error) {
+	s := &Session{Portal: portal, Browser: b}
+	page, err := s.Page(ctx, http.MethodGet, portal+"/api/auth/"+provider+"/start?env=production&origin="+url.QueryEscape(portal), nil)
 	if err == nil {
 		page, err = s.Grant(ctx, page)
 	}
 	if err != nil {
-		return nil, wrong(err)
+		return nil, err
 	}
 	found := signedIn.FindStringSubmatch(page)
 	if found == nil {
-		return nil, wrong(errors.New("the forge's pages do not lead back to it: is that account's password right, and is it a member of a tenant?"))
+		return nil, errors.New("the forge's pages do not lead back to it: is that account's password right, and is it a member of a tenant?")
 	}
-	if err := s.read(found[1]); err != nil {
-		return nil, wrong(err)
-	}
-	return s, nil
+	return s, s.read(found[1])
 }
 
 // read takes the tokens out of what the portal says at the end of a sign-in.

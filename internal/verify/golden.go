@@ -19,6 +19,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/reviews"
 	"github.com/neuroscale-platform/neuroscale/internal/check"
 	"github.com/neuroscale-platform/neuroscale/internal/config"
+	"github.com/neuroscale-platform/neuroscale/internal/github"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/internal/reviewer"
 )
@@ -91,7 +92,7 @@ func (p *Platform) portalAnswers(ctx context.Context) (string, error) {
 		return "", err
 	}
 	url := strings.TrimRight(p.Outputs.PortalURL, "/")
-	for at, wanted := range map[string]int{"/.backstage/health/v1/readiness": http.StatusOK, "/api/auth/gitea/start?env=production": http.StatusFound} {
+	for at, wanted := range map[string]int{"/.backstage/health/v1/readiness": http.StatusOK, "/api/auth/" + p.Config.Forge.Provider + "/start?env=production": http.StatusFound} {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+at, nil)
 		if err != nil {
 			return "", err
@@ -105,8 +106,12 @@ func (p *Platform) portalAnswers(ctx context.Context) (string, error) {
 		if answer.StatusCode != wanted {
 			return "", fmt.Errorf("the portal answers %s with %d instead of %d", at, answer.StatusCode, wanted)
 		}
-		if to := answer.Header.Get("Location"); wanted == http.StatusFound && !strings.HasPrefix(to, p.Outputs.ForgeURL) {
-			return "", fmt.Errorf("the portal sends who signs in to %s, and not to the forge at %s", to, p.Outputs.ForgeURL)
+		signIn := p.Outputs.ForgeURL
+		if p.Config.Forge.OnGitHub() {
+			signIn = github.Pages
+		}
+		if to := answer.Header.Get("Location"); wanted == http.StatusFound && !strings.HasPrefix(to, signIn) {
+			return "", fmt.Errorf("the portal sends who signs in to %s, and not to the forge at %s", to, signIn)
 		}
 	}
 	return url, nil

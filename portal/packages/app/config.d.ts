@@ -5,5 +5,12 @@ export interface Config {
      * @visibility frontend
      */
     guests?: boolean;
+    forge?: {
+      /**
+       * Which kind of forge people sign in with.
+       * @visibility frontend
+       */
+      provider?: 'gitea' | 'github';
+    };
   };
 }

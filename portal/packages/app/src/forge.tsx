@@ -2,6 +2,7 @@ import { OAuth2 } from '@backstage/core-app-api';
 import { SignInPage } from '@backstage/core-components';
 import {
   BackstageIdentityApi,
+  ConfigApi,
   configApiRef,
   createApiRef,
   discoveryApiRef,
@@ -17,8 +18,19 @@ import StorageIcon from '@material-ui/icons/Storage';
 
 /** The account in the forge that somebody signed in with. */
 export const forgeAuthApiRef = createApiRef<OAuthApi & ProfileInfoApi & BackstageIdentityApi & SessionApi>({
-  id: 'auth.gitea',
+  id: 'auth.forge',
 });
+
+/** What people call each kind of forge. */
+const kinds = {
+  gitea: { title: 'Forge', message: 'Sign in with your account in the forge' },
+  github: { title: 'GitHub', message: 'Sign in with your account on GitHub' },
+};
+
+function kindIn(config: ConfigApi) {
+  const id = config.getString('neuroscale.forge.provider') as keyof typeof kinds;
+  return { id, ...kinds[id] };
+}
 
 const forgeAuth = ApiBlueprint.make({
   name: 'forge-auth',
@@ -31,7 +43,7 @@ const forgeAuth = ApiBlueprint.make({
           configApi,
           discoveryApi,
           oauthRequestApi,
-          provider: { id: 'gitea', title: 'Forge', icon: StorageIcon },
+          provider: { ...kindIn(configApi), icon: StorageIcon },
           environment: configApi.getOptionalString('auth.environment'),
           defaultScopes: [],
         }),
@@ -39,13 +51,9 @@ const forgeAuth = ApiBlueprint.make({
 });
 
 const Welcome = (props: SignInPageProps) => {
-  const guests = useApi(configApiRef).getOptionalBoolean('neuroscale.guests') ?? false;
-  const forge = {
-    id: 'gitea',
-    title: 'Forge',
-    message: 'Sign in with your account in the forge',
-    apiRef: forgeAuthApiRef,
-  };
+  const config = useApi(configApiRef);
+  const guests = config.getOptionalBoolean('neuroscale.guests') ?? false;
+  const forge = { ...kindIn(config), apiRef: forgeAuthApiRef };
   return (
     <SignInPage {...props} title="NeuroScale" align="center" providers={guests ? [forge, 'guest'] : [forge]} />
   );

@@ -50,7 +50,7 @@ function formOf(template: string, values: object): string {
   return `/create/templates/default/${template}?formData=${formData}`;
 }
 
-const Details = ({ facts, change }: { facts: Facts; change?: LastChange }) => (
+const Details = ({ facts, change, error }: { facts: Facts; change?: LastChange; error?: Error }) => (
   <Table size="small">
     <TableBody>
       {facts.since && <Row name="Since">{moment(facts.since)}</Row>}
@@ -71,11 +71,7 @@ const Details = ({ facts, change }: { facts: Facts; change?: LastChange }) => (
       <Row name="Replicas">{facts.replicas}</Row>
       <Row name="Costs">{facts.cost}</Row>
       <Row name="URL">{facts.url ?? 'None yet'}</Row>
-      {change && (
-        <Row name="Last change">
-          <Change change={change} />
-        </Row>
-      )}
+      {(change || error) && <Row name="Last change">{change ? <Change change={change} /> : error?.message}</Row>}
     </TableBody>
   </Table>
 );
@@ -85,7 +81,7 @@ export const WellbeingCard = () => {
   const classes = useStyles();
   const { id, tenant, folder } = useEndpoint();
   const { facts, error } = useFacts(id);
-  const change = useLastChange(id, facts?.delivery?.commit);
+  const last = useLastChange(id, facts?.delivery?.commit);
   return (
     <InfoCard title="Is it well?">
       {!facts && !error && <Progress />}
@@ -99,7 +95,7 @@ export const WellbeingCard = () => {
           <Typography variant="subtitle1" component="div" className={classes.message} paragraph>
             <Status well={facts.well}>{facts.words}</Status>
           </Typography>
-          <Details facts={facts} change={change} />
+          <Details facts={facts} {...last} />
           {folder && (
             <div className={classes.actions}>
               <LinkButton variant="outlined" to={formOf('change-endpoint', { tenant, name: folder, ...facts.model })}>

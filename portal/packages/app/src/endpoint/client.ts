@@ -1,7 +1,7 @@
 import { createApiRef, DiscoveryApi, FetchApi, OAuthApi } from '@backstage/core-plugin-api';
 import type { Answer } from '../../../backend/src/endpoints/ask';
 import type { Facts } from '../../../backend/src/endpoints/facts';
-import type { LastChange } from '../../../backend/src/forge/gitea';
+import type { LastChange } from '../../../backend/src/forge/forge';
 
 export type { Answer, Facts, LastChange };
 

@@ -46,20 +46,19 @@ export function useFacts(id: string): { facts?: Facts; error?: Error } {
   return state;
 }
 
-/** Who changed an endpoint last; asked again when Argo CD has another commit. */
-export function useLastChange(id: string, commit?: string): LastChange | undefined {
+/** Who changed an endpoint last, or why nobody knows; asked again when Argo CD has another commit. */
+export function useLastChange(id: string, commit?: string): { change?: LastChange; error?: Error } {
   const client = useApi(endpointsApiRef);
-  const [change, setChange] = useState<LastChange>();
+  const [state, setState] = useState<{ change?: LastChange; error?: Error }>({});
   useEffect(() => {
     let gone = false;
     client.lastChange(id).then(
-      found => !gone && setChange(found),
-      // The page goes without it.
-      () => {},
+      change => !gone && setState({ change }),
+      error => !gone && setState({ error }),
     );
     return () => {
       gone = true;
     };
   }, [client, id, commit]);
-  return change;
+  return state;
 }

@@ -6,6 +6,7 @@ import {
   FormFieldBlueprint,
 } from '@backstage/plugin-scaffolder-react/alpha';
 import { forgeAuthApiRef } from '../forge';
+import { retrying } from './retry';
 
 /** Gives the template the token that it opens a pull request with: that of whoever submits. */
 const token = FormDecoratorBlueprint.make({
@@ -42,4 +43,4 @@ const endpoint = FormFieldBlueprint.make({
   },
 });
 
-export const formModule = createFrontendModule({ pluginId: 'scaffolder', extensions: [token, tenant, endpoint] });
+export const formModule = createFrontendModule({ pluginId: 'scaffolder', extensions: [token, retrying, tenant, endpoint] });

@@ -1,7 +1,9 @@
 import { ANNOTATION_LOCATION, ANNOTATION_ORIGIN_LOCATION, Entity } from '@backstage/catalog-model';
+import { folderOf } from '../forge/folders';
+import { forgeAt } from '../forge/kinds';
 import { folderOfEndpoint } from '../platform/application';
 import { KubernetesObject } from '../platform/cluster';
-import { Platform, Tenant } from '../platform/platform';
+import { Platform } from '../platform/platform';
 
 const location = 'neuroscale:platform';
 
@@ -26,6 +28,7 @@ function entity(kind: string, name: string, spec: object, more: Partial<Entity['
 
 /** Teams, the people in them, and their systems, as the configuration has them. */
 export function entitiesOfTenants(platform: Platform): Entity[] {
+  const forge = forgeAt(platform.forge);
   const teams = platform.tenants.flatMap(t => [
     entity(
       'Group',
@@ -36,7 +39,7 @@ export function entitiesOfTenants(platform: Platform): Entity[] {
     entity('System', t.namespace, { owner: `group:default/${t.namespace}` }, {
       title: t.namespace,
       description: `Endpoints of tenant ${t.namespace}`,
-      links: [{ url: repositoryPage(platform, t), title: 'Repository' }],
+      links: [{ url: forge.page(t.repository), title: 'Repository' }],
     }),
   ]);
   const memberOf = new Map<string, string[]>();
@@ -75,13 +78,9 @@ export function entityOfEndpoint(platform: Platform, service: KubernetesObject):
       },
       tags: [service.spec?.predictor?.model?.modelFormat?.name].filter(Boolean),
       links: [
-        ...(folder ? [{ url: `${repositoryPage(platform, tenant)}/src/branch/main/apps/${folder}`, title: 'Files' }] : []),
+        ...(folder ? [{ url: forgeAt(platform.forge).folderPage(tenant.repository, folderOf(folder)), title: 'Files' }] : []),
         ...(url ? [{ url, title: 'URL' }] : []),
       ],
     },
   );
-}
-
-export function repositoryPage(platform: Platform, t: Tenant): string {
-  return `${platform.forge.publicUrl}/${platform.forge.organization}/${t.repository}`;
 }

@@ -1,5 +1,5 @@
 import { coreServices, createBackendPlugin } from '@backstage/backend-plugin-api';
-import { Gitea } from '../forge/gitea';
+import { forgeAt } from '../forge/kinds';
 import { Cluster, KubernetesObject } from '../platform/cluster';
 import { readPlatform } from '../platform/platform';
 import { routerOf } from './router';
@@ -28,7 +28,7 @@ export default createBackendPlugin({
               const { userEntityRef, ownershipEntityRefs } = await userInfo.getUserInfo(credentials);
               return { ref: userEntityRef, ownership: ownershipEntityRefs };
             },
-            lastChange: (token, repository, path) => new Gitea(platform.forge, token).lastChange(repository, path),
+            lastChange: (token, repository, path) => forgeAt(platform.forge).as(token).lastChange(repository, path),
             warn: message => logger.warn(message),
           }),
         );

@@ -76,9 +76,10 @@ before(async () => {
         if (!person) throw Object.assign(new Error('nobody'), { name: 'AuthenticationError' });
         return person;
       },
-      lastChange: async (token, repository, path) => ({
-        title: `${repository} ${path}`, author: token, when: '2030-01-02T03:04:05Z', url: 'https://forge',
-      }),
+      lastChange: async (token, repository, path) => {
+        if (token === 'refused') throw new Error('the forge does not know you any more');
+        return { title: `${repository} ${path}`, author: token, when: '2030-01-02T03:04:05Z', url: 'https://forge' };
+      },
       warn: () => {},
     }),
   );
@@ -189,6 +190,11 @@ test('the last change is asked for with the own token, and not at all without on
   const { body } = await send('ann', '/default/iris/last-change', undefined, { 'forge-token': 'hers' });
   assert.deepEqual([body.title, body.author], ['endpoints apps/iris', 'hers']);
   assert.equal((await send('ann', '/default/iris/last-change')).body, null);
+});
+
+test('why the last change is not known is said', async () => {
+  const { status, body } = await send('ann', '/default/iris/last-change', undefined, { 'forge-token': 'refused' });
+  assert.deepEqual([status, body.error], [503, 'the forge does not know you any more']);
 });
 
 test('a question is JSON and small, an answer is cut, and what the model says is passed on', async () => {

@@ -1,7 +1,7 @@
 import { ConflictError, InputError, NotFoundError, ServiceUnavailableError } from '@backstage/errors';
 import type { Request as HttpRequest, Router as HttpRouter } from 'express';
 import Router from 'express-promise-router';
-import type { LastChange } from '../forge/gitea';
+import type { LastChange } from '../forge/forge';
 import { applicationOf } from '../platform/application.ts';
 import type { KubernetesObject } from '../platform/cluster';
 import { tenantOf } from '../platform/membership.ts';
@@ -80,7 +80,14 @@ export function routerOf({ platform, gateway, find, personOf, lastChange, warn }
     const token = req.header(tokenHeader);
     const source = (await applicationFor(service))?.spec?.source;
     const repository = /\/([^/]+)\.git$/.exec(source?.repoURL ?? '')?.[1];
-    const change = token && repository && source.path ? await lastChange(token, repository, source.path) : undefined;
+    if (!token || !repository || !source.path) {
+      res.json(null);
+      return;
+    }
+    const change = await lastChange(token, repository, source.path).catch(error => {
+      // Of other errors the person would not be told.
+      throw new ServiceUnavailableError(error.message);
+    });
     res.json(change ?? null);
   });
 

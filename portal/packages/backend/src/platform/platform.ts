@@ -1,4 +1,5 @@
 import { Config } from '@backstage/config';
+import type { Site } from '../forge/forge';
 
 /** A range of numbers, both ends included. */
 export type Range = { min: number; max: number };
@@ -31,21 +32,13 @@ export type Platform = {
   /** Where people reach the gateway, and where the portal does: the first may be no address of a pod's. */
   gatewayUrl: string;
   gatewayInternalUrl: string;
-  forge: Forge;
+  forge: Site;
   rules: Rules;
   sizes: Record<string, Size>;
   prices: Prices;
   tenants: Tenant[];
   /** Folder with the files of an endpoint, as templates. */
   skeleton: string;
-};
-
-export type Forge = {
-  /** Where people's browsers reach it. */
-  publicUrl: string;
-  /** Where the portal reaches it. */
-  url: string;
-  organization: string;
 };
 
 /** What an endpoint may be, whoever's it is. Patterns are JavaScript's. */
@@ -63,7 +56,7 @@ export function readPlatform(config: Config): Platform {
   return {
     gatewayUrl: at.getString('gatewayUrl'),
     gatewayInternalUrl: at.getString('gatewayInternalUrl'),
-    forge: at.get<Forge>('forge'),
+    forge: at.get<Site>('forge'),
     rules: at.get<Rules>('rules'),
     sizes: at.get<Record<string, Size>>('sizes'),
     prices: at.get<Prices>('prices'),

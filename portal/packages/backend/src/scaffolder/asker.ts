@@ -1,7 +1,8 @@
 import { BackstageCredentials, LoggerService, UserInfoService } from '@backstage/backend-plugin-api';
 import { InputError } from '@backstage/errors';
-import { Checkout } from '../forge/checkout';
-import { Change, propose } from '../forge/propose';
+import { endpointsIn, folderOf } from '../forge/folders';
+import { Change, Main } from '../forge/forge';
+import { forgeAt } from '../forge/kinds';
 import { tenantOf } from '../platform/membership';
 import { Platform, Tenant } from '../platform/platform';
 
@@ -23,25 +24,25 @@ export async function tenantFor(ctx: Context, platform: Platform, userInfo: User
 }
 
 /** The tenant's repository as who runs the task may read it. */
-export async function checkoutFor(ctx: Context, platform: Platform, tenant: Tenant): Promise<Checkout> {
+export async function mainFor(ctx: Context, platform: Platform, tenant: Tenant): Promise<Main> {
   const token = ctx.secrets?.[tokenSecret];
-  if (!token) throw new InputError('There is no token of yours for the forge: sign in with the forge, not as a guest');
-  return Checkout.of(platform.forge, token, tenant.repository, await ctx.createTemporaryDirectory());
+  if (!token) throw new InputError('There is no token of yours for the forge: sign in with the forge, not as a guest, and fill in the form again');
+  return forgeAt(platform.forge).as(token).main(tenant.repository, await ctx.createTemporaryDirectory());
 }
 
 /** The files of an endpoint that is in a repository, by their names in its folder. */
-export async function filesOf(checkout: Checkout, name: string): Promise<Map<string, string | undefined>> {
-  const names = await checkout.names();
+export async function filesOf(main: Main, name: string): Promise<Map<string, string | undefined>> {
+  const names = await endpointsIn(main);
   if (!names.includes(name)) {
     throw new InputError(
       names.length > 0
-        ? `name ${name} is unknown: ${checkout.repository} has ${names.join(', ')}`
-        : `name ${name} is unknown: ${checkout.repository} has no endpoint`,
+        ? `name ${name} is unknown: ${main.repository} has ${names.join(', ')}`
+        : `name ${name} is unknown: ${main.repository} has no endpoint`,
     );
   }
   const files = new Map<string, string | undefined>();
-  for (const path of await checkout.paths(name)) {
-    files.set(path.split('/').slice(2).join('/'), await checkout.text(path));
+  for (const path of await main.paths(folderOf(name))) {
+    files.set(path.split('/').slice(2).join('/'), await main.text(path));
   }
   return files;
 }
@@ -49,11 +50,11 @@ export async function filesOf(checkout: Checkout, name: string): Promise<Map<str
 /** Opens the pull request, and says so. */
 export async function open(
   ctx: Context & { output(name: 'url' | 'number', value: string | number): void },
-  checkout: Checkout,
+  main: Main,
   change: Change,
 ): Promise<void> {
-  ctx.logger.info(`Proposing to ${checkout.repository}: ${change.title}`);
-  const pull = await propose(checkout, change);
+  ctx.logger.info(`Proposing to ${main.repository}: ${change.title}`);
+  const pull = await main.propose(change);
   ctx.logger.info(`Opened ${pull.url}`);
   ctx.output('url', pull.url);
   ctx.output('number', pull.number);

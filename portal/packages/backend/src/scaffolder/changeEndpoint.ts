@@ -1,9 +1,10 @@
 import { UserInfoService } from '@backstage/backend-plugin-api';
 import { InputError } from '@backstage/errors';
 import { createTemplateAction } from '@backstage/plugin-scaffolder-node';
-import { folderOf } from '../forge/checkout';
+import { folderOf } from '../forge/folders';
+import { forgeAt } from '../forge/kinds';
 import { Platform } from '../platform/platform';
-import { checkoutFor, filesOf, open, tenantFor } from './asker';
+import { filesOf, mainFor, open, tenantFor } from './asker';
 import { changeOfCost } from './cost';
 import { refuse } from './createEndpoint';
 import { Endpoint, valuesOf } from './endpoint';
@@ -33,13 +34,12 @@ export function changeEndpointAction(platform: Platform, userInfo: UserInfoServi
     async handler(ctx) {
       const { tenant: namespace, name, ...asked } = ctx.input;
       const tenant = await tenantFor(ctx, platform, userInfo, namespace);
-      const checkout = await checkoutFor(ctx, platform, tenant);
-      const there = await filesOf(checkout, name);
+      const main = await mainFor(ctx, platform, tenant);
+      const there = await filesOf(main, name);
       const templates = await templatesIn(platform.skeleton);
       const before = madeFor(platform, tenant, templates, there);
       if ('why' in before) {
-        const { publicUrl, organization } = platform.forge;
-        const page = `${publicUrl}/${organization}/${tenant.repository}/src/branch/main/${folderOf(name)}`;
+        const page = forgeAt(platform.forge).folderPage(tenant.repository, folderOf(name));
         throw new InputError(
           `${folderOf(name)}/${before.file} ${before.why}, which would be lost: change it in a pull request of your own, from ${page}`,
         );
@@ -48,8 +48,9 @@ export function changeEndpointAction(platform: Platform, userInfo: UserInfoServi
       refuse(platform, tenant, after);
       const files = [...render(templates, valuesOf(platform, tenant, after))].filter(([file, text]) => there.get(file) !== text);
       if (files.length === 0) throw new InputError(`Nothing would change: ${name} is just so already`);
-      await open(ctx, checkout, {
-        topic: `change-${name}`,
+      await open(ctx, main, {
+        kind: 'change',
+        name,
         title: `Change ${name}`,
         text: changeOfCost(platform, before, after),
         files: new Map(files.map(([file, text]) => [`${folderOf(name)}/${file}`, text])),

@@ -1,9 +1,9 @@
 import { UserInfoService } from '@backstage/backend-plugin-api';
 import { InputError } from '@backstage/errors';
 import { createTemplateAction } from '@backstage/plugin-scaffolder-node';
-import { folderOf } from '../forge/checkout';
+import { folderOf } from '../forge/folders';
 import { Platform } from '../platform/platform';
-import { checkoutFor, open, tenantFor } from './asker';
+import { mainFor, open, tenantFor } from './asker';
 import { costOf } from './cost';
 import { Endpoint, problemsOf, valuesOf } from './endpoint';
 import { render, templatesIn } from './skeleton';
@@ -35,12 +35,13 @@ export function createEndpointAction(platform: Platform, userInfo: UserInfoServi
       refuse(platform, tenant, endpoint);
       const files = render(await templatesIn(platform.skeleton), valuesOf(platform, tenant, endpoint));
       const folder = folderOf(endpoint.name);
-      const checkout = await checkoutFor(ctx, platform, tenant);
-      if ((await checkout.paths(endpoint.name)).length > 0) {
+      const main = await mainFor(ctx, platform, tenant);
+      if ((await main.paths(folder)).length > 0) {
         throw new InputError(`name ${endpoint.name} is taken: ${tenant.repository} has a folder ${folder}. Write another one, or change that`);
       }
-      await open(ctx, checkout, {
-        topic: `add-${endpoint.name}`,
+      await open(ctx, main, {
+        kind: 'add',
+        name: endpoint.name,
         title: `Add ${endpoint.name}`,
         text: costOf(platform, endpoint),
         files: new Map([...files].map(([name, text]) => [`${folder}/${name}`, text])),

@@ -1,8 +1,8 @@
 import { UserInfoService } from '@backstage/backend-plugin-api';
 import { createTemplateAction } from '@backstage/plugin-scaffolder-node';
-import { folderOf } from '../forge/checkout';
+import { folderOf } from '../forge/folders';
 import { Platform } from '../platform/platform';
-import { checkoutFor, filesOf, open, tenantFor } from './asker';
+import { filesOf, mainFor, open, tenantFor } from './asker';
 
 /** Proposes that the folder of an endpoint goes. */
 export function removeEndpointAction(platform: Platform, userInfo: UserInfoService) {
@@ -22,11 +22,12 @@ export function removeEndpointAction(platform: Platform, userInfo: UserInfoServi
     async handler(ctx) {
       const { tenant: namespace, name } = ctx.input;
       const tenant = await tenantFor(ctx, platform, userInfo, namespace);
-      const checkout = await checkoutFor(ctx, platform, tenant);
-      const files = await filesOf(checkout, name);
+      const main = await mainFor(ctx, platform, tenant);
+      const files = await filesOf(main, name);
       const folder = folderOf(name);
-      await open(ctx, checkout, {
-        topic: `remove-${name}`,
+      await open(ctx, main, {
+        kind: 'remove',
+        name,
         title: `Remove ${name}`,
         text: `Once this is merged nothing of ${folder} runs any more. A revert brings it back.`,
         files: new Map([...files.keys()].map(file => [`${folder}/${file}`, undefined])),

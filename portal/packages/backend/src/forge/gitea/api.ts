@@ -1,31 +1,20 @@
-import { Forge } from '../platform/platform';
+import type { LastChange, Pull, Site } from '../forge';
 
 /** Seconds that the forge has for one answer. */
 const patience = 20;
 
-export type Pull = {
-  number: number;
-  url: string;
-  title: string;
-  user: string;
-  sha: string;
-};
-
-/** What was changed last, by whom, and who merged it if that was somebody by a pull request. */
-export type LastChange = {
-  title: string;
-  author: string;
-  when: string;
-  url: string;
-  merged?: { by: string; number: number; url: string };
-};
+/** A pull request that is open. */
+export type Open = Pull & { title: string; user: string; sha: string };
 
 /** Asks Gitea as the person whose token it is. */
-export class Gitea {
-  constructor(
-    private readonly forge: Forge,
-    private readonly token: string,
-  ) {}
+export class GiteaApi {
+  private readonly site: Site;
+  private readonly token: string;
+
+  constructor(site: Site, token: string) {
+    this.site = site;
+    this.token = token;
+  }
 
   /** The account that the token is of. */
   async account(): Promise<string> {
@@ -39,8 +28,8 @@ export class Gitea {
   }
 
   /** Open pull requests to a repository, the newest first. */
-  async pulls(repository: string): Promise<Pull[]> {
-    const all: Pull[] = [];
+  async pulls(repository: string): Promise<Open[]> {
+    const all: Open[] = [];
     for (let page = 1; ; page++) {
       const found = await this.ask<any[]>(
         'GET',
@@ -49,7 +38,7 @@ export class Gitea {
       all.push(
         ...found.map(p => ({
           number: p.number,
-          url: `${this.forge.publicUrl}/${this.forge.organization}/${repository}/pulls/${p.number}`,
+          url: `${this.site.publicUrl}/${this.site.organization}/${repository}/pulls/${p.number}`,
           title: p.title,
           user: p.user?.login,
           sha: p.head?.sha,
@@ -65,7 +54,7 @@ export class Gitea {
       this.ask<any[]>('GET', `${this.at(repository)}/commits?sha=main&stat=false&verification=false&files=false&${of}`);
     const [commit] = await commits(`limit=1&path=${encodeURIComponent(path)}`);
     if (!commit) return undefined;
-    const page = `${this.forge.publicUrl}/${this.forge.organization}/${repository}`;
+    const page = `${this.site.publicUrl}/${this.site.organization}/${repository}`;
     const pull =
       (await this.pullThatMade(repository, commit.sha)) ??
       // It came with a merge commit, unless that was long ago.
@@ -92,11 +81,11 @@ export class Gitea {
   }
 
   private at(repository: string): string {
-    return `/repos/${this.forge.organization}/${repository}`;
+    return `/repos/${this.site.organization}/${repository}`;
   }
 
   private send(method: string, path: string): Promise<Response> {
-    return fetch(`${this.forge.url}/api/v1${path}`, {
+    return fetch(`${this.site.url}/api/v1${path}`, {
       method,
       headers: { Authorization: `Bearer ${this.token}`, Accept: 'application/json' },
       signal: AbortSignal.timeout(patience * 1000),
