@@ -70,8 +70,9 @@ type people struct {
 
 // asked is what GitHub was asked about, and what it said.
 type asked struct {
-	api  string   // URL, empty for github.com's
-	ours []string // repositories that the platform made before
+	api  string    // URL, empty for github.com's
+	ours []string  // repositories that the platform made before
+	app  *oauthApp // nil if nobody signs in to a portal there
 }
 
 // Ports of GitHub.
@@ -121,6 +122,7 @@ func (s *site) askGitHub() error {
 	if err != nil {
 		return err
 	}
+	s.github.app = app
 	p := github.Preflight{Token: token, From: from, Owner: s.cfg.Forge.Organization, Patience: patience}
 	for _, name := range s.cfg.Repositories() {
 		p.Repositories = append(p.Repositories, github.Repository{Name: name, Adopt: slices.Contains(s.cfg.Forge.GitHub.Adopt, name)})
@@ -194,9 +196,8 @@ func (s *site) newPeople() (people, error) {
 		repositories: made.Repositories, urls: made.PublicURLs, where: s.cfg.Forge.GitHub.Egress,
 		guard: forge.Account{Username: forge.Guard, Password: secret(cmp.Or(guard, token))},
 	}
-	app, err := s.oauthApp()
-	if err == nil && app != nil {
+	if app := s.github.app; app != nil {
 		p.signIn = &portal.GitHub{ClientID: app.id, ClientSecret: secret(app.secret), Reaches: p.reaches(https)}
 	}
-	return p, err
+	return p, nil
 }

@@ -1,7 +1,6 @@
 package stacks
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,9 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -26,6 +23,8 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/automation"
 	"github.com/neuroscale-platform/neuroscale/internal/github"
 	"github.com/neuroscale-platform/neuroscale/internal/github/githubtest"
+	"github.com/neuroscale-platform/neuroscale/internal/logtest"
+	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
 // engineOn is a stack of the real engine and the real providers, of which the one of
@@ -38,7 +37,7 @@ type engineOn struct {
 	program pulumi.RunFunc // nil: the program's part that is about GitHub
 	stack   *automation.Stack
 	state   string
-	said    bytes.Buffer // all that was logged
+	said    logtest.Log // all that was logged
 }
 
 func withEngine(t *testing.T) *engineOn {
@@ -100,8 +99,7 @@ func (e *engineOn) run(ctx *pulumi.Context) error {
 }
 
 func (e *engineOn) observe(event apitype.EngineEvent) {
-	text, _ := json.Marshal(event)
-	e.said.Write(text)
+	_ = json.NewEncoder(&e.said).Encode(event)
 }
 
 // tryUp forgets what was asked before.
@@ -284,37 +282,17 @@ func TestThePlatformIsReallyMadeOnGitHub(t *testing.T) {
 	e.notInClear(t, adminToken, guardToken, "PRIVATE KEY")
 }
 
-// killEngine ends the engine and its plugins, as a machine does that loses its power.
-func killEngine(t *testing.T) {
-	parents := map[int]int{}
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	require.NoError(t, err)
-	for _, file := range stats {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			continue // it has ended
-		}
-		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		parents[pid], _ = strconv.Atoi(fields[1])
-	}
-	for pid := range parents {
-		for up := parents[pid]; up > 1; up = parents[up] {
-			if up == os.Getpid() {
-				_ = syscall.Kill(pid, syscall.SIGKILL)
-				break
-			}
-		}
-	}
-}
-
 func TestAnUpThatWasKilledOnGitHubIsTakenUpAgain(t *testing.T) {
 	e := withEngine(t)
 	e.Repository("models-b", nil)
 	moments := []string{"POST /orgs/acme/repos", "PUT /repos/acme/endpoints/topics", "MUTATION createBranchProtectionRule", "POST /repos/acme/endpoints/keys"}
 	killed := 0
 	for _, moment := range moments {
-		e.After(moment, func() { killed++; killEngine(t) })
+		e.After(moment, func() {
+			killed++
+			// As a machine does that loses its power.
+			assert.NoError(t, rig.KillDescendants())
+		})
 	}
 	for range moments {
 		if _, err := e.tryUp(); err != nil {

@@ -1,7 +1,6 @@
 package portal
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +20,7 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/internal/config"
 	"github.com/neuroscale-platform/neuroscale/internal/github/githubtest"
+	"github.com/neuroscale-platform/neuroscale/internal/logtest"
 	"github.com/neuroscale-platform/neuroscale/internal/portalapi"
 )
 
@@ -37,21 +36,7 @@ type running struct {
 	url  string
 	hub  *githubtest.Server
 	repo *githubtest.Repository
-
-	mu  sync.Mutex
-	log bytes.Buffer
-}
-
-func (p *running) Write(text []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.log.Write(text)
-}
-
-func (p *running) said() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.log.String()
+	said logtest.Log
 }
 
 // run starts the built portal with the configuration that the program writes, but for
@@ -109,7 +94,7 @@ func run(t *testing.T) *running {
 	ctx, cancel := context.WithCancel(context.Background())
 	command := exec.CommandContext(ctx, node, "packages/backend", "--config", "app-config.yaml",
 		"--config", write("app-config.yaml", text["app-config.yaml"]), "--config", write("here.yaml", string(here)))
-	command.Dir, command.Stdout, command.Stderr = app, p, p
+	command.Dir, command.Stdout, command.Stderr = app, &p.said, &p.said
 	command.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "NODE_ENV=production",
 		"PORTAL_URL=" + p.url, "FORGE_URL=https://github.com", "FORGE_INTERNAL_URL=" + p.hub.URL + "/api/v3",
@@ -124,7 +109,7 @@ func run(t *testing.T) *running {
 		cancel()
 		<-ended
 		if t.Failed() {
-			t.Log(p.said())
+			t.Log(p.said.String())
 		}
 	})
 	require.Eventually(t, func() bool {
@@ -134,10 +119,10 @@ func run(t *testing.T) *running {
 			return true
 		default:
 			// It stays for a while after that.
-			return strings.Contains(p.said(), "startup failed") || p.answers("/.backstage/health/v1/readiness")
+			return strings.Contains(p.said.String(), "startup failed") || p.answers("/.backstage/health/v1/readiness")
 		}
 	}, startPatience, 200*time.Millisecond)
-	require.True(t, p.answers("/.backstage/health/v1/readiness"), "it ended: %s", p.said())
+	require.True(t, p.answers("/.backstage/health/v1/readiness"), "it ended: %s", p.said.String())
 	t.Logf("the portal is ready after %.1f s", time.Since(began).Seconds())
 	return p
 }
@@ -255,7 +240,7 @@ func TestTheBuiltPortalSignsPeopleInByGitHubAndProposesAsThem(t *testing.T) {
 	_, err = anna.Submit(t.Context(), CreateForm, asks("too-late"))
 	require.ErrorContains(t, err, "GitHub does not know you any more")
 	for _, secret := range []string{anna.ForgeToken, bob.ForgeToken, "the-apps-secret"} {
-		assert.NotContains(t, p.said(), secret, "it is in the log")
+		assert.NotContains(t, p.said.String(), secret, "it is in the log")
 	}
 	t.Logf("all of it took %.1f s", time.Since(began).Seconds())
 }

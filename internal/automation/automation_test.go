@@ -219,8 +219,8 @@ func TestFailuresAreSentencesWithTheResourceAndTheReason(t *testing.T) {
 				},
 				Fail: map[string]string{"up": ""},
 			},
-			"up: Repository github-a: GitHub answered 401 to GET /repos/acme/a (Bad credentials): the token is wrong, was revoked or has expired, make another one\n" +
-				"BranchProtection github-a: GitHub answered 401 to POST /graphql (Unauthorized): the token is wrong, was revoked or has expired, make another one",
+			"up: Repository github-a: GitHub does not know the token (Bad credentials): it is wrong, was revoked or has expired, make another one\n" +
+				"BranchProtection github-a: GitHub does not know the token (Unauthorized): it is wrong, was revoked or has expired, make another one",
 		},
 		"a Job with many pods": {
 			fakepulumi.Script{

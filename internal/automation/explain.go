@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
+
+	"github.com/neuroscale-platform/neuroscale/internal/github"
 )
 
 // colourTag is the engine's markup in messages of the event log.
@@ -83,30 +85,7 @@ func clean(message string) string {
 	for _, prefix := range []string{"an unhandled error occurred:", "program failed:", "error:"} {
 		m = strings.TrimSpace(strings.TrimPrefix(m, prefix))
 	}
-	return ofGitHub(digest(strings.TrimPrefix(m, "waiting for RPCs: ")))
-}
-
-// How GitHub's provider says what it was answered, and how of GraphQL.
-var (
-	answered  = regexp.MustCompile(`^(GET|POST|PUT|PATCH|DELETE) https?://[^/ ]+(?:/api/v3)?(/\S*): (\d{3}) (.*?) \[(.*)\]$`)
-	byGraphQL = regexp.MustCompile(`^non-200 OK status code: (\d{3}) (.*?) body: .*$`)
-	asREST    = "POST https://api.github.com/graphql: $1 $2 []"
-)
-
-// ofGitHub says what would help against what GitHub answered; any other message it leaves.
-func ofGitHub(message string) string {
-	m := answered.FindStringSubmatch(byGraphQL.ReplaceAllString(message, asREST))
-	if m == nil {
-		return message
-	}
-	what := fmt.Sprintf("GitHub answered %s to %s %s (%s)", m[3], m[1], m[2], strings.TrimSpace(m[4]+" "+m[5]))
-	switch m[3] {
-	case "401":
-		return what + ": the token is wrong, was revoked or has expired, make another one"
-	case "403", "404":
-		return what + ": the token may not do that, docs/github.md says what it has to"
-	}
-	return what
+	return github.OfProvider(digest(strings.TrimPrefix(m, "waiting for RPCs: ")))
 }
 
 // looking is what the engine says before what a refresh met.

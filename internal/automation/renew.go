@@ -6,16 +6,15 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
-)
 
-// refused is what ofGitHub says of a token that is known no more.
-const refused = "GitHub answered 401"
+	"github.com/neuroscale-platform/neuroscale/internal/github"
+)
 
 // renewing does something, and once more with the settings of now if those of the state
 // are refused.
 func (s *Stack) renewing(ctx context.Context, do func() error) error {
 	err := do()
-	if err == nil || s.Renewed == nil || !strings.Contains(err.Error(), refused) {
+	if err == nil || s.Renewed == nil || !strings.Contains(err.Error(), github.UnknownToken) {
 		return err
 	}
 	s.Log.Warn("a token of the last up is not known any more, taking the one there is now")

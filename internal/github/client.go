@@ -233,7 +233,7 @@ func Explain(err error) error {
 	header, status := e.Response.Header, e.Response.StatusCode
 	switch {
 	case status == http.StatusUnauthorized:
-		return fmt.Errorf("GitHub does not know the token (%s): it is wrong, was revoked or has expired, make another one", e.Message)
+		return errors.New(unknown("", e.Message))
 	case status == http.StatusForbidden && header.Get("X-GitHub-SSO") != "":
 		_, link, _ := strings.Cut(header.Get("X-GitHub-SSO"), "url=")
 		return fmt.Errorf("the token is not let into the organization, which signs people in by itself: allow it at %s", cmp.Or(link, "https://github.com/settings/tokens"))

@@ -181,7 +181,7 @@ func (c *checker) account(ctx context.Context) error {
 }
 
 func (c *checker) unknown(a *answer) error {
-	return fmt.Errorf("GitHub does not know the token in %s (%s): it is wrong, was revoked or has expired, make another one", c.from(), a.message)
+	return errors.New(unknown(c.from(), a.message))
 }
 
 func (c *checker) owner(ctx context.Context) error {

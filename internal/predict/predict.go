@@ -140,24 +140,19 @@ const patience = 10 * time.Second
 
 // Ask is Do, again while nothing judges keys, for patience: a request that went
 // nowhere may be sent again.
-func Ask(ctx context.Context, client *http.Client, r Request) (Answer, error) {
-	end := time.After(patience)
-	again := time.NewTicker(100 * time.Millisecond)
-	defer again.Stop()
-	for {
-		answer, err := Do(ctx, client, r)
+func Ask(ctx context.Context, client *http.Client, r Request) (answer Answer, err error) {
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	// The request itself has the time that ctx leaves, and how it ended last is the answer.
+	_ = Poll(waiting, 100*time.Millisecond, func(context.Context) error {
+		answer, err = Do(ctx, client, r)
 		var status *StatusError
-		if !errors.As(err, &status) || !status.unjudged() {
-			return answer, err
+		if errors.As(err, &status) && status.unjudged() {
+			return err
 		}
-		select {
-		case <-end:
-			return answer, err
-		case <-ctx.Done():
-			return answer, err
-		case <-again.C:
-		}
-	}
+		return nil
+	})
+	return answer, err
 }
 
 // Do sends the request once. Anything but status 200 is a *StatusError; a

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -98,33 +99,48 @@ func TestARefusalOfTheGatewayIsNotTheModels(t *testing.T) {
 	assert.ErrorContains(t, &StatusError{Request: Request{Name: "iris"}, Status: 403}, "nothing answers that judges keys (yet)")
 }
 
+// answers is a gateway whose next answers these are, the last of them for ever.
+type answers struct {
+	next  []string // bodies of status 403, empty for nobody who judged; "ok" is status 200
+	asked int
+}
+
+func (a *answers) RoundTrip(q *http.Request) (*http.Response, error) {
+	body := a.next[min(a.asked, len(a.next)-1)]
+	a.asked++
+	w := httptest.NewRecorder()
+	if body != "ok" {
+		w.WriteHeader(http.StatusForbidden)
+	}
+	_, _ = w.WriteString(body)
+	return w.Result(), nil
+}
+
 // A person who asks while what judges keys is replaced gets his answer; one whose key
-// is refused is told at once.
+// is refused is told at once, and so is everybody in the end if nobody judges.
 func TestAQuestionThatNobodyJudgedIsAskedAgain(t *testing.T) {
 	for name, c := range map[string]struct {
-		refusal string
-		asked   int
-		err     string
+		answers
+		took time.Duration
+		err  string
 	}{
-		"nobody judged": {"", 3, ""},
-		"refused":       {`{"error":"the key is another tenant's"}`, 1, "the key is another tenant's"},
+		"replaced":        {answers{next: []string{"", "", "ok"}}, 200 * time.Millisecond, ""},
+		"refused":         {answers{next: []string{"the key is another tenant's"}}, 0, "the key is another tenant's"},
+		"refused then":    {answers{next: []string{"", "the key is another tenant's"}}, 100 * time.Millisecond, "the key is another tenant's"},
+		"nobody is there": {answers{next: []string{""}}, patience, "nothing answers that judges keys"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			asked := 0
-			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				if asked++; asked < 3 {
-					w.WriteHeader(http.StatusForbidden)
-					_, _ = w.Write([]byte(c.refusal))
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				_, err := Ask(t.Context(), &http.Client{Transport: &c.answers}, Request{Name: "iris", Gateway: "http://gateway", Host: "h", Data: []byte(`{}`)})
+				if c.err == "" {
+					assert.NoError(t, err)
+				} else {
+					assert.ErrorContains(t, err, c.err)
 				}
-			}))
-			defer s.Close()
-			_, err := Ask(t.Context(), s.Client(), Request{Name: "iris", Gateway: s.URL, Host: "h", Data: []byte(`{}`)})
-			if c.err == "" {
-				assert.NoError(t, err)
-			} else {
-				assert.ErrorContains(t, err, c.err)
-			}
-			assert.Equal(t, c.asked, asked)
+				assert.Equal(t, c.took, time.Since(start))
+				assert.InDelta(t, c.took.Milliseconds()/100+1, c.asked, 1)
+			})
 		})
 	}
 }

@@ -1,7 +1,6 @@
 package reviewer
 
 import (
-	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -10,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +18,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/forgeapi/github"
 	"github.com/neuroscale-platform/neuroscale/internal/github/githubtest"
 	"github.com/neuroscale-platform/neuroscale/internal/guard"
+	"github.com/neuroscale-platform/neuroscale/internal/logtest"
 )
 
 const guardToken = "github_pat_guard"
@@ -27,31 +26,13 @@ const guardToken = "github_pat_guard"
 // least is what a guard's token needs, see docs/github.md.
 var least = githubtest.Permissions{"contents": "read", "pull_requests": "write", "statuses": "write"}
 
-// lines is a log that may be read while it is written.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 // onGitHub is a reviewer of a repository there.
-func onGitHub(t *testing.T, p *passes) (*githubtest.Server, *githubtest.Repository, *Reviewer, *lines) {
+func onGitHub(t *testing.T, p *passes) (*githubtest.Server, *githubtest.Repository, *Reviewer, *logtest.Log) {
 	t.Helper()
 	s := githubtest.New(t, owner)
 	s.Grant(guardToken, account, least)
 	repo := s.Repository(repository, githubtest.Files{"README.md": {Content: "hello"}, "apps/old/a.yaml": {Content: "old: 1"}})
-	log := &lines{}
+	log := &logtest.Log{}
 	logger := slog.New(slog.NewTextHandler(log, nil))
 	forge, err := github.New(logger, github.Args{URL: s.URL, Organization: owner, Token: func() (string, error) { return guardToken, nil }, Poll: 50 * time.Millisecond})
 	require.NoError(t, err)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -162,28 +161,24 @@ func (s *suite) traffic(ctx context.Context, t *testing.T, good string) (stop fu
 	t.Helper()
 	_, wrong := keys.New(keys.Key{Tenant: tenants}, time.Now())
 	host := s.hostOf(t, example)
-	ctx, cancel := context.WithCancel(ctx)
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	answers := map[string]map[int]int{}
+	everybody := map[string]func(context.Context) (rig.Answer, error){}
 	for who, key := range map[string]string{"good": good, "good, too": good, "wrong": wrong, "none": ""} {
-		answers[who] = map[int]int{}
-		all.Go(func() {
-			for ctx.Err() == nil {
-				a, err := s.askWith(ctx, example, host, key)
-				if ctx.Err() != nil {
-					return
-				}
-				mu.Lock()
-				answers[who][a.Code]++ // 0: not even an answer
-				mu.Unlock()
-				if err != nil {
-					t.Logf("%s: %v", who, err)
-				}
-			}
-		})
+		everybody[who] = func(ctx context.Context) (rig.Answer, error) { return s.askWith(ctx, example, host, key) }
 	}
-	return func() map[string]map[int]int { cancel(); all.Wait(); return answers }
+	ended := rig.OnAndOn(ctx, 0, everybody)
+	return func() map[string]map[int]int {
+		answers := map[string]map[int]int{}
+		for who := range everybody {
+			answers[who] = map[int]int{}
+		}
+		for _, a := range ended() {
+			answers[a.Who][a.Answer.Code]++ // 0: not even an answer
+			if a.Err != nil {
+				t.Logf("%s: %v", a.Who, a.Err)
+			}
+		}
+		return answers
+	}
 }
 
 // doorkeepers are the pods that judge keys and are ready.

@@ -6,7 +6,6 @@
 package lifecycle
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,7 +14,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -23,6 +21,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/neuroscale-platform/neuroscale/internal/logtest"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
@@ -112,33 +111,15 @@ func (l *life) up(ctx context.Context, t *testing.T) (changed bool) {
 var counted = regexp.MustCompile(`(?m)^\s*[0-9.]+s\s+([0-9]+)/([0-9]+)\s`)
 
 // watched is what a command has said so far.
-type watched struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (w *watched) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.text.Write(p)
-}
-
-// String is all of it.
-func (w *watched) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.text.String()
-}
+type watched struct{ logtest.Log }
 
 // done is how many resources the last line counts; 0 if none does.
 func (w *watched) done() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	all := counted.FindAllSubmatch(w.text.Bytes(), -1)
+	all := counted.FindAllStringSubmatch(w.String(), -1)
 	if len(all) == 0 {
 		return 0
 	}
-	n, _ := strconv.Atoi(string(all[len(all)-1][1]))
+	n, _ := strconv.Atoi(all[len(all)-1][1])
 	return n
 }
 

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -58,6 +57,7 @@ func TestAVersionChangesUnderAnEndpoint(t *testing.T) {
 			assert.True(t, l.up(ctx, t), "the way back is no change")
 			back := stop()
 			rig.Succeed(ctx, t, l.command("verify", "--wait", "2m"))
+			require.Greater(t, min(there.all, back.all), 100, "hardly anybody asked")
 			assert.Empty(t, there.failed, "while it changed, of %d", there.all)
 			assert.Empty(t, back.failed, "while it changed back, of %d", back.all)
 			t.Logf("there %d requests, longest %s; back %d, longest %s", there.all, there.longest, back.all, back.longest)
@@ -169,30 +169,23 @@ func (l *life) asked(ctx context.Context, t *testing.T, endpoint string) (stop f
 	r := rig.Succeed(ctx, t, l.command("predict", endpoint, "-o", "json"))
 	require.NoError(t, json.Unmarshal([]byte(r.Stdout), &example))
 
-	ctx, cancel := context.WithCancel(ctx)
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	var got answers
-	begin := time.Now()
+	everybody := map[string]func(context.Context) (rig.Answer, error){}
 	for who, client := range map[string]*http.Client{
 		"kept": predict.NewClient(15*time.Second, outputs.Authority), "new": rig.Direct(outputs.Authority),
 	} {
-		all.Go(func() {
-			for again := time.NewTicker(50 * time.Millisecond); ctx.Err() == nil; <-again.C {
-				start := time.Now()
-				a, err := rig.Ask(ctx, client, example.URL, example.Host, outputs.PlatformKey, predict.Example)
-				if ctx.Err() != nil {
-					return
-				}
-				mu.Lock()
-				got.all++
-				got.longest = max(got.longest, time.Since(start).Round(time.Millisecond))
-				if err != nil || a.Code != http.StatusOK {
-					got.failed = append(got.failed, fmt.Sprintf("%s %s: %d %s %v", time.Since(begin).Round(100*time.Millisecond), who, a.Code, a.Body, err))
-				}
-				mu.Unlock()
-			}
-		})
+		everybody[who] = func(ctx context.Context) (rig.Answer, error) {
+			return rig.Ask(ctx, client, example.URL, example.Host, outputs.PlatformKey, predict.Example)
+		}
 	}
-	return func() answers { cancel(); all.Wait(); return got }
+	ended := rig.OnAndOn(ctx, 50*time.Millisecond, everybody)
+	return func() (got answers) {
+		for _, a := range ended() {
+			got.all++
+			got.longest = max(got.longest, a.Took.Round(time.Millisecond))
+			if a.Err != nil || a.Answer.Code != http.StatusOK {
+				got.failed = append(got.failed, fmt.Sprintf("%s %s: %d %s %v", a.At.Round(100*time.Millisecond), a.Who, a.Answer.Code, a.Answer.Body, a.Err))
+			}
+		}
+		return got
+	}
 }

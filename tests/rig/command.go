@@ -171,26 +171,53 @@ func (p *Process) KillNamed(program string) error {
 // Session lists the processes of the command's session that still run.
 func (p *Process) Session() []int {
 	var pids []int
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil
-	}
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		if s, ok := readStat(pid); ok && s.session == p.PID() && Alive(pid) {
+	for pid, s := range processes() {
+		if s.session == p.PID() && s.alive() {
 			pids = append(pids, pid)
 		}
 	}
 	return pids
 }
 
+// KillDescendants ends by SIGKILL every process that this one has started, and what
+// those have, as far as their parents still run.
+func KillDescendants() error {
+	all := processes()
+	var problems []error
+	for pid := range all {
+		for up := all[pid].parent; up > 1; up = all[up].parent {
+			if up != os.Getpid() {
+				continue
+			}
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+				problems = append(problems, fmt.Errorf("kill process %d: %w", pid, err))
+			}
+			break
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// processes are all of this host, by their id.
+func processes() map[int]stat {
+	all := map[int]stat{}
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		if s, ok := readStat(pid); ok {
+			all[pid] = s
+		}
+	}
+	return all
+}
+
 // stat is the part of /proc/PID/stat the rig looks at.
 type stat struct {
-	state   string
-	session int
+	state           string
+	parent, session int
 }
 
 func readStat(pid int) (stat, bool) {
@@ -203,15 +230,18 @@ func readStat(pid int) (stat, bool) {
 	if len(f) < 4 {
 		return stat{}, false
 	}
-	session, err := strconv.Atoi(f[3])
-	return stat{state: f[0], session: session}, err == nil
+	parent, err := strconv.Atoi(f[1])
+	session, err2 := strconv.Atoi(f[3])
+	return stat{state: f[0], parent: parent, session: session}, err == nil && err2 == nil
 }
 
 // Alive says that a process runs; one that only waits to be buried does not.
 func Alive(pid int) bool {
 	s, ok := readStat(pid)
-	return ok && s.state != "Z" && s.state != "X"
+	return ok && s.alive()
 }
+
+func (s stat) alive() bool { return s.state != "Z" && s.state != "X" }
 
 func nonBlank(s string) []string {
 	var lines []string

@@ -41,6 +41,7 @@ func TestKillsReachAsFarAsTheySay(t *testing.T) {
 		"only the command":  {(*Process).KillOnly, 2},
 		"its group":         {(*Process).KillGroup, 1},
 		"its session":       {(*Process).KillSession, 0},
+		"all of this one":   {func(*Process) error { return KillDescendants() }, 0},
 		"one program of it": {func(p *Process) error { return p.KillNamed("sleep") }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {

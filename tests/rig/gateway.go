@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -16,6 +17,41 @@ type Answer struct {
 	Code   int
 	Body   string
 	Header http.Header
+}
+
+// Asked is how one of many requests ended.
+type Asked struct {
+	// Who asked, and when it was, since the first began.
+	Who      string
+	At, Took time.Duration
+	Answer   Answer
+	Err      error
+}
+
+// OnAndOn has everybody ask, one request after the other with a pause between them, until
+// it is stopped, and returns how all of them ended.
+func OnAndOn(ctx context.Context, pause time.Duration, everybody map[string]func(context.Context) (Answer, error)) (stop func() []Asked) {
+	ctx, cancel := context.WithCancel(ctx)
+	var askers sync.WaitGroup
+	var mu sync.Mutex
+	var all []Asked
+	begin := time.Now()
+	for who, ask := range everybody {
+		askers.Go(func() {
+			for ctx.Err() == nil {
+				start := time.Now()
+				a, err := ask(ctx)
+				if ctx.Err() != nil {
+					return // it was not let end
+				}
+				mu.Lock()
+				all = append(all, Asked{who, start.Sub(begin), time.Since(start), a, err})
+				mu.Unlock()
+				time.Sleep(pause)
+			}
+		})
+	}
+	return func() []Asked { cancel(); askers.Wait(); return all }
 }
 
 // Direct never goes through a proxy: the platform is on this host's own network. It

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	api "github.com/google/go-github/v75/github"
+
+	preflight "github.com/neuroscale-platform/neuroscale/internal/github"
 )
 
 // RemoveAbandoned removes what an up that was killed had begun to make on GitHub and had
@@ -31,14 +33,10 @@ func RemoveAbandoned(ctx context.Context, c *api.Client, owner, token string, in
 	case "github:index/actionsVariable:ActionsVariable":
 		_, err = c.Actions.DeleteRepoVariable(ctx, owner, repository, text("variableName"))
 	}
-	var e *api.ErrorResponse
-	if errors.As(err, &e) && e.Response.StatusCode == http.StatusNotFound {
+	if err == nil || preflight.IsGone(err) {
 		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("remove what an up that was killed left on GitHub: %w", err)
-	}
-	return nil
+	return fmt.Errorf("remove what an up that was killed left on GitHub: %w", preflight.Explain(err))
 }
 
 // contexts are the statuses that a protection was to demand.

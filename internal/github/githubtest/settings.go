@@ -240,6 +240,15 @@ func (r *Repository) serveAlerts(a *answer) {
 	}
 }
 
+// objects are how GitHub shows things.
+func objects[T interface{ object() object }](all []T) []object {
+	var shown []object
+	for _, each := range all {
+		shown = append(shown, each.object())
+	}
+	return shown
+}
+
 // at is the index of what a path names by its number.
 func at[T any](all []T, path []string, id func(T) int64) int {
 	if len(path) != 1 {
@@ -260,11 +269,7 @@ func (r *Repository) serveKeys(a *answer, path []string) {
 	i := at(r.keys, path, func(k Key) int64 { return k.ID })
 	switch {
 	case len(path) == 0 && a.q.Method == http.MethodGet:
-		var all []object
-		for _, k := range r.keys {
-			all = append(all, k.object())
-		}
-		list(a, all)
+		list(a, objects(r.keys))
 	case len(path) == 0 && a.q.Method == http.MethodPost:
 		var sent struct {
 			Title, Key string
@@ -325,11 +330,7 @@ func (r *Repository) serveHooks(a *answer, path []string) {
 	h := Hook{URL: sent.Config.URL, ContentType: sent.Config.Type, Secret: sent.Config.Secret, Insecure: sent.Config.Insecure == "1", Active: sent.Active == nil || *sent.Active, Events: sent.Events}
 	switch {
 	case len(path) == 0 && a.q.Method == http.MethodGet:
-		var all []object
-		for _, h := range r.hooks {
-			all = append(all, h.object())
-		}
-		list(a, all)
+		list(a, objects(r.hooks))
 	case len(path) == 0 && a.q.Method == http.MethodPost && slices.ContainsFunc(r.hooks, taken):
 		a.validation("Hook", "", "custom", "Hook already exists on this repository")
 	case len(path) == 0 && a.q.Method == http.MethodPost:
@@ -367,11 +368,7 @@ func (r *Repository) serveLabels(a *answer, path []string) {
 	i := slices.IndexFunc(r.labels, func(l Label) bool { return strings.EqualFold(l.Name, name) })
 	switch {
 	case len(path) == 0 && a.q.Method == http.MethodGet:
-		var all []object
-		for _, l := range r.labels {
-			all = append(all, l.object())
-		}
-		list(a, all)
+		list(a, objects(r.labels))
 	case len(path) == 0 && i >= 0:
 		a.validation("Label", "name", "already_exists", "")
 	case len(path) == 0:

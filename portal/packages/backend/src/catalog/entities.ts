@@ -1,5 +1,6 @@
 import { ANNOTATION_LOCATION, ANNOTATION_ORIGIN_LOCATION, Entity } from '@backstage/catalog-model';
 import { folderOf } from '../forge/folders';
+import { pageOf } from '../forge/forge';
 import { forgeAt } from '../forge/kinds';
 import { folderOfEndpoint } from '../platform/application';
 import { KubernetesObject } from '../platform/cluster';
@@ -28,7 +29,6 @@ function entity(kind: string, name: string, spec: object, more: Partial<Entity['
 
 /** Teams, the people in them, and their systems, as the configuration has them. */
 export function entitiesOfTenants(platform: Platform): Entity[] {
-  const forge = forgeAt(platform.forge);
   const teams = platform.tenants.flatMap(t => [
     entity(
       'Group',
@@ -39,7 +39,7 @@ export function entitiesOfTenants(platform: Platform): Entity[] {
     entity('System', t.namespace, { owner: `group:default/${t.namespace}` }, {
       title: t.namespace,
       description: `Endpoints of tenant ${t.namespace}`,
-      links: [{ url: forge.page(t.repository), title: 'Repository' }],
+      links: [{ url: pageOf(platform.forge, t.repository), title: 'Repository' }],
     }),
   ]);
   const memberOf = new Map<string, string[]>();

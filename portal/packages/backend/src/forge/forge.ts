@@ -9,10 +9,13 @@ export type Site = {
   organization: string;
 };
 
+/** The page of a repository, in a forge of either kind. */
+export function pageOf(site: Site, repository: string): string {
+  return `${site.publicUrl}/${site.organization}/${repository}`;
+}
+
 /** A forge that has people's repositories. */
 export interface Forge {
-  /** The page of a repository. */
-  page(repository: string): string;
   /** The page of a folder on the main branch of a repository. */
   folderPage(repository: string, folder: string): string;
   /** The forge as the person whose token it is. */

@@ -1,4 +1,4 @@
-import type { LastChange, Pull, Site } from '../forge';
+import { type LastChange, pageOf, type Pull, type Site } from '../forge.ts';
 
 /** Seconds that the forge has for one answer. */
 const patience = 20;
@@ -38,7 +38,7 @@ export class GiteaApi {
       all.push(
         ...found.map(p => ({
           number: p.number,
-          url: `${this.site.publicUrl}/${this.site.organization}/${repository}/pulls/${p.number}`,
+          url: `${pageOf(this.site, repository)}/pulls/${p.number}`,
           title: p.title,
           user: p.user?.login,
           sha: p.head?.sha,
@@ -54,7 +54,7 @@ export class GiteaApi {
       this.ask<any[]>('GET', `${this.at(repository)}/commits?sha=main&stat=false&verification=false&files=false&${of}`);
     const [commit] = await commits(`limit=1&path=${encodeURIComponent(path)}`);
     if (!commit) return undefined;
-    const page = `${this.site.publicUrl}/${this.site.organization}/${repository}`;
+    const page = pageOf(this.site, repository);
     const pull =
       (await this.pullThatMade(repository, commit.sha)) ??
       // It came with a merge commit, unless that was long ago.

@@ -1,4 +1,4 @@
-import type { Forge, Person, Site } from '../forge';
+import { type Forge, pageOf, type Person, type Site } from '../forge.ts';
 import { GiteaApi } from './api.ts';
 import { mainOf } from './main.ts';
 
@@ -10,12 +10,8 @@ export class Gitea implements Forge {
     this.site = site;
   }
 
-  page(repository: string): string {
-    return `${this.site.publicUrl}/${this.site.organization}/${repository}`;
-  }
-
   folderPage(repository: string, folder: string): string {
-    return `${this.page(repository)}/src/branch/main/${folder}`;
+    return `${pageOf(this.site, repository)}/src/branch/main/${folder}`;
   }
 
   as(token: string): Person {

@@ -38,7 +38,6 @@ test('what is on main is read, and a link in it leads nowhere', async () => {
 });
 
 test('people are sent to pages that GitHub has', () => {
-  assert.equal(github().page('endpoints'), 'https://github.com/acme/endpoints');
   assert.equal(github().folderPage('endpoints', 'apps/old'), 'https://github.com/acme/endpoints/tree/main/apps/old');
 });
 

@@ -1,4 +1,4 @@
-import type { Forge, Person, Site } from '../forge';
+import { type Forge, pageOf, type Person, type Site } from '../forge.ts';
 import { GitHubApi } from './api.ts';
 import { lastChangeOf } from './history.ts';
 import { mainOf } from './main.ts';
@@ -11,12 +11,8 @@ export class GitHub implements Forge {
     this.site = site;
   }
 
-  page(repository: string): string {
-    return `${this.site.publicUrl}/${this.site.organization}/${repository}`;
-  }
-
   folderPage(repository: string, folder: string): string {
-    return `${this.page(repository)}/tree/main/${folder}`;
+    return `${pageOf(this.site, repository)}/tree/main/${folder}`;
   }
 
   as(token: string): Person {
