@@ -7,10 +7,10 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
 )
 
-// kind is what a layer's CustomResourceDefinition of that name says.
+// kind is a layer's CustomResourceDefinition.
 type kind struct {
 	layer, name string
-	spec        map[string]any
+	definition  map[string]any
 }
 
 // kinds of all layers, in their order.
@@ -30,14 +30,15 @@ func kindsOf(layer string, objects []map[string]any) []kind {
 	var all []kind
 	for _, object := range objects {
 		if object["kind"] == "CustomResourceDefinition" {
-			all = append(all, kind{layer, object["metadata"].(map[string]any)["name"].(string), object["spec"].(map[string]any)})
+			all = append(all, kind{layer, object["metadata"].(map[string]any)["name"].(string), object})
 		}
 	}
 	return all
 }
 
-// outline is the smallest definition with the names and versions of spec.
-func outline(name string, spec map[string]any) manifest.Object {
+// outline is the smallest definition with the names and versions of the kind.
+func (k kind) outline() manifest.Object {
+	spec := k.definition["spec"].(map[string]any)
 	versions := []any{}
 	for _, each := range spec["versions"].([]any) {
 		version := each.(map[string]any)
@@ -54,7 +55,7 @@ func outline(name string, spec map[string]any) manifest.Object {
 	}
 	return manifest.Object{
 		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-		"metadata": manifest.Object{"name": name},
+		"metadata": manifest.Object{"name": k.name},
 		"spec": manifest.Object{
 			"group": spec["group"], "names": spec["names"], "scope": spec["scope"], "versions": versions,
 		},

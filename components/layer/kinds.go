@@ -35,14 +35,16 @@ func (a *KindsArgs) validate() error {
 // Kinds are the CustomResourceDefinitions of all layers.
 type Kinds struct {
 	pulumi.ResourceState
-	of map[string][]pulumi.Resource
+	of    map[string][]pulumi.Resource
+	found []kind
 }
 
 // NewKinds registers the layers' CustomResourceDefinitions, because Argo CD never
 // deletes one together with its Application and a destroyed platform would leave them
-// all behind. What is registered is an outline that accepts anything; Argo CD puts the
-// whole definition in its place, and later changes are Argo CD's alone. The Application
-// is deleted first, so controllers see their objects go.
+// all behind. What is registered is an outline that accepts anything: the state would
+// be twice as large. Argo CD, or before it a Job in its name, puts the whole definition in
+// its place, and later changes are Argo CD's alone. The Application is deleted first, so
+// controllers see their objects go.
 //
 // They come all at once: Pulumi's provider reads the schemas of all kinds anew after each
 // one that was made.
@@ -54,13 +56,13 @@ func NewKinds(ctx *pulumi.Context, name string, args *KindsArgs, opts ...pulumi.
 	if err := ctx.RegisterComponentResource(KindsToken, name, k, opts...); err != nil {
 		return nil, err
 	}
-	found, err := args.Layers.kinds(ctx.Context(), args.Source)
-	if err != nil {
+	var err error
+	if k.found, err = args.Layers.kinds(ctx.Context(), args.Source); err != nil {
 		return nil, fmt.Errorf("kinds: %w", err)
 	}
 	set := manifest.NewSet(ctx, pulumi.Parent(k), pulumi.IgnoreChanges([]string{"spec"}))
-	for _, d := range found {
-		k.of[d.layer] = append(k.of[d.layer], set.Add(d.layer+"-"+d.name, outline(d.name, d.spec), args.formerly(ctx, d.layer)))
+	for _, d := range k.found {
+		k.of[d.layer] = append(k.of[d.layer], set.Add(d.layer+"-"+d.name, d.outline(), args.formerly(ctx, d.layer)))
 	}
 	if err := set.Err(); err != nil {
 		return nil, fmt.Errorf("kinds: %w", err)

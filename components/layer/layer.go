@@ -114,6 +114,9 @@ func New(ctx *pulumi.Context, args *Args, opts ...pulumi.ResourceOption) (*Layer
 	push := set.Add(args.Name+"-push", layerPush(l, d.args), withNamespace, manifest.JobTimeout(),
 		pulumi.DependsOn(append([]pulumi.Resource{content}, d.pushReady...)))
 
+	if args.DefinedFirst && len(known) > 0 {
+		known = append(slices.Clone(known), addDefinitions(set, l, args))
+	}
 	needs := slices.Concat([]pulumi.Resource{push}, known, d.args.ControllerReady, earlier, args.DependsOn)
 	application := set.Add(args.Name+"-application", applicationObject(l, args, patches), pulumi.DependsOn(needs),
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "10m", Update: "10m", Delete: "3m"}))

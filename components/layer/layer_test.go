@@ -1,6 +1,8 @@
 package layer
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -231,6 +233,50 @@ func TestKindsAreThereFirstAndGoLast(t *testing.T) {
 	assert.Equal(t, []string{"spec"}, definition.IgnoreChanges, "the two would take turns")
 	assert.Equal(t, []string{"urn:pulumi:test::neuroscale::neuroscale:platform:Part$" + Token + "::first"}, definition.FormerParents,
 		"a stack of before would delete the definition, and with it every object of the kind")
+}
+
+func TestDefinitionsAreWholeBeforeArgoCDLooks(t *testing.T) {
+	a := bringing(t)
+	a.DefinedFirst = true
+	other := args(t, "other")
+	r := recorder.Component(t, func(ctx *pulumi.Context, on pulumi.ResourceOption) error {
+		delivery := deliveryArgs(t)
+		k, err := NewKinds(ctx, "kinds", &KindsArgs{Layers: List{a.Definition, other.Definition}, Source: delivery.Source}, on)
+		if err != nil {
+			return err
+		}
+		delivery.Kinds = k
+		if a.Delivery, err = NewDelivery(ctx, "delivery", delivery, on); err != nil {
+			return err
+		}
+		other.Delivery = a.Delivery
+		if _, err = New(ctx, other, on); err != nil {
+			return err
+		}
+		_, err = New(ctx, a, on)
+		return err
+	})
+	job, ns := r.Get(t, "Job", "definitions-first-*"), r.Get(t, "Namespace", Namespace)
+	assert.True(t, r.Waits(r.Get(t, "Application", "first"), job), "Argo CD would change them itself, one by one")
+	assert.True(t, r.Waits(job, r.Get(t, "CustomResourceDefinition", "things.example.com")))
+	assert.Equal(t, ns.URN, job.DeletedWith)
+	assert.Equal(t, "argocd-controller", recorder.At(job.Object(), "spec.template.spec.containers.0.env.1.value"), "Argo CD would not take them for its own")
+	role := r.Get(t, "ClusterRole", "neuroscale-definitions-first")
+	assert.Equal(t, []any{map[string]any{
+		"apiGroups": []any{"apiextensions.k8s.io"}, "resources": []any{"customresourcedefinitions"},
+		"resourceNames": []any{"things.example.com"}, "verbs": []any{"get", "patch"},
+	}}, recorder.At(role.Object(), "rules"))
+	assert.Empty(t, role.DeletedWith, "it would stay after a destroy")
+	assert.Len(t, r.Kind("ClusterRole"), 1, "whose kinds Argo CD may define has no account for that")
+
+	packed, err := base64.StdEncoding.DecodeString(recorder.At(r.Get(t, "ConfigMap", "definitions-first-*").Object(), "binaryData").(map[string]any)[definitionsFile].(string))
+	require.NoError(t, err)
+	reader, err := gzip.NewReader(bytes.NewReader(packed))
+	require.NoError(t, err)
+	var whole []map[string]any
+	require.NoError(t, json.NewDecoder(reader).Decode(&whole))
+	require.Len(t, whole, 1)
+	assert.Equal(t, "story", recorder.At(recorder.At(whole[0], "spec.versions.0"), "schema.openAPIV3Schema.properties.long"))
 }
 
 func TestALayerWhoseKindsNobodyRegisteredIsRefused(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -169,31 +171,39 @@ func TestAskpassReadsTheMountedFiles(t *testing.T) {
 	}
 }
 
-// runProbes runs probe.py against handler and returns its exit code and output.
-func runProbes(t *testing.T, handler http.HandlerFunc, probes []Probe) (int, string) {
+// runPython runs a script as a Job does, with files of these names beside it, against
+// handler as the API server, and returns its exit code and output.
+func runPython(t *testing.T, script string, handler http.HandlerFunc, files map[string][]byte, env ...string) (int, string) {
 	t.Helper()
 	server := httptest.NewTLSServer(handler)
 	defer server.Close()
 	address, err := url.Parse(server.URL)
 	require.NoError(t, err)
 	dir := t.TempDir()
-	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	for name, content := range map[string][]byte{
-		"probe.py": []byte(probeScript), "probes.json": []byte(encodeProbes(probes)),
-		"token": []byte("the-token\n"), "ca.crt": authority,
-	} {
+	files = maps.Clone(files)
+	maps.Copy(files, map[string][]byte{
+		"script.py": []byte(script), "token": []byte("the-token\n"),
+		"ca.crt": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}),
+	})
+	for name, content := range files {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
 	}
-	command := exec.Command("python3", filepath.Join(dir, "probe.py"))
-	command.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "ACCOUNT=" + dir, "PROBES=" + filepath.Join(dir, "probes.json"), "SECONDS=1",
+	command := exec.Command("python3", "script.py")
+	command.Dir = dir
+	command.Env = append([]string{
+		"PATH=" + os.Getenv("PATH"), "ACCOUNT=" + dir, "PYTHONDONTWRITEBYTECODE=1",
 		"KUBERNETES_SERVICE_HOST=" + address.Hostname(), "KUBERNETES_SERVICE_PORT=" + address.Port(),
-	}
+	}, env...)
 	var output bytes.Buffer
 	command.Stdout, command.Stderr = &output, &output
 	err = command.Run()
 	require.NotNil(t, command.ProcessState, "python3: %v", err)
 	return command.ProcessState.ExitCode(), output.String()
+}
+
+func runProbes(t *testing.T, handler http.HandlerFunc, probes []Probe) (int, string) {
+	t.Helper()
+	return runPython(t, probeScript, handler, map[string][]byte{"probes.json": []byte(encodeProbes(probes))}, "PROBES=probes.json", "SECONDS=1")
 }
 
 func probe(name string, expect Expect, by string) Probe {
@@ -251,4 +261,57 @@ func TestProbeOnlyAsksAndTriesAgain(t *testing.T) {
 	assert.Equal(t, 0, exit, output)
 	const want = "POST /apis/example.com/v1/namespaces/here/things?dryRun=All&fieldManager=neuroscale-probe Bearer the-token"
 	assert.Equal(t, []string{want, want}, requests)
+}
+
+func TestAnOutlineIsMadeWholeOnceAndInArgoCDsName(t *testing.T) {
+	metadata := func(managers ...string) map[string]any {
+		fields := []any{}
+		for _, manager := range managers {
+			fields = append(fields, map[string]any{"manager": manager})
+		}
+		return map[string]any{"metadata": map[string]any{"resourceVersion": "7", "managedFields": fields}}
+	}
+	for name, test := range map[string]struct {
+		managers []string
+		patched  int
+		exit     int
+		asks     int
+		output   string
+	}{
+		"an outline":                      {[]string{"neuroscale"}, http.StatusOK, 0, 2, "things.example.com: defined"},
+		"Argo CD was there before":        {[]string{"neuroscale", "argocd-controller"}, http.StatusOK, 0, 1, "things.example.com: is whole"},
+		"somebody changes it meanwhile":   {[]string{"neuroscale"}, http.StatusConflict, 1, 2, "things.example.com: 409 it has changed"},
+		"the server has no use for it":    {[]string{"neuroscale"}, http.StatusUnprocessableEntity, 1, 2, "things.example.com: 422 "},
+		"the account may not do that yet": {[]string{"neuroscale"}, http.StatusForbidden, 1, 2, "things.example.com: 403 "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked []string
+			var applied map[string]any
+			exit, output := runPython(t, defineScript, func(w http.ResponseWriter, r *http.Request) {
+				asked = append(asked, fmt.Sprintf("%s %s %s", r.Method, r.URL, r.Header.Get("Authorization")))
+				if r.Method == http.MethodPatch {
+					body, _ := io.ReadAll(r.Body)
+					_ = json.Unmarshal(body, &applied)
+					if test.patched != http.StatusOK {
+						http.Error(w, "it has changed", test.patched)
+						return
+					}
+				}
+				_ = json.NewEncoder(w).Encode(metadata(test.managers...))
+			}, map[string][]byte{"d": compress([]any{map[string]any{
+				"metadata": map[string]any{"name": "things.example.com"}, "spec": "whole",
+			}})}, "DEFINITIONS=d", "MANAGER=argocd-controller")
+			assert.Equal(t, test.exit, exit, output)
+			assert.Contains(t, output, test.output)
+			const at = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/things.example.com"
+			assert.Equal(t, []string{
+				"GET " + at + " Bearer the-token", "PATCH " + at + "?force=true&fieldManager=argocd-controller Bearer the-token",
+			}[:test.asks], asked)
+			if test.asks > 1 {
+				assert.Equal(t, map[string]any{
+					"metadata": map[string]any{"name": "things.example.com", "resourceVersion": "7"}, "spec": "whole",
+				}, applied, "what Argo CD made of it meanwhile would be undone")
+			}
+		})
+	}
 }

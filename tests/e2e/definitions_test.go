@@ -2,14 +2,19 @@ package e2e
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/neuroscale-platform/neuroscale/components/argocd/argoproj"
 	"github.com/neuroscale-platform/neuroscale/components/forge"
+	"github.com/neuroscale-platform/neuroscale/components/manifest"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
@@ -41,7 +46,33 @@ func (s *suite) layersAreTheSameEverywhere(t *testing.T) {
 			require.NotEmpty(t, commit, "%s is not in Git", tag)
 			assert.Equal(t, commit, rig.Text(app, "spec", "source", "targetRevision"), "the program computed another commit")
 			assert.Equal(t, commit, rig.Text(app, "status", "sync", "revision"), "Argo CD synced another commit than the tag's")
+			if d.DefinedFirst {
+				s.foundItsKindsWhole(ctx, t, app)
+			}
 		})
+	}
+}
+
+// foundItsKindsWhole looks when Argo CD's name came to each definition of a layer: what
+// is applied a second time and says the same does not change.
+func (s *suite) foundItsKindsWhole(ctx context.Context, t *testing.T, app *unstructured.Unstructured) {
+	t.Helper()
+	role, err := s.cluster.Get(ctx, kube.ClusterRoles, "", manifest.Manager+"-definitions-"+app.GetName())
+	require.NoError(t, err)
+	require.NotNil(t, role, "nobody may define the kinds of %s first", app.GetName())
+	rules, _, err := unstructured.NestedSlice(role.Object, "rules")
+	require.NoError(t, err)
+	names, _, err := unstructured.NestedStringSlice(rules[0].(map[string]any), "resourceNames")
+	require.NoError(t, err)
+	require.NotEmpty(t, names)
+	for _, name := range names {
+		definition, err := s.cluster.Get(ctx, kube.CRDs, "", name)
+		require.NoError(t, err)
+		require.NotNil(t, definition, name)
+		applied := slices.IndexFunc(definition.GetManagedFields(), func(e metav1.ManagedFieldsEntry) bool { return e.Manager == argoproj.FieldManager })
+		require.GreaterOrEqual(t, applied, 0, "%s is an outline still", name)
+		at := definition.GetManagedFields()[applied].Time
+		assert.False(t, at.After(app.GetCreationTimestamp().Time), "Argo CD has changed %s at %s, and asked for all schemas again", name, at)
 	}
 }
 

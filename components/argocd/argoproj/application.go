@@ -10,6 +10,9 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
 )
 
+// FieldManager is who Argo CD is when it applies an object by the server's apply.
+const FieldManager = "argocd-controller"
+
 // Application keeps the cluster as one revision of a repository says.
 type Application struct {
 	Name, Namespace string
