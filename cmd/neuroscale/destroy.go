@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,7 +66,8 @@ func (a *app) destroy(ctx context.Context, o automation.DestroyOptions, yes bool
 				return err
 			}
 			held = func(ctx context.Context) []string { return heldUp(ctx, cluster, cfg.Namespaces()) }
-			release = func(ctx context.Context) { a.releaseOrphans(ctx, cluster, layers, held) }
+			namespaces := slices.Concat(layers.Namespaces(), cfg.Namespaces())
+			release = func(ctx context.Context) { a.clearTheWay(ctx, cluster, layers, namespaces, held) }
 		}
 	}
 	if !yes {
@@ -118,12 +120,20 @@ func heldUp(ctx context.Context, cluster *kube.Cluster, namespaces []string) []s
 	return all
 }
 
-// releaseOrphans looks every second, until the context ends, for objects whose
-// controllers went before them: a layer is deleted while what people deployed is
-// still being collected. It says what somebody else holds up.
-func (a *app) releaseOrphans(ctx context.Context, cluster *kube.Cluster, layers layer.List, heldUp func(context.Context) []string) {
+// clearTheWay looks every second, until the context ends, for objects whose controllers
+// went before them: a layer is deleted while what people deployed is still being
+// collected. Pods of these namespaces that are being ended get no time for answers that
+// nobody waits for. It says what somebody else holds up.
+func (a *app) clearTheWay(ctx context.Context, cluster *kube.Cluster, layers layer.List, namespaces []string, heldUp func(context.Context) []string) {
 	const lookEvery = 5 * time.Second
 	looked, said := time.Now(), map[string]bool{}
+	// What cannot be done now is tried again in a second.
+	later := func(what string, err error) {
+		if err != nil && ctx.Err() == nil && !said[err.Error()] {
+			said[err.Error()] = true
+			a.log().Warn(what, "error", err)
+		}
+	}
 	var held []kube.Held
 	for _, d := range layers {
 		if len(d.Holds) > 0 {
@@ -138,11 +148,8 @@ func (a *app) releaseOrphans(ctx context.Context, cluster *kube.Cluster, layers 
 			return
 		case now := <-tick.C:
 			released, err := kube.ReleaseOrphans(ctx, cluster.Dynamic, held, now)
-			// What cannot be done now is tried again in a second.
-			if err != nil && ctx.Err() == nil && !said[err.Error()] {
-				said[err.Error()] = true
-				a.log().Warn("an object whose controller is gone could not be let go of yet", "error", err)
-			}
+			later("an object whose controller is gone could not be let go of yet", err)
+			later("a pod that is being ended takes its time", kube.HastenPods(ctx, cluster.Dynamic, namespaces))
 			for _, what := range released {
 				a.log().Warn("let go of what waited for a controller that is gone", "object", what)
 			}

@@ -1,0 +1,44 @@
+package kube
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic/fake"
+	clienttesting "k8s.io/client-go/testing"
+)
+
+func TestOnlyPodsThatEndAnywayAreHastened(t *testing.T) {
+	pod := func(namespace, name string, grace int64) *unstructured.Unstructured {
+		o := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Pod"}}
+		o.SetNamespace(namespace)
+		o.SetName(name)
+		o.SetUID(types.UID("uid-of-" + name))
+		if grace >= 0 {
+			now := metav1.Now()
+			o.SetDeletionTimestamp(&now)
+			o.SetDeletionGracePeriodSeconds(&grace)
+		}
+		return o
+	}
+	client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{Pods: "PodList"},
+		pod("ours", "draining", 300), pod("ours", "running", -1), pod("ours", "nearly", 1), pod("ours", "forced", 0), pod("theirs", "draining", 300))
+	require.NoError(t, HastenPods(t.Context(), client, []string{"ours", "absent"}))
+	var deleted []string
+	for _, action := range client.Actions() {
+		deletion, ok := action.(clienttesting.DeleteActionImpl)
+		if !ok {
+			continue
+		}
+		deleted = append(deleted, deletion.Namespace+"/"+deletion.Name)
+		assert.EqualValues(t, 1, *deletion.DeleteOptions.GracePeriodSeconds)
+		assert.EqualValues(t, "uid-of-draining", *deletion.DeleteOptions.Preconditions.UID, "another pod of that name would be ended")
+	}
+	assert.Equal(t, []string{"ours/draining"}, deleted)
+}
