@@ -122,8 +122,8 @@ func heldUp(ctx context.Context, cluster *kube.Cluster, namespaces []string) []s
 
 // clearTheWay looks every second, until the context ends, for objects whose controllers
 // went before them: a layer is deleted while what people deployed is still being
-// collected. Pods of these namespaces that are being ended get no time for answers that
-// nobody waits for. It says what somebody else holds up.
+// collected. Pods of these namespaces that take long to end are not waited for. It says
+// what somebody else holds up.
 func (a *app) clearTheWay(ctx context.Context, cluster *kube.Cluster, layers layer.List, namespaces []string, heldUp func(context.Context) []string) {
 	const lookEvery = 5 * time.Second
 	looked, said := time.Now(), map[string]bool{}
@@ -149,7 +149,7 @@ func (a *app) clearTheWay(ctx context.Context, cluster *kube.Cluster, layers lay
 		case now := <-tick.C:
 			released, err := kube.ReleaseOrphans(ctx, cluster.Dynamic, held, now)
 			later("an object whose controller is gone could not be let go of yet", err)
-			later("a pod that is being ended takes its time", kube.HastenPods(ctx, cluster.Dynamic, namespaces))
+			later("pods that are being ended are still waited for", kube.ForgetPods(ctx, cluster.Dynamic, namespaces, now))
 			for _, what := range released {
 				a.log().Warn("let go of what waited for a controller that is gone", "object", what)
 			}

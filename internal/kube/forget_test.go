@@ -2,6 +2,7 @@ package kube
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -14,22 +15,25 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 )
 
-func TestOnlyPodsThatEndAnywayAreHastened(t *testing.T) {
-	pod := func(namespace, name string, grace int64) *unstructured.Unstructured {
+func TestOnlyPodsThatEndSlowlyAreForgotten(t *testing.T) {
+	now := time.Now()
+	// Deleted so long ago, with a grace in seconds.
+	pod := func(namespace, name string, ago time.Duration, grace int64) *unstructured.Unstructured {
 		o := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Pod"}}
 		o.SetNamespace(namespace)
 		o.SetName(name)
 		o.SetUID(types.UID("uid-of-" + name))
 		if grace >= 0 {
-			now := metav1.Now()
-			o.SetDeletionTimestamp(&now)
+			at := metav1.NewTime(now.Add(-ago).Add(time.Duration(grace) * time.Second))
+			o.SetDeletionTimestamp(&at)
 			o.SetDeletionGracePeriodSeconds(&grace)
 		}
 		return o
 	}
 	client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{Pods: "PodList"},
-		pod("ours", "draining", 300), pod("ours", "running", -1), pod("ours", "nearly", 1), pod("ours", "forced", 0), pod("theirs", "draining", 300))
-	require.NoError(t, HastenPods(t.Context(), client, []string{"ours", "absent"}))
+		pod("ours", "draining", 5*time.Second, 300), pod("ours", "running", 0, -1), pod("ours", "just-now", time.Second, 300),
+		pod("ours", "forgotten", 5*time.Second, 0), pod("theirs", "draining", 5*time.Second, 300))
+	require.NoError(t, ForgetPods(t.Context(), client, []string{"ours", "absent"}, now))
 	var deleted []string
 	for _, action := range client.Actions() {
 		deletion, ok := action.(clienttesting.DeleteActionImpl)
@@ -37,7 +41,7 @@ func TestOnlyPodsThatEndAnywayAreHastened(t *testing.T) {
 			continue
 		}
 		deleted = append(deleted, deletion.Namespace+"/"+deletion.Name)
-		assert.EqualValues(t, 1, *deletion.DeleteOptions.GracePeriodSeconds)
+		assert.EqualValues(t, 0, *deletion.DeleteOptions.GracePeriodSeconds)
 		assert.EqualValues(t, "uid-of-draining", *deletion.DeleteOptions.Preconditions.UID, "another pod of that name would be ended")
 	}
 	assert.Equal(t, []string{"ours/draining"}, deleted)
