@@ -9,7 +9,7 @@ COPY cmd cmd
 COPY gitops gitops
 COPY internal internal
 RUN CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o /out/ ./cmd/neuroscale-dashboards ./cmd/neuroscale-doorkeeper ./cmd/neuroscale-forge-proxy ./cmd/neuroscale-guard \
- && install -d -m 1777 /out/tmp
+ && install -d -m 1777 /out/root/tmp
 
 FROM reg.kyverno.io/kyverno/kyverno-cli:v1.19.1 AS kyverno
 
@@ -37,7 +37,8 @@ ENTRYPOINT ["/forge-proxy"]
 
 FROM scratch AS guard
 COPY --from=build /out/neuroscale-guard /guard
-COPY --from=build /out/tmp /tmp
+# What is in a folder keeps its mode, the folder that is copied does not.
+COPY --from=build /out/root /
 COPY --from=kyverno /ko-app/kubectl-kyverno /kubectl-kyverno
 USER 65532:65532
 ENTRYPOINT ["/guard"]

@@ -63,7 +63,9 @@ func (b *builder) yarn(ctx context.Context, a *Backstage, dir string, env []stri
 	node := filepath.Join(tools, nodePackage)
 	c := command{dir: dir, log: b.log, env: append([]string{
 		"PATH=" + filepath.Join(node, "bin") + ":" + os.Getenv("PATH"),
-		// The headers that native modules are compiled with.
+		// Native modules are compiled, with these headers, where compiled ones could be
+		// downloaded as well.
+		"npm_config_build_from_source=true",
 		"npm_config_nodedir=" + node,
 		"npm_config_cache=" + filepath.Join(b.build, "npm"),
 		"JOBS=max",
