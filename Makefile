@@ -82,9 +82,9 @@ test-programs: all-images ## what unit tests ask the real programs of Kyverno an
 	@NEUROSCALE_E2E=1 $(GO) test -count 1 -timeout 10m ./cmd/neuroscale ./components/cost ./internal/guard
 
 # Not part of `make test`: it needs more of the machine than a run of all tests leaves.
-test-docker: all-images bin/neuroscale plugins ## stack dev on a Docker engine of its own
+test-docker: all-images bin/neuroscale plugins ## stack dev and the Dockerfiles on a Docker engine of its own
 	@NEUROSCALE_E2E=1 $(GO) test -C sealed -count 1 -timeout 10m ./internal/standin/docker
-	@NEUROSCALE_E2E=1 $(GO) test -v -count 1 -timeout 25m ./tests/docker
+	@NEUROSCALE_E2E=1 $(GO) test -v -count 1 -timeout 60m ./tests/docker
 
 # Not part of `make test`: its provider takes minutes to compile, and waits a second
 # between any two things that it writes.
