@@ -34,7 +34,9 @@ type part struct {
 
 // platform is its parts in their order, and so the only list of layers. What a
 // part waits for is what earlier ones hand over here, and what the definitions of
-// its layers name. What no prediction needs comes after the endpoints.
+// its layers name. What no prediction needs comes after the endpoints, and of that first
+// what takes longest: costs are there when they were measured twice, policies when
+// Kyverno is, and the portal's image is the largest.
 var platform = []part{
 	{"cluster", nil, func(s *site, _ layer.List) (err error) {
 		s.cluster, err = s.newCluster("cluster")
@@ -125,9 +127,24 @@ var platform = []part{
 		s.later = admitted
 		return err
 	}},
+	{"cost", costLayers, func(s *site, layers layer.List) error {
+		_, err := cost.New(s.ctx, "cost", &cost.Args{
+			Settings: s.cfg.Cost, Layers: layers, Delivery: s.delivery, ProbeImage: s.images.storageInitializer,
+		}, s.onCluster())
+		return err
+	}},
 	{"kyverno", kyvernoLayers, func(s *site, layers layer.List) error {
 		_, err := guardrails.New(s.ctx, "kyverno", &guardrails.Args{
 			Layers: layers, Delivery: s.delivery, ProbeNamespace: s.guardrails.ProbeNamespace,
+		}, s.onCluster())
+		return err
+	}},
+	{"portal", portalLayers, func(s *site, layers layer.List) (err error) {
+		s.portal, err = portal.New(s.ctx, "portal", &portal.Args{
+			Settings: s.cfg.Portal, Address: s.cluster.Address, Forge: s.forge, GitHub: s.people.signIn,
+			GatewayURL: s.serving.GatewayURL, GatewayInternalURL: s.serving.GatewayInternalURL, PlatformKey: s.serving.PlatformKey, ProjectsReady: s.argocd.ProjectsReady,
+			Certificate: s.certificates.Of(config.ServerPortal), Authority: s.certificates.Authority, HTTP: s.cfg.TLS.Plain(config.ServerPortal),
+			Image: s.images.portal, Layers: layers, Delivery: s.delivery,
 		}, s.onCluster())
 		return err
 	}},
@@ -140,22 +157,7 @@ var platform = []part{
 		}, s.onCluster())
 		return err
 	}},
-	{"cost", costLayers, func(s *site, layers layer.List) error {
-		_, err := cost.New(s.ctx, "cost", &cost.Args{
-			Settings: s.cfg.Cost, Layers: layers, Delivery: s.delivery, ProbeImage: s.images.storageInitializer,
-		}, s.onCluster())
-		return err
-	}},
 	{"dashboards", dashboardsLayers, nil},
-	{"portal", portalLayers, func(s *site, layers layer.List) (err error) {
-		s.portal, err = portal.New(s.ctx, "portal", &portal.Args{
-			Settings: s.cfg.Portal, Address: s.cluster.Address, Forge: s.forge, GitHub: s.people.signIn,
-			GatewayURL: s.serving.GatewayURL, GatewayInternalURL: s.serving.GatewayInternalURL, PlatformKey: s.serving.PlatformKey, ProjectsReady: s.argocd.ProjectsReady,
-			Certificate: s.certificates.Of(config.ServerPortal), Authority: s.certificates.Authority, HTTP: s.cfg.TLS.Plain(config.ServerPortal),
-			Image: s.images.portal, Layers: layers, Delivery: s.delivery,
-		}, s.onCluster())
-		return err
-	}},
 }
 
 func argocdLayers(c *config.Config) (layer.List, error) {
