@@ -30,7 +30,7 @@ func TestBadInputIsOneSentenceAndExitCodeOne(t *testing.T) {
 		"missing argument":           {args: []string{"predict"}, want: "neuroscale: predict takes 1 argument(s) (NAME), got 0: see `neuroscale predict --help`"},
 		"unknown format":             {args: []string{"preview", "-o", "xml"}, want: "neuroscale: -o xml is unknown: use text or json or markdown"},
 		"unknown stack":              {args: []string{"up", "-s", "devv"}, want: `neuroscale: no stack "devv" (did you mean "dev"?): the stacks here are ci, dev; create Pulumi.devv.yaml for another one`},
-		"unknown layer":              {args: []string{"render", "knativ"}, want: `neuroscale: unknown layer "knativ" (did you mean "knative"?): there are argocd, doorkeeper, knative, kserve, kserve-runtimes, admission, tenancy, kyverno, policies, guard, prometheus, opencost, dashboards`},
+		"unknown layer":              {args: []string{"render", "knativ"}, want: `neuroscale: unknown layer "knativ" (did you mean "knative"?): there are argocd, doorkeeper, knative, kserve, kserve-runtimes, admission, tenancy, prometheus, opencost, kyverno, policies, portal, guard, dashboards`},
 		"unknown target":             {args: []string{"bench", "--only", "drifd"}, want: `neuroscale: --only drifd is unknown (did you mean "drift"?): there are`},
 		"costs by nothing":           {args: []string{"cost", "--by", "team"}, want: "neuroscale: --by team is unknown: use owner, cost-center, tenant, endpoint"},
 		"costs of a moment":          {args: []string{"cost", "--window", "1m"}, want: "neuroscale: --window 1m is unknown: use 24h, 7d, month, or a time from 5m to 32d, which is how long measurements are kept (neuroscale:cost.retention)"},
