@@ -17,17 +17,20 @@ import (
 func (s *suite) statusIsWell(t *testing.T) {
 	const limit = 2 * time.Second
 	ctx := within(t, 2*time.Minute)
-	// Argo CD may be comparing one of the Applications just now.
+	// Argo CD may be comparing one of the Applications just now, and a machine that has
+	// just brought up a platform is busy for a while.
+	var r rig.Result
 	require.NoError(t, rig.Poll(ctx, time.Minute, time.Second, func(ctx context.Context) (string, error) {
-		r, err := s.command("status").Run(ctx)
-		if err != nil || r.Code != 0 {
+		var err error
+		switch r, err = s.command("status").Run(ctx); {
+		case err != nil || r.Code != 0:
 			return r.String(), err
+		case r.Took >= limit:
+			return "status takes " + r.Took.String(), nil
 		}
 		return "", nil
 	}))
-	r := succeed(ctx, t, s.command("status"))
 	t.Logf("it said after %s:\n%s", r.Took.Round(time.Millisecond), r.Stdout)
-	assert.Less(t, r.Took, limit)
 	for _, name := range append(layers(t).Names(), example, "stack "+stack+" is well") {
 		assert.Contains(t, r.Stdout, name)
 	}
