@@ -70,8 +70,6 @@ func TestLayersBecomeReadyInTheirOrder(t *testing.T) {
 		{knative, r.Get(t, "Job", "layer-knative-*")},
 		{knative, r.Get(t, "Job", "gitea-bootstrap-*")},
 		{r.Get(t, "Job", "probe-knative-*"), knative},
-		// All layers wait for the forge's server, and the engine makes what it is told first.
-		{r.Get(t, "ConfigMap", "argocd-cm"), r.Get(t, "Secret", "gitea-settings")},
 		{runtimes, r.Get(t, "Job", "probe-knative-*")},
 		{kserve, r.Get(t, "Secret", "kserve-webhook-server-cert")},
 		{runtimes, kserve},
@@ -110,7 +108,6 @@ func TestNothingWaitsThatNeedNot(t *testing.T) {
 		"the first content waits for it":    {r.Get(t, "Job", "endpoints-seed-*"), r.Get(t, "Application", "knative")},
 		"the forge waits for Argo CD":       {r.Get(t, "Job", "gitea-bootstrap-*"), r.Get(t, "Deployment", "argocd-server")},
 		"Argo CD waits for the forge":       {r.Get(t, "Deployment", "argocd-server"), r.Get(t, "Deployment", "gitea")},
-		"the forge goes after kinds":        {r.Get(t, "CustomResourceDefinition", "applications.argoproj.io"), r.Get(t, "Secret", "gitea-settings")},
 		"a project waits for the pods":      {r.Get(t, "AppProject", "tenant-default"), r.Get(t, "Deployment", "argocd-server")},
 		"endpoints wait for costs":          {r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "Application", "prometheus")},
 		"endpoints wait for dashboards":     {r.Get(t, "ApplicationSet", "neuroscale-model-endpoints"), r.Get(t, "Application", "dashboards")},

@@ -19,8 +19,6 @@ type installation struct {
 
 	// settings are more data of rendered ConfigMaps, by name: what no layer knows.
 	settings map[string]manifest.Object
-	// after is what goes first, though nothing here needs it.
-	after []pulumi.Resource
 
 	inputs, definitions, workloads []pulumi.Resource
 }
@@ -32,7 +30,7 @@ var own = []string{"Namespace/" + Namespace, "Secret/argocd-secret", "Secret/arg
 // placed are the options of objects that live and go with the namespace.
 func (in *installation) placed() []pulumi.ResourceOption {
 	return []pulumi.ResourceOption{
-		pulumi.DependsOn(append([]pulumi.Resource{in.namespace}, in.after...)),
+		pulumi.DependsOn([]pulumi.Resource{in.namespace}),
 		pulumi.DeletedWith(in.namespace),
 	}
 }

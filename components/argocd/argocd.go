@@ -172,7 +172,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	in := &installation{
 		name: name, namespace: ns,
 		set:      manifest.NewSet(ctx, pulumi.Parent(a)),
-		settings: a.signInSettings(args), after: args.Forge.Prepared,
+		settings: a.signInSettings(args),
 	}
 	in.before("secret", settingsSecret(passwords, args.WebhookSecret))
 	in.before("redis", redisSecret(passwords["redis"]))

@@ -243,9 +243,6 @@ type Forge struct {
 	WebhookSecret, GuardSecret pulumi.StringOutput
 	// Guard is the only account that sets the status Args.GuardContext.
 	Guard Account
-	// Prepared is done when its server begins: what that reads is there. All layers wait
-	// for the server, so whoever makes much waits for this, to leave it the head of the line.
-	Prepared []pulumi.Resource
 	// Ready is done when all repositories answer.
 	Ready []pulumi.Resource
 
@@ -311,8 +308,8 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	authority := set.Add(name+"-authority", certificates.AuthorityConfigMap(Namespace, authorityName, args.Authority), inNamespace)
 	certificate := set.Add(name+"-certificate", args.Certificate.Secret(Namespace, certificateName), inNamespace)
 	volume := set.Add(name+"-volume", volumeClaim(args.Storage, args.StorageClass), inNamespace)
-	f.Prepared = []pulumi.Resource{settings, accounts, scripts, limits, authority, certificate, volume}
-	server := before.Add(name+"-server", deployment(args, secrets.checksum()), pulumi.DependsOn(f.Prepared))
+	server := before.Add(name+"-server", deployment(args, secrets.checksum()),
+		pulumi.DependsOn([]pulumi.Resource{settings, accounts, scripts, limits, authority, certificate, volume}))
 	svc := set.Add(name+"-service", serviceObject(args), inNamespace)
 	bootstrap := set.Add(name+"-bootstrap", bootstrapJob(args, secrets.checksumWithMembers()), manifest.JobTimeout(),
 		pulumi.DependsOn([]pulumi.Resource{server, svc, members, authority}))

@@ -3,7 +3,6 @@ package layer
 import (
 	"bytes"
 	"compress/gzip"
-	_ "embed"
 	"encoding/base64"
 	"encoding/json"
 	"slices"
@@ -14,24 +13,20 @@ import (
 	"github.com/neuroscale-platform/neuroscale/components/manifest"
 )
 
-//go:embed define.py
-var defineScript string
-
 const definitionsFile = "definitions.json.gz"
 
 // addDefinitions registers a Job that makes whole what Kinds outlined for the layer, in
 // Argo CD's name, with an account that may change these definitions and nothing else.
-func addDefinitions(set *manifest.Set, l *Layer, args *Args) pulumi.Resource {
+func addDefinitions(set *manifest.Set, l *Layer, args *Args, kinds []kind, outlines []pulumi.Resource) pulumi.Resource {
 	d := args.Delivery
 	var whole, names []any
-	for _, kind := range d.args.Kinds.found {
-		if kind.layer == l.Name {
-			whole, names = append(whole, kind.definition), append(names, kind.name)
-		}
+	for _, kind := range kinds {
+		whole, names = append(whole, kind.definition), append(names, kind.name)
 	}
 	compressed := compress(whole)
-	object := "definitions-" + l.Name + "-" + manifest.Hash(string(compressed), defineScript)
-	content := manifest.ConfigMap(Namespace, object, map[string]string{"define.py": defineScript})
+	object := "definitions-" + l.Name + "-" + manifest.Hash(string(compressed))
+	content := manifest.ConfigMap(Namespace, object, nil)
+	delete(content, "data")
 	content["binaryData"] = manifest.Object{definitionsFile: base64.StdEncoding.EncodeToString(compressed)}
 
 	logical, account := l.Name+"-definitions", "definitions-"+l.Name
@@ -55,23 +50,10 @@ func addDefinitions(set *manifest.Set, l *Layer, args *Args) pulumi.Resource {
 			"roleRef":  manifest.Object{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": clusterMetadata["name"]},
 			"subjects": []any{manifest.Object{"kind": "ServiceAccount", "name": account, "namespace": Namespace}},
 		}),
-	}, d.args.Kinds.of[l.Name], args.DependsOn)
-	return set.Add(logical, manifest.Job(manifest.JobSpec{
-		Namespace: Namespace, Name: object, Labels: l.labels(),
-		UID: probeUID, ServiceAccount: account,
-		Container: manifest.Object{
-			"name": "define", "image": d.args.ProbeImage,
-			"command": []any{"python3", "/etc/definitions/define.py"},
-			"env": []any{
-				manifest.Object{"name": "DEFINITIONS", "value": "/etc/definitions/" + definitionsFile},
-				manifest.Object{"name": "MANAGER", "value": argoproj.FieldManager},
-				manifest.Object{"name": "ACCOUNT", "value": "/var/run/secrets/kubernetes.io/serviceaccount"},
-				manifest.Object{"name": "PYTHONDONTWRITEBYTECODE", "value": "1"},
-			},
-			"volumeMounts": []any{manifest.Mount("definitions", "/etc/definitions", true)},
-			"resources":    manifest.SmallResources(),
-		},
-		Volumes: []any{manifest.ConfigMapVolume("definitions", object)},
+	}, outlines, d.pythonReady, args.DependsOn)
+	return set.Add(logical, l.pythonJob(d, pythonSpec{
+		name: object, script: "define.py", account: account, files: object,
+		env: map[string]string{"DEFINITIONS": files + definitionsFile, "MANAGER": argoproj.FieldManager},
 	}), goes, manifest.JobTimeout(), pulumi.DependsOn(needs))
 }
 

@@ -5,62 +5,41 @@ applied before is left alone: that is Argo CD, and the definition is its from th
 import gzip
 import json
 import os
-import ssl
 import sys
 import urllib.error
-import urllib.request
 
-ACCOUNT = os.environ["ACCOUNT"]
+import apiserver
+
 MANAGER = os.environ["MANAGER"]
-HOST = os.environ["KUBERNETES_SERVICE_HOST"]
-DEFINITIONS = "https://%s:%s/apis/apiextensions.k8s.io/v1/customresourcedefinitions/" % (
-    "[%s]" % HOST if ":" in HOST else HOST,
-    os.environ["KUBERNETES_SERVICE_PORT"],
-)
 
 
-def read(name):
-    with open(os.path.join(ACCOUNT, name), encoding="utf-8") as file:
-        return file.read().strip()
-
-
-def ask(context, method, name, query="", body=None, **headers):
+def ask(method, name, query="", body=None, headers=None):
     """Returns the metadata of a definition after a request."""
-    request = urllib.request.Request(
-        DEFINITIONS + name + query,
-        data=None if body is None else json.dumps(body).encode(),
-        headers={
-            "Accept": "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
-            "Authorization": "Bearer " + read("token"),
-            **headers,
-        },
-        method=method,
-    )
-    with urllib.request.urlopen(request, context=context, timeout=15) as answer:
+    path = "apis/apiextensions.k8s.io/v1/customresourcedefinitions/" + name + query
+    accept = {"Accept": "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"}
+    with apiserver.ask(method, path, body, {**accept, **(headers or {})}) as answer:
         return json.load(answer)["metadata"]
 
 
-def define(context, definition):
+def define(definition):
     """Applies definition if nobody else did; the server refuses it, by its version, if
     somebody does meanwhile."""
     name = definition["metadata"]["name"]
-    outline = ask(context, "GET", name)
+    outline = ask("GET", name)
     if any(entry["manager"] == MANAGER for entry in outline["managedFields"]):
         return "is whole"
     definition["metadata"]["resourceVersion"] = outline["resourceVersion"]
-    query = "?force=true&fieldManager=" + MANAGER
-    ask(context, "PATCH", name, query, definition, **{"Content-Type": "application/apply-patch+yaml"})
+    ask("PATCH", name, "?force=true&fieldManager=" + MANAGER, definition, {"Content-Type": "application/apply-patch+yaml"})
     return "defined"
 
 
 def main():
     with gzip.open(os.environ["DEFINITIONS"], "rt", encoding="utf-8") as file:
         definitions = json.load(file)
-    context = ssl.create_default_context(cafile=os.path.join(ACCOUNT, "ca.crt"))
     failed = False
     for definition in definitions:
         try:
-            what = define(context, definition)
+            what = define(definition)
         except urllib.error.HTTPError as error:
             what = "%d %s" % (error.code, error.read().decode(errors="replace").strip())
             failed = True

@@ -22,6 +22,10 @@ var (
 	pushScript string
 	//go:embed seed.sh
 	seedScript string
+	//go:embed apiserver.py
+	apiserverScript string
+	//go:embed define.py
+	defineScript string
 	//go:embed probe.py
 	probeScript string
 )
@@ -91,9 +95,9 @@ type Delivery struct {
 	args *DeliveryArgs
 	// Namespace object, which the objects of every layer go with.
 	Namespace *manifest.Resource
-	// pushReady is what a push Job needs, probeReady a probe Job.
-	pushReady, probeReady []pulumi.Resource
-	delivered             []*Layer
+	// pushReady is what a push Job needs, pythonReady one that runs a script in Python.
+	pushReady, pythonReady []pulumi.Resource
+	delivered              []*Layer
 }
 
 // Layers that were delivered, in that order.
@@ -134,14 +138,16 @@ func NewDelivery(ctx *pulumi.Context, name string, args *DeliveryArgs, opts ...p
 	git := set.Add(name+"-git", manifest.ConfigMap(Namespace, gitScripts(), map[string]string{
 		"askpass.sh": askpassScript, "git.sh": gitScript, "push.sh": pushScript, "seed.sh": seedScript,
 	}))
-	probe := set.Add(name+"-probe", manifest.ConfigMap(Namespace, probeScripts(), map[string]string{"probe.py": probeScript}))
+	python := set.Add(name+"-probe", manifest.ConfigMap(Namespace, pythonScripts(), map[string]string{
+		"apiserver.py": apiserverScript, "define.py": defineScript, "probe.py": probeScript,
+	}))
 	credentials := set.Add(name+"-writer", credentialsSecret(writerSecret, args.Repository.Writer))
 	trusted := set.Add(name+"-authority", certificates.AuthorityConfigMap(Namespace, Authority, args.Repository.Authority))
 	if err := set.Err(); err != nil {
 		return nil, fmt.Errorf("delivery: %w", err)
 	}
 	d.pushReady = append([]pulumi.Resource{git, credentials, trusted}, args.RepositoryReady...)
-	d.probeReady = []pulumi.Resource{probe}
+	d.pythonReady = []pulumi.Resource{python}
 	return d, ctx.RegisterResourceOutputs(d, pulumi.Map{})
 }
 
@@ -165,7 +171,9 @@ func gitScripts() string {
 	return "git-" + manifest.Hash(askpassScript, gitScript, pushScript, seedScript)
 }
 
-func probeScripts() string { return "probe-" + manifest.Hash(probeScript) }
+func pythonScripts() string {
+	return "python-" + manifest.Hash(apiserverScript, defineScript, probeScript)
+}
 
 func credentialsSecret(name string, account forge.Account) manifest.Object {
 	return manifest.Secret(Namespace, name, nil, map[string]pulumi.StringInput{

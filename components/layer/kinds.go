@@ -35,8 +35,7 @@ func (a *KindsArgs) validate() error {
 // Kinds are the CustomResourceDefinitions of all layers.
 type Kinds struct {
 	pulumi.ResourceState
-	of    map[string][]pulumi.Resource
-	found []kind
+	of map[string][]pulumi.Resource
 }
 
 // NewKinds registers the layers' CustomResourceDefinitions, because Argo CD never
@@ -56,12 +55,12 @@ func NewKinds(ctx *pulumi.Context, name string, args *KindsArgs, opts ...pulumi.
 	if err := ctx.RegisterComponentResource(KindsToken, name, k, opts...); err != nil {
 		return nil, err
 	}
-	var err error
-	if k.found, err = args.Layers.kinds(ctx.Context(), args.Source); err != nil {
+	found, err := args.Layers.kinds(ctx.Context(), args.Source)
+	if err != nil {
 		return nil, fmt.Errorf("kinds: %w", err)
 	}
 	set := manifest.NewSet(ctx, pulumi.Parent(k), pulumi.IgnoreChanges([]string{"spec"}))
-	for _, d := range k.found {
+	for _, d := range found {
 		k.of[d.layer] = append(k.of[d.layer], set.Add(d.layer+"-"+d.name, d.outline(), args.formerly(ctx, d.layer)))
 	}
 	if err := set.Err(); err != nil {

@@ -75,7 +75,8 @@ func New(ctx *pulumi.Context, args *Args, opts ...pulumi.ResourceOption) (*Layer
 	if err != nil {
 		return nil, fmt.Errorf("layer %s: %w", args.Name, err)
 	}
-	known, err := d.args.Kinds.ready(args.Name, len(kindsOf(args.Name, tree.Objects())))
+	kinds := kindsOf(args.Name, tree.Objects())
+	known, err := d.args.Kinds.ready(args.Name, len(kinds))
 	if err != nil {
 		return nil, fmt.Errorf("layer %s: %w", args.Name, err)
 	}
@@ -114,8 +115,8 @@ func New(ctx *pulumi.Context, args *Args, opts ...pulumi.ResourceOption) (*Layer
 	push := set.Add(args.Name+"-push", layerPush(l, d.args), withNamespace, manifest.JobTimeout(),
 		pulumi.DependsOn(append([]pulumi.Resource{content}, d.pushReady...)))
 
-	if args.DefinedFirst && len(known) > 0 {
-		known = append(slices.Clone(known), addDefinitions(set, l, args))
+	if args.DefinedFirst && len(kinds) > 0 {
+		known = append(slices.Clone(known), addDefinitions(set, l, args, kinds, known))
 	}
 	needs := slices.Concat([]pulumi.Resource{push}, known, d.args.ControllerReady, earlier, args.DependsOn)
 	application := set.Add(args.Name+"-application", applicationObject(l, args, patches), pulumi.DependsOn(needs),

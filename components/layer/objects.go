@@ -23,6 +23,39 @@ func archiveConfigMap(name string, archive []byte) manifest.Object {
 	return o
 }
 
+// files is where a script finds those it is given, with a slash at the end.
+const files = "/etc/files/"
+
+// pythonSpec describes a Job that runs one of the scripts of pythonScripts.
+type pythonSpec struct {
+	name, script, account string
+	// files is the ConfigMap with those it reads.
+	files string
+	env   map[string]string
+}
+
+// pythonJob asks the API server as an account.
+func (l *Layer) pythonJob(d *Delivery, s pythonSpec) manifest.Object {
+	env := []any{
+		manifest.Object{"name": "ACCOUNT", "value": "/var/run/secrets/kubernetes.io/serviceaccount"},
+		manifest.Object{"name": "PYTHONDONTWRITEBYTECODE", "value": "1"},
+	}
+	for _, key := range sortedKeys(s.env) {
+		env = append(env, manifest.Object{"name": key, "value": s.env[key]})
+	}
+	return manifest.Job(manifest.JobSpec{
+		Namespace: Namespace, Name: s.name, Labels: l.labels(), UID: probeUID, ServiceAccount: s.account,
+		Container: manifest.Object{
+			"name": "script", "image": d.args.ProbeImage,
+			"command":      []any{"python3", "/etc/scripts/" + s.script},
+			"env":          env,
+			"volumeMounts": []any{manifest.Mount("files", files, true), manifest.Mount("scripts", "/etc/scripts", true)},
+			"resources":    manifest.SmallResources(),
+		},
+		Volumes: []any{manifest.ConfigMapVolume("files", s.files), manifest.ConfigMapVolume("scripts", pythonScripts())},
+	})
+}
+
 // pushSpec describes a Job that commits an archive to a repository.
 type pushSpec struct {
 	name, image string

@@ -119,30 +119,11 @@ func addProbe(set *manifest.Set, l *Layer, args *Args, application pulumi.Resour
 	configMap := "probes-" + l.Name + "-" + manifest.Hash(probes)
 	needs = append(needs, set.Add(logical, manifest.ConfigMap(Namespace, configMap,
 		map[string]string{"probes.json": probes}), inNamespace, goes))
-	needs = append(needs, d.probeReady...)
+	needs = append(needs, d.pythonReady...)
 
-	return set.Add(logical, manifest.Job(manifest.JobSpec{
-		Namespace: Namespace, Name: "probe-" + l.Name + "-" + l.Hash, Labels: l.labels(),
-		UID: probeUID, ServiceAccount: account,
-		Container: manifest.Object{
-			"name": "probe", "image": d.args.ProbeImage,
-			"command": []any{"python3", "/etc/probe/scripts/probe.py"},
-			"env": []any{
-				manifest.Object{"name": "PROBES", "value": "/etc/probe/probes/probes.json"},
-				manifest.Object{"name": "ACCOUNT", "value": "/var/run/secrets/kubernetes.io/serviceaccount"},
-				manifest.Object{"name": "SECONDS", "value": "240"},
-				manifest.Object{"name": "PYTHONDONTWRITEBYTECODE", "value": "1"},
-			},
-			"volumeMounts": []any{
-				manifest.Mount("probes", "/etc/probe/probes", true),
-				manifest.Mount("scripts", "/etc/probe/scripts", true),
-			},
-			"resources": manifest.SmallResources(),
-		},
-		Volumes: []any{
-			manifest.ConfigMapVolume("probes", configMap),
-			manifest.ConfigMapVolume("scripts", probeScripts()),
-		},
+	return set.Add(logical, l.pythonJob(d, pythonSpec{
+		name: "probe-" + l.Name + "-" + l.Hash, script: "probe.py", account: account, files: configMap,
+		env: map[string]string{"PROBES": files + "probes.json", "SECONDS": "240"},
 	}), goes, manifest.JobTimeout(), pulumi.DependsOn(append(needs, application)))
 }
 

@@ -6,27 +6,14 @@ too."""
 
 import json
 import os
-import ssl
 import sys
 import time
 import urllib.error
-import urllib.request
 
-ACCOUNT = os.environ["ACCOUNT"]
-SERVER = "https://%s:%s" % (
-    "[%s]" % os.environ["KUBERNETES_SERVICE_HOST"]
-    if ":" in os.environ["KUBERNETES_SERVICE_HOST"]
-    else os.environ["KUBERNETES_SERVICE_HOST"],
-    os.environ["KUBERNETES_SERVICE_PORT"],
-)
+import apiserver
 
 
-def read(name):
-    with open(os.path.join(ACCOUNT, name), encoding="utf-8") as file:
-        return file.read().strip()
-
-
-def create(probe, context):
+def create(probe):
     """Returns the status code and message of a dry-run creation."""
     item = probe["object"]
     version = item["apiVersion"]
@@ -36,14 +23,8 @@ def create(probe, context):
         item["metadata"]["namespace"],
         probe["resource"],
     )
-    request = urllib.request.Request(
-        SERVER + "/" + path,
-        data=json.dumps(item).encode(),
-        headers={"Content-Type": "application/json", "Authorization": "Bearer " + read("token")},
-        method="POST",
-    )
     try:
-        with urllib.request.urlopen(request, context=context, timeout=15) as answer:
+        with apiserver.ask("POST", path, item, {"Content-Type": "application/json"}) as answer:
             return answer.status, ""
     except urllib.error.HTTPError as error:
         body = error.read().decode(errors="replace")
@@ -72,7 +53,6 @@ def holds(probe, code, message):
 def main():
     with open(os.environ["PROBES"], encoding="utf-8") as file:
         waiting = json.load(file)
-    context = ssl.create_default_context(cafile=os.path.join(ACCOUNT, "ca.crt"))
     deadline = time.monotonic() + float(os.environ["SECONDS"])
     last = {}
     while True:
@@ -80,7 +60,7 @@ def main():
         for probe in waiting:
             item = probe["object"]
             name = "%s %s" % (item["kind"], item["metadata"]["name"])
-            code, message = create(probe, context)
+            code, message = create(probe)
             line = "%s, expected %s: %s %s" % (name, probe["expect"], code, message)
             if last.get(name) != line:
                 print(line, flush=True)

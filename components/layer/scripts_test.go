@@ -182,7 +182,7 @@ func runPython(t *testing.T, script string, handler http.HandlerFunc, files map[
 	dir := t.TempDir()
 	files = maps.Clone(files)
 	maps.Copy(files, map[string][]byte{
-		"script.py": []byte(script), "token": []byte("the-token\n"),
+		"script.py": []byte(script), "apiserver.py": []byte(apiserverScript), "token": []byte("the-token\n"),
 		"ca.crt": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}),
 	})
 	for name, content := range files {
@@ -201,6 +201,7 @@ func runPython(t *testing.T, script string, handler http.HandlerFunc, files map[
 	return command.ProcessState.ExitCode(), output.String()
 }
 
+// runProbes runs probe.py.
 func runProbes(t *testing.T, handler http.HandlerFunc, probes []Probe) (int, string) {
 	t.Helper()
 	return runPython(t, probeScript, handler, map[string][]byte{"probes.json": []byte(encodeProbes(probes))}, "PROBES=probes.json", "SECONDS=1")
