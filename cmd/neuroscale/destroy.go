@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -66,8 +65,7 @@ func (a *app) destroy(ctx context.Context, o automation.DestroyOptions, yes bool
 				return err
 			}
 			held = func(ctx context.Context) []string { return heldUp(ctx, cluster, cfg.Namespaces()) }
-			namespaces := slices.Concat(layers.Namespaces(), cfg.Namespaces())
-			release = func(ctx context.Context) { a.clearTheWay(ctx, cluster, layers, namespaces, held) }
+			release = func(ctx context.Context) { a.clearTheWay(ctx, cluster, layers, cfg.Namespaces(), held) }
 		}
 	}
 	if !yes {
@@ -122,9 +120,9 @@ func heldUp(ctx context.Context, cluster *kube.Cluster, namespaces []string) []s
 
 // clearTheWay looks every second, until the context ends, for objects whose controllers
 // went before them: a layer is deleted while what people deployed is still being
-// collected. Pods of these namespaces that take long to end are not waited for. It says
-// what somebody else holds up.
-func (a *app) clearTheWay(ctx context.Context, cluster *kube.Cluster, layers layer.List, namespaces []string, heldUp func(context.Context) []string) {
+// collected. Pods of the platform and of tenants' namespaces that are going, if they take
+// long to end, are not waited for. It says what somebody else holds up.
+func (a *app) clearTheWay(ctx context.Context, cluster *kube.Cluster, layers layer.List, tenants []string, heldUp func(context.Context) []string) {
 	const lookEvery = 5 * time.Second
 	looked, said := time.Now(), map[string]bool{}
 	// What cannot be done now is tried again in a second.
@@ -149,7 +147,7 @@ func (a *app) clearTheWay(ctx context.Context, cluster *kube.Cluster, layers lay
 		case now := <-tick.C:
 			released, err := kube.ReleaseOrphans(ctx, cluster.Dynamic, held, now)
 			later("an object whose controller is gone could not be let go of yet", err)
-			later("pods that are being ended are still waited for", kube.ForgetPods(ctx, cluster.Dynamic, namespaces, now))
+			later("pods that are being ended are still waited for", kube.ForgetPods(ctx, cluster.Dynamic, layers.Namespaces(), tenants, now))
 			for _, what := range released {
 				a.log().Warn("let go of what waited for a controller that is gone", "object", what)
 			}

@@ -30,10 +30,21 @@ func TestOnlyPodsThatEndSlowlyAreForgotten(t *testing.T) {
 		}
 		return o
 	}
-	client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{Pods: "PodList"},
-		pod("ours", "draining", 5*time.Second, 300), pod("ours", "running", 0, -1), pod("ours", "just-now", time.Second, 300),
-		pod("ours", "forgotten", 5*time.Second, 0), pod("theirs", "draining", 5*time.Second, 300))
-	require.NoError(t, ForgetPods(t.Context(), client, []string{"ours", "absent"}, now))
+	namespace := func(name string, going bool) *unstructured.Unstructured {
+		o := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace"}}
+		o.SetName(name)
+		if going {
+			at := metav1.NewTime(now)
+			o.SetDeletionTimestamp(&at)
+		}
+		return o
+	}
+	const long = 5 * time.Second
+	client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{Pods: "PodList", Namespaces: "NamespaceList"},
+		pod("ours", "draining", long, 300), pod("ours", "running", 0, -1), pod("ours", "just-now", time.Second, 300), pod("ours", "forgotten", long, 0),
+		pod("theirs", "draining", long, 300), pod("stays", "draining", long, 300), pod("goes", "draining", long, 300),
+		namespace("stays", false), namespace("goes", true))
+	require.NoError(t, ForgetPods(t.Context(), client, []string{"ours", "absent"}, []string{"stays", "goes", "gone"}, now))
 	var deleted []string
 	for _, action := range client.Actions() {
 		deletion, ok := action.(clienttesting.DeleteActionImpl)
@@ -44,5 +55,5 @@ func TestOnlyPodsThatEndSlowlyAreForgotten(t *testing.T) {
 		assert.EqualValues(t, 0, *deletion.DeleteOptions.GracePeriodSeconds)
 		assert.EqualValues(t, "uid-of-draining", *deletion.DeleteOptions.Preconditions.UID, "another pod of that name would be ended")
 	}
-	assert.Equal(t, []string{"ours/draining"}, deleted)
+	assert.Equal(t, []string{"ours/draining", "goes/draining"}, deleted)
 }

@@ -2,6 +2,9 @@ package e2e
 
 import (
 	"context"
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -11,17 +14,21 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/neuroscale-platform/neuroscale/gitops"
 	"github.com/neuroscale-platform/neuroscale/internal/kube"
+	"github.com/neuroscale-platform/neuroscale/internal/render"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
 func (s *suite) destroyLeavesNothing(t *testing.T) {
-	ctx := within(t, 4*time.Minute)
+	ctx := within(t, 5*time.Minute)
 	full, err := s.cluster.Inventory(ctx)
 	require.NoError(t, err)
 	require.Contains(t, s.empty.Added(full), "Namespace argocd", "there is nothing to destroy")
 
+	s.addSlowPod(ctx, t)
 	r := succeed(ctx, t, s.command("destroy", "--yes"))
+	assert.Less(t, r.Took, slowPodGrace, "it waited for a pod that is slow to end")
 	t.Logf("it said:\n%s", r.Stderr)
 	assert.Contains(t, r.Stdout, "destroyed")
 	for _, namespace := range append(layers(t).Namespaces(), "forge", "neuroscale-system") {
@@ -44,6 +51,30 @@ func (s *suite) destroyLeavesNothing(t *testing.T) {
 
 	r = succeed(ctx, t, s.command("destroy", "--yes"))
 	assert.NotContains(t, r.Stdout, "error")
+}
+
+// slowPodGrace is how long the slow pod has to end, and takes.
+const slowPodGrace = 3 * time.Minute
+
+// addSlowPod has the first process of a pod of the platform's ignore that it is to end.
+func (s *suite) addSlowPod(ctx context.Context, t *testing.T) {
+	t.Helper()
+	upstream, err := render.ReadUpstream(gitops.FS)
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "slow.yaml")
+	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, `apiVersion: v1
+kind: Pod
+metadata: {name: slow, namespace: kserve}
+spec:
+  terminationGracePeriodSeconds: %d
+  containers:
+    - {name: slow, image: %q, command: [bash, -c, "trap '' TERM; while true; do sleep 1; done"]}
+`, int(slowPodGrace.Seconds()), upstream.Images["nginx"]), 0o600))
+	for _, args := range [][]string{
+		{"apply", "-f", file}, {"wait", "--for=condition=Ready", "pod/slow", "-n", "kserve", "--timeout=60s"},
+	} {
+		succeed(ctx, t, rig.Command{Path: s.tool("kubectl"), Env: s.env, Args: args})
+	}
 }
 
 func (s *suite) downLeavesNothing(t *testing.T) {
