@@ -41,6 +41,8 @@ type golden struct {
 	// names of the endpoints, and titles of the pull requests that ask for them.
 	names, titles []string
 	pulls         []int64
+	// remarks are what has to be said of the samples.
+	remarks []string
 	// patience is how long it may take to remove all of that.
 	patience time.Duration
 }

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,6 +36,9 @@ const (
 	growthPatience = 20 * time.Minute
 	// shrinkPatience is how long it may take to remove all again.
 	shrinkPatience = 5 * time.Minute
+	// wellPatience is how long after a wave verify may find something amiss: what just
+	// began costs nothing yet, and is not in every list.
+	wellPatience = 2 * time.Minute
 )
 
 // growth has a member ask for more and more endpoints that scale to zero, those of each
@@ -84,7 +88,7 @@ func growth(ctx context.Context, p *Platform) (_ Samples, note string, err error
 			return g.samples, "", fmt.Errorf("%s: %w", wave.title(), err)
 		}
 	}
-	return g.samples, fmt.Sprintf("copies of %s, asked for by one pull request each time; RSS before: %.3g GB; first to last: %s", scalableEndpoint, before[0], shown(g.samples)), nil
+	return g.samples, fmt.Sprintf("copies of %s, asked for by one pull request each time; RSS before: %.3g GB; first to last: %s", scalableEndpoint, before[0], strings.Join(append([]string{shown(g.samples)}, g.remarks...), "; ")), nil
 }
 
 // shown are samples in the order in which they were taken.
@@ -152,31 +156,52 @@ func (g *golden) grow(ctx context.Context, w wave, self func(context.Context, ..
 	if err := g.awaitZero(ctx); err != nil {
 		return err
 	}
-	for _, command := range [][]string{{"verify", "-o", "json", "--wait", "2m"}, {"status", "-o", "json"}} {
-		var said []byte
-		took, err := timed(func() (err error) { said, err = self(ctx, command...); return err })
-		if err != nil {
-			return fmt.Errorf("%w%s", err, failed(said))
-		}
-		g.samples["growth-"+command[0]] = append(g.samples["growth-"+command[0]], took)
+	took, err := g.verify(ctx, len(w), self)
+	if err != nil {
+		return err
 	}
+	g.samples["growth-verify"] = append(g.samples["growth-verify"], took)
+	took, err = timed(func() error { _, err := self(ctx, "status", "-o", "json"); return err })
+	if err != nil {
+		return err
+	}
+	g.samples["growth-status"] = append(g.samples["growth-status"], took)
 	rss, _, err := memory(ctx, g.Platform)
 	g.samples["growth-memory"] = append(g.samples["growth-memory"], rss...)
 	return err
 }
 
-// failed are the checks that failed in the report of a verify, if it is one.
-func failed(said []byte) string {
-	var report check.Report
-	if json.Unmarshal(said, &report) != nil {
-		return ""
+// verify asks until all is well and returns the seconds of the time it was. What was
+// amiss before, and which check took longest, is noted.
+func (g *golden) verify(ctx context.Context, more int, self func(context.Context, ...string) ([]byte, error)) (seconds float64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, wellPatience)
+	defer cancel()
+	for ctx.Err() == nil {
+		var said []byte
+		seconds, err = timed(func() (err error) { said, err = self(ctx, "verify", "-o", "json"); return err })
+		var report check.Report
+		if e := json.Unmarshal(said, &report); e != nil {
+			return 0, errors.Join(err, fmt.Errorf("read what verify said: %w", e))
+		}
+		if err == nil {
+			if len(report.Checks) > 0 {
+				slow := slices.MaxFunc(report.Checks, func(a, b check.Result) int { return cmp.Compare(a.Seconds, b.Seconds) })
+				g.remarks = append(g.remarks, fmt.Sprintf("after %d more the longest check was %s with %.3g s", more, slow.ID, slow.Seconds))
+			}
+			return seconds, nil
+		}
+		var amiss []string
+		for _, id := range report.Failures() {
+			r, _ := report.Get(id)
+			amiss = append(amiss, id+": "+r.Evidence)
+		}
+		if len(amiss) == 0 {
+			return 0, err
+		}
+		err = fmt.Errorf("%w: %s", err, strings.Join(amiss, "; "))
+		g.remarks = append(g.remarks, fmt.Sprintf("after %d more verify was asked again, after %.3g s, because of %s", more, seconds, strings.Join(amiss, "; ")))
 	}
-	text := ""
-	for _, id := range report.Failures() {
-		r, _ := report.Get(id)
-		text += fmt.Sprintf("; %s: %s", id, r.Evidence)
-	}
-	return text
+	return 0, err
 }
 
 // propose opens a pull request with the folders of a wave, as the member.

@@ -29,6 +29,8 @@ type growing struct {
 	calls []string
 	// fails are commands that fail.
 	fails map[string]error
+	// amiss are how often verify finds something amiss.
+	amiss int
 }
 
 func newGrowing(t *testing.T) *growing {
@@ -48,7 +50,19 @@ func newGrowing(t *testing.T) *growing {
 	}
 	g.Roomy = func(_ context.Context, endpoints int) (func(context.Context, ...string) ([]byte, error), func(context.Context) error, error) {
 		_, err := note(fmt.Sprintf("room for %d", endpoints))
-		return func(_ context.Context, args ...string) ([]byte, error) { return note(args[0]) },
+		return func(_ context.Context, args ...string) ([]byte, error) {
+				_, err := note(args[0])
+				switch {
+				case args[0] != "verify":
+					return nil, err
+				case err != nil:
+					return []byte(`{"checks":[]}`), err
+				case g.amiss > 0:
+					g.amiss--
+					return []byte(`{"checks":[{"id":"E2","status":"fail","evidence":"measured once"}],"failed":1}`), errors.New("1 failed")
+				}
+				return []byte(`{"checks":[{"id":"A1","status":"pass","seconds":0.5},{"id":"B5","status":"pass","seconds":2.5}],"passed":2}`), nil
+			},
 			func(ctx context.Context) error {
 				_, err := note("back")
 				return errors.Join(err, ctx.Err())
@@ -116,6 +130,17 @@ func TestAPlatformIsMeasuredAtEachSizeAndShrinksAgain(t *testing.T) {
 	assert.Contains(t, note, "all removed within")
 	assert.Len(t, g.forge.merged, len(sizes))
 	g.forge.requireNothingLeft()
+}
+
+func TestWhatWasAmissAfterAWaveIsNotedAndNotMeasured(t *testing.T) {
+	g := newGrowing(t)
+	g.amiss = 2
+	samples, note, err := growth(t.Context(), g.Platform)
+	require.NoError(t, err)
+	assert.Len(t, samples["growth-verify"], len(sizes))
+	assert.Equal(t, 2, strings.Count(note, "after 1 more verify was asked again"))
+	assert.Contains(t, note, "because of E2: measured once")
+	assert.Contains(t, note, "after 40 more the longest check was B5 with 2.5 s")
 }
 
 func TestGrowthThatFailsIsSaidAndUndone(t *testing.T) {
