@@ -98,6 +98,18 @@ func TestThePortalsDockerfileSaysWhatTheTableSays(t *testing.T) {
 	assert.Equal(t, "yarn@"+portal.Backstage.Yarn.Version, app.PackageManager, "Docker's build takes another Yarn")
 }
 
+// A laptop's engine builds the portal for its own processor, with the packages that are
+// programs for that.
+func TestThePortalsLockFileHasWhatLaptopsWithARMNeed(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(repository, "portal", "yarn.lock"))
+	require.NoError(t, err)
+	programs := regexp.MustCompile(`(?m)^"(\S+[-/]linux-)x64((?:-gnu)?@npm:\S+)":$`).FindAllSubmatch(text, -1)
+	require.NotEmpty(t, programs)
+	for _, each := range programs {
+		assert.Contains(t, string(text), "\n\""+string(each[1])+"arm64"+string(each[2])+"\":\n")
+	}
+}
+
 // Go's images compile with what they have and get no newer one.
 func TestTheDockerfilesGoIsNoOlderThanTheModuleAsksFor(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(repository, "Dockerfile"))
