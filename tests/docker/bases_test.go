@@ -6,6 +6,7 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -59,14 +60,25 @@ func (e *engine) listen(t *testing.T) net.Listener {
 	}
 	made := make(chan result)
 	go func() {
-		// It is never unlocked: the thread, of another network now, ends with this.
+		// A thread that cannot go back stays locked, and so ends with this. The first one
+		// would never end, and is what others take the process to be, so it has to go back.
 		runtime.LockOSThread()
+		own, err := os.Open("/proc/thread-self/ns/net")
+		if err != nil {
+			made <- result{nil, err}
+			return
+		}
+		defer own.Close()
 		if err := unix.Setns(int(network.Fd()), unix.CLONE_NEWNET); err != nil {
 			made <- result{nil, err}
 			return
 		}
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		made <- result{listener, err}
+		back := unix.Setns(int(own.Fd()), unix.CLONE_NEWNET)
+		if back == nil {
+			runtime.UnlockOSThread()
+		}
+		made <- result{listener, errors.Join(err, back)}
 	}()
 	r := <-made
 	require.NoError(t, r.error)
