@@ -529,7 +529,7 @@ func (s *suite) reportsStay(t *testing.T) {
 // awaitReport waits until a report on the object has a pass of every policy, not
 // older than since. The controller judges everything anew when a policy changes,
 // with half a processor and in no order: the last of 22 objects had its report
-// after 54 to 76 s on a machine that did nothing else.
+// after 54 s and more, some after more than 76 s, on a machine that did nothing else.
 func (s *suite) awaitReport(ctx context.Context, t *testing.T, o *unstructured.Unstructured, policies []string, since time.Time) {
 	t.Helper()
 	start := time.Now()
