@@ -176,7 +176,7 @@ func (g *golden) grow(ctx context.Context, w wave, self func(context.Context, ..
 func (g *golden) verify(ctx context.Context, more int, self func(context.Context, ...string) ([]byte, error)) (seconds float64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, wellPatience)
 	defer cancel()
-	for ctx.Err() == nil {
+	for {
 		var said []byte
 		seconds, err = timed(func() (err error) { said, err = self(ctx, "verify", "-o", "json"); return err })
 		var report check.Report
@@ -200,8 +200,10 @@ func (g *golden) verify(ctx context.Context, more int, self func(context.Context
 		}
 		err = fmt.Errorf("%w: %s", err, strings.Join(amiss, "; "))
 		g.remarks = append(g.remarks, fmt.Sprintf("after %d more verify was asked again, after %.3g s, because of %s", more, seconds, strings.Join(amiss, "; ")))
+		if ctx.Err() != nil {
+			return 0, err
+		}
 	}
-	return 0, err
 }
 
 // propose opens a pull request with the folders of a wave, as the member.

@@ -143,6 +143,16 @@ func TestWhatWasAmissAfterAWaveIsNotedAndNotMeasured(t *testing.T) {
 	assert.Contains(t, note, "after 40 more the longest check was B5 with 2.5 s")
 }
 
+func TestAVerifyThatNeverPassesIsNoSample(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	seconds, err := new(golden).verify(ctx, 1, func(context.Context, ...string) ([]byte, error) {
+		return []byte(`{"checks":[{"id":"E2","status":"fail","evidence":"measured once"}],"failed":1}`), errors.New("1 failed")
+	})
+	require.EqualError(t, err, "1 failed: E2: measured once")
+	assert.Zero(t, seconds)
+}
+
 func TestGrowthThatFailsIsSaidAndUndone(t *testing.T) {
 	g := newGrowing(t)
 	g.fails["verify"] = errors.New("A4 failed")

@@ -6,7 +6,6 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -48,6 +47,10 @@ func (e *engine) proxy(t *testing.T) string {
 	return "http://" + listener.Addr().String()
 }
 
+// The first thread never ends, and is what others take the process to be: the goroutine
+// that keeps it runs no test.
+func init() { runtime.LockOSThread() }
+
 // listen on loopback where the engine's ports are.
 func (e *engine) listen(t *testing.T) net.Listener {
 	t.Helper()
@@ -60,25 +63,14 @@ func (e *engine) listen(t *testing.T) net.Listener {
 	}
 	made := make(chan result)
 	go func() {
-		// A thread that cannot go back stays locked, and so ends with this. The first one
-		// would never end, and is what others take the process to be, so it has to go back.
+		// It is never unlocked: the thread, of another network now, ends with this.
 		runtime.LockOSThread()
-		own, err := os.Open("/proc/thread-self/ns/net")
-		if err != nil {
-			made <- result{nil, err}
-			return
-		}
-		defer own.Close()
 		if err := unix.Setns(int(network.Fd()), unix.CLONE_NEWNET); err != nil {
 			made <- result{nil, err}
 			return
 		}
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		back := unix.Setns(int(own.Fd()), unix.CLONE_NEWNET)
-		if back == nil {
-			runtime.UnlockOSThread()
-		}
-		made <- result{listener, errors.Join(err, back)}
+		made <- result{listener, err}
 	}()
 	r := <-made
 	require.NoError(t, r.error)
