@@ -144,8 +144,7 @@ const container = "neuroscale-dev"
 
 func TestAPlatformInDocker(t *testing.T) {
 	e := start(t)
-	r := e.run(10*time.Minute, filepath.Join(e.checkout, "bin", "sealed"), "--repo", e.checkout, "node-image")
-	require.Zero(t, r.Code, r.String())
+	e.loadNode(t)
 
 	require.True(t, t.Run("a port that is taken is named with who has it, and nothing is made", e.refusesATakenPort))
 	require.True(t, t.Run("an up that was killed while the cluster started leaves a container", e.killsAnUp))
@@ -179,6 +178,17 @@ func TestAPlatformInDocker(t *testing.T) {
 		require.Zero(t, r.Code, r.String())
 		assert.Less(t, r.Took, time.Minute, "the objects in the cluster were deleted one by one")
 		e.isEmpty(t)
+	})
+}
+
+// loadNode puts the node's image into the engine. Its parts are downloaded, for which
+// the engine's network has no way out.
+func (e *engine) loadNode(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	rig.Succeed(ctx, t, rig.Command{
+		Path: filepath.Join(e.checkout, "bin", "sealed"), Args: []string{"--repo", e.checkout, "node-image"}, Dir: e.project.Dir, Env: e.env,
 	})
 }
 
