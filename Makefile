@@ -12,7 +12,7 @@ NICE := nice -n 5
 PLUGINS = $(NICE) $(GO) build -C sealed -o ../bin/pulumi-resource-standin ./cmd/pulumi-resource-standin && bin/sealed plugins
 SEALED_ENV = eval "$$(bin/sealed env --name $(NAME))"
 
-.PHONY: help up up-dev up-ci down down-dev down-ci test test-unit test-sealed test-programs test-docker test-github test-e2e test-lifecycle test-versions bench pictures preview lint all-images need-go need-sealed \
+.PHONY: help up up-dev up-ci down down-dev down-ci test test-unit test-sealed test-programs test-docker test-dockerfiles test-github test-e2e test-lifecycle test-versions bench pictures preview lint all-images need-go need-sealed \
         release-dry-run bin/neuroscale bin/sealed bin/release plugins
 
 help: ## show this
@@ -55,7 +55,7 @@ pictures: need-sealed bin/sealed bin/neuroscale plugins ## take the pictures in 
 	@CI=true NEUROSCALE_E2E=1 NEUROSCALE_PICTURES=$(CURDIR)/docs/img $(GO) test -count 1 -timeout 20m ./tests/e2e \
 		-run 'TestPlatform/(a_sealed_node_comes_up|an_up_that_was_killed|the_outputs_say|a_person_asks|a_sealed_down)'
 
-test: lint test-unit test-sealed test-programs test-e2e ## everything that is tested
+test: lint test-unit test-sealed test-programs test-docker test-e2e ## everything that is tested
 
 lint: need-go ## formatting, vet, staticcheck and tracked files of all modules
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
@@ -81,10 +81,13 @@ test-sealed: all-images ## the node, for real
 test-programs: all-images ## what unit tests ask the real programs of Kyverno and Prometheus
 	@NEUROSCALE_E2E=1 $(GO) test -count 1 -timeout 10m ./cmd/neuroscale ./components/cost ./internal/guard
 
-# Not part of `make test`: it needs more of the machine than a run of all tests leaves.
-test-docker: all-images bin/neuroscale plugins ## stack dev and the Dockerfiles on a Docker engine of its own
+test-docker: all-images bin/neuroscale plugins ## stack dev on a Docker engine of its own
 	@NEUROSCALE_E2E=1 $(GO) test -C sealed -count 1 -timeout 10m ./internal/standin/docker
-	@NEUROSCALE_E2E=1 $(GO) test -v -count 1 -timeout 60m ./tests/docker
+	@NEUROSCALE_E2E=1 $(GO) test -count 1 -timeout 20m -run TestAPlatformInDocker ./tests/docker
+
+# Not part of `make test`: it takes an engine ten minutes to build them.
+test-dockerfiles: all-images bin/neuroscale plugins ## the Dockerfiles' images, and their way into a cluster, on a Docker engine of its own
+	@NEUROSCALE_E2E=1 $(GO) test -v -count 1 -timeout 40m -skip TestAPlatformInDocker ./tests/docker
 
 # Not part of `make test`: its provider takes minutes to compile, and waits a second
 # between any two things that it writes.
