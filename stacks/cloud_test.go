@@ -80,6 +80,23 @@ func TestTheExampleForACloudMakesAStack(t *testing.T) {
 	assert.Equal(t, 3, claims, "forge, portal and Prometheus have a volume each")
 	assert.Greater(t, images, 30)
 
+	for _, where := range []string{
+		"knative Deployment 3scale-kourier-gateway", "knative Deployment activator", "knative Deployment autoscaler", "knative Deployment controller",
+		"knative Deployment net-kourier-controller", "knative Deployment webhook", "kserve Deployment kserve-controller-manager",
+		"doorkeeper Deployment doorkeeper", "kyverno Deployment kyverno-admission-controller",
+		"argocd Deployment argocd-server", "argocd Deployment argocd-repo-server", "argocd Deployment argocd-applicationset-controller",
+	} {
+		require.Contains(t, objects, where)
+		assert.EqualValues(t, 2, recorder.At(objects[where], "spec.replicas"), where)
+		budget := objects[strings.Replace(where, "Deployment", "PodDisruptionBudget", 1)]
+		assert.Equalf(t, recorder.At(objects[where], "spec.selector"), recorder.At(budget, "spec.selector"), "%s may be emptied all at once", where)
+	}
+	// Two that both acted would undo what the other did.
+	assert.Contains(t, recorder.At(objects["kserve Deployment kserve-controller-manager"], "spec.template.spec.containers.0.args"), "--leader-elect")
+	text, err := json.Marshal(objects["argocd Deployment argocd-applicationset-controller"])
+	require.NoError(t, err)
+	assert.Contains(t, string(text), `{"name":"ARGOCD_APPLICATIONSET_CONTROLLER_ENABLE_LEADER_ELECTION","value":"true"}`)
+
 	gateway := objects["knative Service kourier"]
 	assert.Equal(t, "LoadBalancer", recorder.At(gateway, "spec.type"))
 	assert.EqualValues(t, 443, recorder.At(gateway, "spec.ports.0.port"))

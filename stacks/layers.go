@@ -73,6 +73,9 @@ func layersOfParts(cfg *config.Config) ([]layer.List, error) {
 		if parts[i], err = p.layers(cfg); err != nil {
 			return nil, fmt.Errorf("layers of %s: %w", p.name, err)
 		}
+		if cfg.Cluster.HighAvailability {
+			parts[i] = parts[i].Available()
+		}
 	}
 	return parts, nil
 }

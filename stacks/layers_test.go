@@ -517,3 +517,12 @@ func TestTheQuotaHoldsAllEndpointsOneUpdateAndTheExample(t *testing.T) {
 	assert.Equal(t, "0", textOf(t, layers["knative"], "ConfigMap", "config-gc", "data.max-non-active-revisions"),
 		"each old revision is a Deployment more")
 }
+
+func TestWithoutHighAvailabilityNobodyHasADisruptionBudget(t *testing.T) {
+	_, trees := definitions(t)
+	for name, tree := range trees {
+		for _, o := range tree.Objects() {
+			assert.NotEqual(t, "PodDisruptionBudget", o["kind"], "%s: one pod that may not be evicted keeps a node from being emptied", name)
+		}
+	}
+}

@@ -31,6 +31,7 @@ const (
 	Host = service + "." + Namespace + ".svc"
 
 	service           = "argocd-server"
+	applicationSets   = "argocd-applicationset-controller"
 	certificateSecret = "argocd-server-tls" // the name it looks for
 )
 

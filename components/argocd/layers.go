@@ -14,7 +14,20 @@ import (
 func Layers(s config.GitOps, plain bool) layer.List {
 	return layer.List{{
 		Name: Layer, Namespaces: []string{Namespace}, ByProgram: true,
-		Tree:     layer.Rendered(Layer, serverPatches(s.NodePort, plain)...),
+		Tree: layer.Rendered(Layer, serverPatches(s.NodePort, plain)...),
+		// The controller that compares, and the cache, are one pod each, as upstream has them
+		// where there is one Redis: Kubernetes makes them anew, and nothing is lost.
+		Availability: layer.Availability{
+			Deployments: []string{service, "argocd-repo-server", applicationSets},
+			Patches: []render.Patch{{
+				Kind: "Deployment", Namespace: Namespace, Name: applicationSets,
+				Merge: map[string]any{"spec": map[string]any{"template": map[string]any{"spec": map[string]any{"containers": []any{map[string]any{
+					"name": applicationSets, "env": []any{map[string]any{
+						"name": "ARGOCD_APPLICATIONSET_CONTROLLER_ENABLE_LEADER_ELECTION", "value": "true", "valueFrom": nil,
+					}},
+				}}}}}},
+			}},
+		},
 		Holds:    []kube.Hold{{GroupVersionResource: kube.Applications, Finalizer: "resources-finalizer.argocd.argoproj.io"}},
 		Forwards: []layer.Forward{{Name: "argocd", Namespace: Namespace, Service: service, Port: servicePort(plain), LocalPort: 8081, TLS: !plain}},
 	}}

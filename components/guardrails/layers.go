@@ -67,6 +67,7 @@ func KyvernoLayers(policies []*policy.Policy) (layer.List, error) {
 				{Group: "rbac.authorization.k8s.io", Kind: "ClusterRoleBinding"},
 			},
 			Tree: kyverno, After: []string{serving.RuntimesLayer},
+			Availability: layer.Availability{Deployments: []string{"kyverno-admission-controller"}},
 		},
 		{
 			Name: PoliciesLayer, Namespaces: []string{kyvernoNamespace}, Shared: []string{samples.Namespace},

@@ -43,9 +43,20 @@ type Definition struct {
 	// it asks for the schemas of all kinds, which costs the API server up to two seconds
 	// of a processor: this is for a layer with many large ones.
 	DefinedFirst bool
+	// Availability is how it outlives a node, if that is asked for.
+	Availability Availability
 	// ByProgram is a layer that Pulumi applies object by object instead of taking
 	// it to Git: the one that the others need for that.
 	ByProgram bool
+}
+
+// Availability is what a layer needs to go on while one of its pods is away.
+type Availability struct {
+	// Deployments get a second pod each, and are emptied one pod at a time.
+	Deployments []string
+	// Patches and Objects have the pods of one agree on which of them acts.
+	Patches []render.Patch
+	Objects []map[string]any
 }
 
 // Source is what a tree is rendered from, beside the settings its Definition was
@@ -89,6 +100,26 @@ func (d Definition) Namespace() string {
 		return all[0]
 	}
 	return ""
+}
+
+// Available is the same list, whose layers go on while one of their pods is away, as far
+// as their Availability says so.
+func (l List) Available() List {
+	out := slices.Clone(l)
+	for i, d := range l {
+		a := d.Availability
+		if len(a.Deployments) == 0 {
+			continue
+		}
+		out[i].Tree = func(ctx context.Context, s Source) (*render.Tree, error) {
+			tree, err := d.Tree(ctx, s)
+			if err != nil {
+				return nil, err
+			}
+			return tree.Available(a.Deployments, a.Patches, a.Objects)
+		}
+	}
+	return out
 }
 
 // Once is the same list, whose trees are rendered once, from the first Source asked for.

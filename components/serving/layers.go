@@ -32,7 +32,8 @@ const (
 	// GatewayHost is its name in the cluster.
 	GatewayHost = gatewayService + "." + GatewayNamespace + ".svc"
 
-	kserveNamespace = "kserve"
+	kserveNamespace  = "kserve"
+	kserveController = "kserve-controller-manager"
 	// DoorkeeperNamespace has what judges keys, and the keys' hashes.
 	DoorkeeperNamespace = keys.Namespace
 	// DoorkeeperAccount is the service account it has there.
@@ -67,8 +68,10 @@ func Layers(s config.Serving, plain bool, tenants ...string) layer.List {
 	if s.Auth == config.AuthKeys {
 		first = layer.List{{
 			Name: DoorkeeperLayer, Namespaces: []string{DoorkeeperNamespace},
-			Tree:     layer.Rendered(DoorkeeperLayer, doorkeeperPatches(tenants)...),
-			Forwards: []layer.Forward{{Name: "keys", Namespace: DoorkeeperNamespace, Service: "doorkeeper", Port: keys.StatusPort, LocalPort: 8084}},
+			Tree: layer.Rendered(DoorkeeperLayer, doorkeeperPatches(tenants)...),
+			// It has two anyway, which whoever empties nodes is told.
+			Availability: layer.Availability{Deployments: []string{"doorkeeper"}},
+			Forwards:     []layer.Forward{{Name: "keys", Namespace: DoorkeeperNamespace, Service: "doorkeeper", Port: keys.StatusPort, LocalPort: 8084}},
 		}}
 	}
 	return append(first, layer.List{
@@ -85,6 +88,9 @@ func Layers(s config.Serving, plain bool, tenants ...string) layer.List {
 			Tree:   layer.Rendered(KnativeLayer, knativePatches(s, plain)...),
 			Probe:  knativeProbes(),
 			Ignore: knativeDifferences(),
+			Availability: layer.Availability{Deployments: []string{
+				"activator", "autoscaler", "controller", "webhook", controller, "3scale-kourier-gateway",
+			}},
 			Holds: []kube.Hold{
 				{GroupVersionResource: kube.KnativeIngresses, Finalizer: "ingresses.networking.internal.knative.dev"},
 				{GroupVersionResource: schema.GroupVersionResource{Group: "serving.knative.dev", Version: "v1", Resource: "routes"}, Finalizer: "routes.serving.knative.dev"},
@@ -99,8 +105,9 @@ func Layers(s config.Serving, plain bool, tenants ...string) layer.List {
 				{Group: "rbac.authorization.k8s.io", Kind: "ClusterRole"},
 				{Group: "rbac.authorization.k8s.io", Kind: "ClusterRoleBinding"},
 			},
-			Tree:  layer.Rendered(KServeLayer, kservePatches(s, plain)...),
-			Holds: []kube.Hold{{GroupVersionResource: kube.InferenceServices, Finalizer: Finalizer, Controller: "kserve-controller-manager"}},
+			Tree:         layer.Rendered(KServeLayer, kservePatches(s, plain)...),
+			Availability: kserveAvailability(),
+			Holds:        []kube.Hold{{GroupVersionResource: kube.InferenceServices, Finalizer: Finalizer, Controller: kserveController}},
 		},
 		{
 			Name: RuntimesLayer, Namespaces: []string{kserveNamespace},

@@ -125,10 +125,37 @@ func kservePatches(s config.Serving, plain bool) []render.Patch {
 			"ingress": map[string]any{"ingressDomain": s.Domain, "urlScheme": scheme(plain)},
 		}),
 		// The controller reads the ingress settings only when it starts.
-		{Kind: "Deployment", Namespace: kserveNamespace, Name: "kserve-controller-manager", Merge: map[string]any{
+		{Kind: "Deployment", Namespace: kserveNamespace, Name: kserveController, Merge: map[string]any{
 			"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{
 				"annotations": map[string]any{"neuroscale.dev/domain": s.Domain, "neuroscale.dev/scheme": scheme(plain)},
 			}}},
+		}},
+	}
+}
+
+// kserveAvailability has one of KServe's controllers act, and the other answer the API
+// server only.
+func kserveAvailability() layer.Availability {
+	const election = "leader-election"
+	return layer.Availability{
+		Deployments: []string{kserveController},
+		Patches: []render.Patch{{
+			Kind: "Deployment", Namespace: kserveNamespace, Name: kserveController,
+			Merge: podSpec(map[string]any{"containers": []any{map[string]any{
+				"name": "manager", "args": []any{"--metrics-addr=:8080", "--leader-elect"},
+			}}}),
+		}},
+		Objects: []map[string]any{{
+			"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+			"metadata": map[string]any{"name": election, "namespace": kserveNamespace},
+			"rules": []any{map[string]any{
+				"apiGroups": []any{"coordination.k8s.io"}, "resources": []any{"leases"}, "verbs": []any{"create", "get", "update"},
+			}},
+		}, {
+			"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+			"metadata": map[string]any{"name": election, "namespace": kserveNamespace},
+			"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": election},
+			"subjects": []any{map[string]any{"kind": "ServiceAccount", "name": kserveController, "namespace": kserveNamespace}},
 		}},
 	}
 }

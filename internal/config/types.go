@@ -119,6 +119,10 @@ type Cluster struct {
 	// RequireNetworkPolicy makes it an error if the cluster does not enforce
 	// NetworkPolicies.
 	RequireNetworkPolicy bool `json:"requireNetworkPolicy"`
+	// HighAvailability has two pods of everything that a prediction or a merge waits for
+	// and that can have two, on different nodes, of which one stays while nodes are
+	// emptied.
+	HighAvailability bool `json:"highAvailability"`
 	// StorageClass of the platform's volumes; empty means the cluster's default. A
 	// volume that is there keeps the one it has.
 	StorageClass string `json:"storageClass"`

@@ -82,15 +82,15 @@ func isWebhook(kind string) bool {
 	return kind == "MutatingWebhookConfiguration" || kind == "ValidatingWebhookConfiguration"
 }
 
-func sortObjects(objects []map[string]any) {
-	slices.SortStableFunc(objects, func(a, b map[string]any) int {
-		return cmp.Or(
-			cmp.Compare(rank(kindOf(a)), rank(kindOf(b))),
-			cmp.Compare(kindOf(a), kindOf(b)),
-			cmp.Compare(namespaceOf(a), namespaceOf(b)),
-			cmp.Compare(nameOf(a), nameOf(b)),
-		)
-	})
+func sortObjects(objects []map[string]any) { slices.SortStableFunc(objects, byApplyOrder) }
+
+func byApplyOrder(a, b map[string]any) int {
+	return cmp.Or(
+		cmp.Compare(rank(kindOf(a)), rank(kindOf(b))),
+		cmp.Compare(kindOf(a), kindOf(b)),
+		cmp.Compare(namespaceOf(a), namespaceOf(b)),
+		cmp.Compare(nameOf(a), nameOf(b)),
+	)
 }
 
 // jsonText is v as indented JSON with sorted keys, without a final newline.

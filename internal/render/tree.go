@@ -29,12 +29,16 @@ type file struct {
 
 // newTree makes files of entries, which are in apply order.
 func newTree(l *layer, upstream *Upstream, entries []entry) (*Tree, error) {
-	t, err := treeOf(l.name, l.version(upstream), entries)
+	return treeFrom(l.name, l.version(upstream), upstream, l.Kustomization, entries)
+}
+
+func treeFrom(name, version string, upstream *Upstream, patched bool, entries []entry) (*Tree, error) {
+	t, err := treeOf(name, version, entries)
 	if err != nil {
 		return nil, err
 	}
 	t.upstream = upstream
-	if l.Kustomization {
+	if patched {
 		t.files = append(t.files, file{"kustomization.yaml", kustomization(t.files)})
 		t.sortFiles()
 	}
