@@ -101,13 +101,19 @@ func TestTheExampleForACloudMakesAStack(t *testing.T) {
 	assert.Equal(t, "LoadBalancer", recorder.At(gateway, "spec.type"))
 	assert.EqualValues(t, 443, recorder.At(gateway, "spec.ports.0.port"))
 	assert.Equal(t, "internet-facing", recorder.At(gateway, "metadata.annotations").(map[string]any)["service.beta.kubernetes.io/aws-load-balancer-scheme"])
-	names := r.Type(t, "tls:index/certRequest:CertRequest", "certificates-gateway").Inputs["dnsNames"].ArrayValue()
+	assert.Contains(t, certified(t, r, "gateway"), "gateway.models.example.org", "clients do not believe the gateway at its own name")
+	assert.Contains(t, certified(t, r, "gateway"), "kourier.kourier-system.svc", "the portal does not believe the gateway")
+	assert.Contains(t, certified(t, r, "portal"), "portal.example.org", "browsers do not believe the portal at its own name")
+}
+
+// certified are the names that a server's certificate is for.
+func certified(t *testing.T, r *recorder.Recording, server string) []string {
+	t.Helper()
 	var hosts []string
-	for _, name := range names {
+	for _, name := range r.Type(t, "tls:index/certRequest:CertRequest", "certificates-"+server).Inputs["dnsNames"].ArrayValue() {
 		hosts = append(hosts, name.StringValue())
 	}
-	assert.Contains(t, hosts, "gateway.models.example.org", "clients do not believe the gateway at its own name")
-	assert.Contains(t, hosts, "kourier.kourier-system.svc", "the portal does not believe the gateway")
+	return hosts
 }
 
 // The command that copies the images to a registry of one's own finds them by a pattern.

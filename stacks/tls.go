@@ -2,6 +2,7 @@ package stacks
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/neuroscale-platform/neuroscale/components/argocd"
@@ -39,18 +40,22 @@ func (s *site) certificateArgs() *certificates.Args {
 		},
 	}
 	if s.cfg.Portal.Enabled {
-		args.Servers = append(args.Servers, certificates.Server{Name: config.ServerPortal, Hosts: append(portal.Hosts(s.cluster.Address), t.Names...)})
+		args.Servers = append(args.Servers, certificates.Server{Name: config.ServerPortal, Hosts: slices.Concat(portal.Hosts(s.cluster.Address), given(s.cfg.Portal.Host()), t.Names)})
 	}
 	return args
 }
 
 // gatewayAddresses are where the gateway is asked.
 func (s *site) gatewayAddresses() []string {
-	addresses := []string{s.cluster.Address}
-	if host := s.cfg.Serving.Gateway.Host(); host != "" {
-		addresses = append(addresses, host)
+	return append([]string{s.cluster.Address}, given(s.cfg.Serving.Gateway.Host())...)
+}
+
+// given is a host, if the settings have one.
+func given(host string) []string {
+	if host == "" {
+		return nil
 	}
-	return addresses
+	return []string{host}
 }
 
 // givenAuthority reads the one of the settings; nil if there is none.

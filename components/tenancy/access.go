@@ -44,13 +44,28 @@ var rules = []rule{
 }
 
 // serviceAccount is the one Kubernetes gives every namespace, and every pod of a
-// tenant's runs as. Nothing of theirs asks the API server, so none gets its token.
+// tenant's runs as. Nothing of theirs asks the API server, so none gets its token. By
+// the Secrets in it KServe knows what a model is fetched with.
 func serviceAccount(t config.Tenant) map[string]any {
-	return map[string]any{
-		"apiVersion": "v1", "kind": "ServiceAccount",
-		"metadata":                     map[string]any{"name": "default", "namespace": t.Namespace},
-		"automountServiceAccountToken": false,
+	metadata := map[string]any{"name": "default", "namespace": t.Namespace}
+	account := map[string]any{
+		"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata, "automountServiceAccountToken": false,
 	}
+	if len(t.ModelAccess.Annotations) > 0 {
+		annotations := map[string]any{}
+		for name, value := range t.ModelAccess.Annotations {
+			annotations[name] = value
+		}
+		metadata["annotations"] = annotations
+	}
+	if len(t.ModelAccess.Secrets) > 0 {
+		secrets := []any{}
+		for _, name := range t.ModelAccess.Secrets {
+			secrets = append(secrets, map[string]any{"name": name})
+		}
+		account["secrets"] = secrets
+	}
+	return account
 }
 
 func role(t config.Tenant) map[string]any {

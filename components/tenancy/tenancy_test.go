@@ -291,6 +291,21 @@ func TestAPodOfATenantGetsNoTokenForTheAPIServer(t *testing.T) {
 	}
 }
 
+func TestATenantsPodsHaveWhatItsModelsAreFetchedWithAndNoOthers(t *testing.T) {
+	list := tenants()
+	list[1].ModelAccess = config.ModelAccess{
+		Secrets: []string{"s3", "hf"}, Annotations: map[string]string{"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/team"},
+	}
+	objects := rendered(t, list)
+	its := objects["ServiceAccount/team/default"]
+	assert.Equal(t, []any{map[string]any{"name": "s3"}, map[string]any{"name": "hf"}}, its["secrets"])
+	assert.Equal(t, map[string]any{"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/team"}, recorder.At(its, "metadata.annotations"))
+	assert.Equal(t, false, its["automountServiceAccountToken"])
+	others := objects["ServiceAccount/default/default"]
+	assert.NotContains(t, others, "secrets")
+	assert.Nil(t, recorder.At(others, "metadata.annotations"))
+}
+
 func TestQuantitiesAreWrittenAsTheAPIServerWritesThem(t *testing.T) {
 	list := tenants()
 	list[1].Quota.Requests = config.Shares{CPU: "4000m", Memory: "8192Mi", EphemeralStorage: "10240Mi"}

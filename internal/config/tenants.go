@@ -53,12 +53,26 @@ func (v *checker) tenants(tenants []Tenant, organization string) {
 		v.members(at+".members", t.Members, organization)
 		v.mergers(at, t)
 		v.egress(at+".egress", t.Egress)
+		v.modelAccess(at+".modelAccess.", t.ModelAccess)
 		v.tenantQuota(at, t)
 		v.containerLimits(at+".limits.", t.Limits)
 		if t.Quota.InferenceServices > 0 {
 			v.additions(at+".limits.", t.Limits)
 		}
 	}
+}
+
+func (v *checker) modelAccess(at string, a ModelAccess) {
+	taken := map[string]string{}
+	for i, secret := range a.Secrets {
+		field := fmt.Sprintf("%ssecrets[%d]", at, i)
+		if problems := validation.IsDNS1123Subdomain(secret); len(problems) > 0 {
+			v.refuse(field, secret, "the name of a Secret: "+problems[0])
+			continue
+		}
+		v.unique(field, secret, taken)
+	}
+	v.annotations(at+"annotations.", a.Annotations)
 }
 
 func (v *checker) tenantNamespace(field, value string, taken map[string]string) {

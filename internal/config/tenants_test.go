@@ -126,7 +126,7 @@ func TestEveryProblemOfATenantNamesItsField(t *testing.T) {
 	for name, test := range map[string]struct{ value, want string }{
 		"no tenant":           {`[]`, `neuroscale:tenants is []: write at least one tenant, with namespace, owner, costCenter and repositories`},
 		"no list":             {`{}`, `neuroscale:tenants is {}: write a list`},
-		"no object":           {`[` + first + `,"team-b"]`, `neuroscale:tenants[1] is "team-b": write an object with approvals, costCenter, egress, limits, members, mergers, namespace, owner, quota, repositories`},
+		"no object":           {`[` + first + `,"team-b"]`, `neuroscale:tenants[1] is "team-b": write an object with approvals, costCenter, egress, limits, members, mergers, modelAccess, namespace, owner, quota, repositories`},
 		"a text for a number": {second(`"quota":{"pods":"20"}`), `neuroscale:tenants[1].quota.pods is "20": write a whole number, without quotes`},
 		"an unknown key": {second(`"quota":{"requests":{"cpus":"1"}}`),
 			"neuroscale:tenants[1].quota.requests.cpus is not a key of neuroscale:tenants[1].quota.requests: did you mean cpu?"},
@@ -234,4 +234,15 @@ func TestTheOldKeyOfTheNamespaceSaysWhereItWent(t *testing.T) {
 	_, err := Load(map[string]string{"neuroscale:endpoints": `{"namespace":"team"}`})
 	require.EqualError(t, err, "neuroscale:endpoints.namespace is not a key of neuroscale:endpoints: "+
 		"endpoints run in the namespace of their tenant, write neuroscale:tenants[0].namespace")
+}
+
+func TestAccessToModelsThatCannotWorkIsNamed(t *testing.T) {
+	_, err := loadTenants(second(`"modelAccess":{"secrets":["s3","S3","s3"],"annotations":{"eks.amazonaws.com/":"x"}}`))
+	assert.ErrorContains(t, err, `neuroscale:tenants[1].modelAccess.secrets[1] is "S3": write the name of a Secret: `)
+	assert.ErrorContains(t, err, `neuroscale:tenants[1].modelAccess.secrets[2] is "s3": write another name, neuroscale:tenants[1].modelAccess.secrets[0] has this one`)
+	assert.ErrorContains(t, err, `neuroscale:tenants[1].modelAccess.annotations.eks.amazonaws.com/ is "x": write the name of an annotation before it`)
+
+	tenants, err := loadTenants(second(`"modelAccess":{"secrets":["s3"],"annotations":{"eks.amazonaws.com/role-arn":"arn"}}`))
+	require.NoError(t, err)
+	assert.Equal(t, ModelAccess{Secrets: []string{"s3"}, Annotations: map[string]string{"eks.amazonaws.com/role-arn": "arn"}}, tenants[1].ModelAccess)
 }

@@ -344,8 +344,10 @@ type Gateway struct {
 }
 
 // Host is the name or address in URL, empty if there is none.
-func (g Gateway) Host() string {
-	u, err := url.Parse(g.URL)
+func (g Gateway) Host() string { return hostOf(g.URL) }
+
+func hostOf(text string) string {
+	u, err := url.Parse(text)
 	if err != nil {
 		return ""
 	}
@@ -395,6 +397,9 @@ type Portal struct {
 	// Database keeps its catalog and tasks somewhere else than on that volume.
 	Database PortalDatabase `json:"database"`
 }
+
+// Host is the name or address in URL, empty if there is none.
+func (p Portal) Host() string { return hostOf(p.URL) }
 
 // PortalDatabase is a Postgres database for the portal. It has to be there; the portal
 // makes its own schemas in it.
@@ -452,6 +457,18 @@ type Tenant struct {
 	Limits ContainerLimits `json:"limits"`
 	// Egress is where the tenant's pods may connect to, beside serving.modelStores.
 	Egress []Egress `json:"egress"`
+	// ModelAccess is how the tenant's pods show object stores who they are.
+	ModelAccess ModelAccess `json:"modelAccess"`
+}
+
+// ModelAccess is by what a tenant's models are fetched that not everybody may read.
+type ModelAccess struct {
+	// Secrets of the tenant's namespace with credentials in a form that KServe knows. No
+	// settings file and no repository has what is in them: they have to be there.
+	Secrets []string `json:"secrets"`
+	// Annotations of the service account that the tenant's pods run as, by which a cloud
+	// gives them an identity of its own.
+	Annotations map[string]string `json:"annotations"`
 }
 
 // MayMerge are the members who merge.

@@ -191,9 +191,13 @@ func (v *checker) gateway(g Gateway) {
 	case g.Type == ServiceLoadBalancer:
 		v.refuse(at+"url", g.URL, "the URL of a name that you give the load balancer's address, such as https://gateway.models.example.org")
 	}
-	for _, name := range slices.Sorted(maps.Keys(g.Annotations)) {
+	v.annotations(at+"annotations.", g.Annotations)
+}
+
+func (v *checker) annotations(at string, annotations map[string]string) {
+	for _, name := range slices.Sorted(maps.Keys(annotations)) {
 		if problems := validation.IsQualifiedName(strings.ToLower(name)); len(problems) > 0 {
-			v.refuse(at+"annotations."+name, g.Annotations[name], "the name of an annotation before it, such as example.org/scheme: "+problems[0])
+			v.refuse(at+name, annotations[name], "the name of an annotation before it, such as example.org/scheme: "+problems[0])
 		}
 	}
 }
