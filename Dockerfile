@@ -1,6 +1,6 @@
 # The platform's own programs as images, where there is Docker; the portal's is in
 # portal/. From this folder, for each of the last stages:
-#   docker build --target guard --tag ghcr.io/neuroscale-platform/guard:v0.5.0 .
+#   docker build --target guard --tag ghcr.io/neuroscale-platform/guard:v0.6.0 .
 FROM golang:1.26.2-bookworm AS build
 WORKDIR /src
 COPY go.mod go.sum ./
