@@ -12,7 +12,7 @@ NICE := nice -n 5
 PLUGINS = $(NICE) $(GO) build -C sealed -o ../bin/pulumi-resource-standin ./cmd/pulumi-resource-standin && bin/sealed plugins
 SEALED_ENV = eval "$$(bin/sealed env --name $(NAME))"
 
-.PHONY: help up up-dev up-ci down down-dev down-ci test test-unit test-sealed test-programs test-docker test-dockerfiles test-github test-e2e test-lifecycle test-versions bench pictures preview lint all-images need-go need-sealed \
+.PHONY: help up up-dev up-ci down down-dev down-ci test test-unit test-sealed test-programs test-docker test-dockerfiles test-cloud test-github test-e2e test-lifecycle test-versions bench pictures preview lint all-images need-go need-sealed \
         release-dry-run bin/neuroscale bin/sealed bin/release plugins
 
 help: ## show this
@@ -55,7 +55,12 @@ pictures: need-sealed bin/sealed bin/neuroscale plugins ## take the pictures in 
 	@CI=true NEUROSCALE_E2E=1 NEUROSCALE_PICTURES=$(CURDIR)/docs/img $(GO) test -count 1 -timeout 20m ./tests/e2e \
 		-run 'TestPlatform/(a_sealed_node_comes_up|an_up_that_was_killed|the_outputs_say|a_person_asks|a_sealed_down)'
 
-test: lint test-unit test-sealed test-programs test-docker test-e2e ## everything that is tested
+# Images that are not there yet are made beside what needs none. If that fails, what
+# needs them makes them, and says why it cannot.
+test: need-sealed bin/sealed ## everything that is tested
+	@nice -n 15 $(MAKE) --no-print-directory all-images >bin/images.log 2>&1 & images=$$!; trap 'kill $$images 2>/dev/null || true' EXIT; \
+	$(MAKE) --no-print-directory lint test-unit; wait $$images || true; \
+	$(MAKE) --no-print-directory test-sealed test-programs test-docker test-e2e
 
 lint: need-go ## formatting, vet, staticcheck and tracked files of all modules
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
@@ -89,6 +94,10 @@ test-docker: all-images bin/neuroscale plugins ## stack dev on a Docker engine o
 test-dockerfiles: all-images bin/neuroscale plugins ## the Dockerfiles' images, and their way into a cluster, on a Docker engine of its own
 	@NEUROSCALE_E2E=1 $(GO) test -v -count 1 -timeout 40m -skip TestAPlatformInDocker ./tests/docker
 
+# Not part of `make test`, which has to end soon.
+test-cloud: all-images bin/neuroscale plugins ## a stack in the shape of Pulumi.cloud.example.yaml, on a sealed node of its own
+	@NEUROSCALE_E2E=1 $(GO) test -v -count 1 -timeout 40m ./tests/cloud
+
 # Not part of `make test`: its provider takes minutes to compile, and waits a second
 # between any two things that it writes.
 test-github: need-go bin/sealed ## what the platform makes on GitHub, by the real engine and provider against a stand-in of GitHub
@@ -102,7 +111,7 @@ test-github: need-go bin/sealed ## what the platform makes on GitHub, by the rea
 	NEUROSCALE_GITHUB=1 $(GO) test -v -count 1 -timeout 20m -run 'GitHub|TooManyRequests|ATokenThatWasReplaced' ./stacks
 
 test-e2e: all-images bin/neuroscale plugins ## end to end on a sealed node of its own
-	@NEUROSCALE_E2E=1 $(GO) test -count 1 -timeout 40m $$($(GO) list ./tests/... | grep -v /tests/docker)
+	@NEUROSCALE_E2E=1 $(GO) test -count 1 -timeout 40m $$($(GO) list ./tests/... | grep -v '/tests/\(docker\|cloud\)$$')
 
 # Not part of `make test`, which has to end soon.
 test-lifecycle: need-sealed bin/sealed bin/neuroscale plugins ## end ups, nodes and clusters at bad moments, on a sealed node of its own

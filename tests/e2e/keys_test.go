@@ -12,7 +12,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/neuroscale-platform/neuroscale/components/serving"
 	"github.com/neuroscale-platform/neuroscale/internal/keys"
@@ -185,12 +184,8 @@ func (s *suite) traffic(ctx context.Context, t *testing.T, good string) (stop fu
 func (s *suite) doorkeepers(ctx context.Context) (ready []string, err error) {
 	pods, err := s.cluster.List(ctx, kube.Pods, keys.Namespace)
 	for i := range pods {
-		conditions, _, _ := unstructured.NestedSlice(pods[i].Object, "status", "conditions")
-		for _, c := range conditions {
-			m, _ := c.(map[string]any)
-			if m["type"] == "Ready" && m["status"] == "True" && pods[i].GetDeletionTimestamp() == nil {
-				ready = append(ready, pods[i].GetName())
-			}
+		if rig.Serves(&pods[i]) {
+			ready = append(ready, pods[i].GetName())
 		}
 	}
 	return ready, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -131,4 +132,10 @@ func Number(o *unstructured.Unstructured, path ...string) int64 {
 	}
 	n, _, _ := unstructured.NestedInt64(o.Object, path...)
 	return n
+}
+
+// Serves is whether a pod is ready and is to stay.
+func Serves(pod *unstructured.Unstructured) bool {
+	return pod.GetDeletionTimestamp() == nil &&
+		slices.ContainsFunc(kube.Conditions(pod), func(c kube.Condition) bool { return c.Type == "Ready" && c.Holds })
 }
