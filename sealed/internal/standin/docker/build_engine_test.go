@@ -1,10 +1,12 @@
 package docker
 
 import (
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -112,8 +114,18 @@ func TestImagesAreBuiltAndPushed(t *testing.T) {
 			_, err = api.ImageInspect(ctx, digest)
 			require.Error(t, err, "the image is still in the engine: pulling it shows nothing")
 			pull(t, api, digest)
-			in := props(t, `{"name":"proxy","image":"`+digest+`","command":["-no-such-flag"]}`)
-			require.ErrorContains(t, e.TryCreate(servertest.URN(containerToken, "proxy"), in), "flag provided but not defined: -no-such-flag")
+			// It ends by itself, and may be seen before that.
+			ends := e.Create(servertest.URN(containerToken, "proxy"), props(t, `{"name":"proxy","image":"`+digest+`","command":["-no-such-flag"],"mustRun":false}`))
+			assert.Eventually(t, func() bool {
+				logs, err := api.ContainerLogs(ctx, ends.ID, client.ContainerLogsOptions{ShowStderr: true})
+				if err != nil {
+					return false
+				}
+				defer logs.Close()
+				said, err := io.ReadAll(logs)
+				return err == nil && strings.Contains(string(said), "flag provided but not defined: -no-such-flag")
+			}, time.Minute, 100*time.Millisecond, "what was built does not run")
+			e.Delete(ends)
 			found, err := api.ImageInspect(ctx, digest)
 			require.NoError(t, err)
 			assert.Equal(t, "65532:65532", found.Config.User)
