@@ -241,7 +241,8 @@ func (s *suite) nobodyGetsInUnjudged(t *testing.T) {
 	}
 	t.Cleanup(func() { assert.NoError(t, scale(context.WithoutCancel(ctx), 2)) })
 	require.NoError(t, scale(ctx, 0))
-	s.awaitCode(ctx, t, 30*time.Second, s.outputs.PlatformKey, http.StatusForbidden)
+	// One that ends judges what it is asked until it has gone, and rightly.
+	s.awaitEverywhere(ctx, t, 30*time.Second, http.StatusForbidden)
 	stop := s.traffic(ctx, t, s.outputs.PlatformKey)
 	time.Sleep(3 * time.Second)
 	answers := stop()
@@ -255,16 +256,22 @@ func (s *suite) nobodyGetsInUnjudged(t *testing.T) {
 	s.awaitCode(ctx, t, 30*time.Second, s.outputs.PlatformKey, http.StatusOK)
 	t.Logf("a request was judged again after %s", time.Since(start).Round(100*time.Millisecond))
 	s.awaitDoorkeepers(ctx, t)
-	// Each of the gateway's workers connects by itself.
-	require.NoError(t, rig.Poll(ctx, 15*time.Second, often, func(ctx context.Context) (string, error) {
+	s.awaitEverywhere(ctx, t, 15*time.Second, http.StatusOK)
+	t.Logf("all were after %s", time.Since(start).Round(100*time.Millisecond))
+}
+
+// awaitEverywhere waits until 20 requests in a row with the platform's key are answered
+// with a code: each of the gateway's workers connects by itself to what judges keys.
+func (s *suite) awaitEverywhere(ctx context.Context, t *testing.T, patience time.Duration, code int) {
+	t.Helper()
+	require.NoError(t, rig.Poll(ctx, patience, often, func(ctx context.Context) (string, error) {
 		for range 20 {
-			if a, err := s.askWith(ctx, example, s.hostOf(t, example), s.outputs.PlatformKey); err != nil || a.Code != http.StatusOK {
+			if a, err := s.askWith(ctx, example, s.hostOf(t, example), s.outputs.PlatformKey); err != nil || a.Code != code {
 				return fmt.Sprintf("one of 20 requests is answered %d %s", a.Code, a.Body), err
 			}
 		}
 		return "", nil
 	}))
-	t.Logf("all were after %s", time.Since(start).Round(100*time.Millisecond))
 }
 
 // podsAskTheirOwn asks through the gateway's listener for requests from inside, as
