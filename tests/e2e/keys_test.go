@@ -242,7 +242,7 @@ func (s *suite) nobodyGetsInUnjudged(t *testing.T) {
 	t.Cleanup(func() { assert.NoError(t, scale(context.WithoutCancel(ctx), 2)) })
 	require.NoError(t, scale(ctx, 0))
 	// One that ends judges what it is asked until it has gone, and rightly.
-	s.awaitEverywhere(ctx, t, 30*time.Second, http.StatusForbidden)
+	s.awaitEverywhere(ctx, t, time.Minute, http.StatusForbidden)
 	stop := s.traffic(ctx, t, s.outputs.PlatformKey)
 	time.Sleep(3 * time.Second)
 	answers := stop()
