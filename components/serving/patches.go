@@ -39,11 +39,7 @@ func gatewayPatches(s config.Serving, plain bool) []render.Patch {
 	service := func(ports any) render.Patch {
 		merge := map[string]any{"spec": map[string]any{"type": s.Gateway.Type, "ports": ports}}
 		if len(s.Gateway.Annotations) > 0 {
-			annotations := map[string]any{}
-			for name, value := range s.Gateway.Annotations {
-				annotations[name] = value
-			}
-			merge["metadata"] = map[string]any{"annotations": annotations}
+			merge["metadata"] = map[string]any{"annotations": s.Gateway.Annotations}
 		}
 		return render.Patch{Kind: "Service", Namespace: GatewayNamespace, Name: gatewayService, Merge: merge}
 	}

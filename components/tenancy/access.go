@@ -52,11 +52,7 @@ func serviceAccount(t config.Tenant) map[string]any {
 		"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata, "automountServiceAccountToken": false,
 	}
 	if len(t.ModelAccess.Annotations) > 0 {
-		annotations := map[string]any{}
-		for name, value := range t.ModelAccess.Annotations {
-			annotations[name] = value
-		}
-		metadata["annotations"] = annotations
+		metadata["annotations"] = t.ModelAccess.Annotations
 	}
 	if len(t.ModelAccess.Secrets) > 0 {
 		secrets := []any{}
