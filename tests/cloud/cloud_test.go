@@ -100,7 +100,7 @@ type platform struct {
 	address, hosts string
 	authority      string
 	asked          *asked
-	outputs        stacks.Outputs
+	outputs        *stacks.Outputs
 }
 
 func within(t *testing.T, limit time.Duration) context.Context {
@@ -141,13 +141,7 @@ func (p *platform) comesUp(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(r.Stdout), &report))
 	require.NotNil(t, report.Prediction)
 	assert.Contains(t, report.Prediction.Body, `"predictions"`)
-	r, err := rig.Command{
-		Path: rig.Program(p.env, "pulumi"), Dir: p.project.Dir, Env: p.env,
-		Args: []string{"stack", "output", "--json", "--show-secrets", "--stack", stack, "--non-interactive"},
-	}.Run(ctx)
-	require.NoError(t, err)
-	require.Zero(t, r.Code, r.Stderr)
-	require.NoError(t, json.Unmarshal([]byte(r.Stdout), &p.outputs))
+	p.outputs = rig.Outputs(ctx, t, p.env, p.project.Dir, stack)
 	assert.Equal(t, "https://gateway.models.example.org", p.outputs.GatewayURL)
 	assert.Equal(t, "https://portal.example.org", p.outputs.PortalURL)
 	assert.Contains(t, p.outputs.ForgeURL, "https://nodes.example.org:")

@@ -99,14 +99,7 @@ func (s *suite) pulumi(args ...string) rig.Command {
 // readOutputs decodes the stack's outputs; an unknown or missing one fails.
 func (s *suite) readOutputs(ctx context.Context, t *testing.T) *stacks.Outputs {
 	t.Helper()
-	r, err := s.pulumi("stack", "output", "--json", "--show-secrets", "--stack", stack).Run(ctx)
-	require.NoError(t, err)
-	require.Zero(t, r.Code, "pulumi stack output: %s", r.Stderr)
-	var o stacks.Outputs
-	d := json.NewDecoder(strings.NewReader(r.Stdout))
-	d.DisallowUnknownFields()
-	require.NoError(t, d.Decode(&o))
-	return &o
+	return rig.Outputs(ctx, t, s.env, s.project.Dir, stack)
 }
 
 // resources are digests of the resources in the stack's state by their URN. They

@@ -88,12 +88,7 @@ func (l *life) history(ctx context.Context, t *testing.T) map[string]string {
 func (l *life) outputs(ctx context.Context, t *testing.T) *stacks.Outputs {
 	t.Helper()
 	work := filepath.Join(strings.TrimPrefix(rig.Lookup(l.env, "PULUMI_BACKEND_URL"), "file://"), "work", "neuroscale")
-	r := rig.Succeed(ctx, t, rig.Command{
-		Path: rig.Program(l.env, "pulumi"), Args: []string{"stack", "output", "--json", "--show-secrets", "--stack", stack, "--non-interactive"}, Env: l.env, Dir: work,
-	})
-	var o stacks.Outputs
-	require.NoError(t, json.Unmarshal([]byte(r.Stdout), &o))
-	return &o
+	return rig.Outputs(ctx, t, l.env, work, stack)
 }
 
 // costs are all that was measured, as soon as something is: Prometheus looks once a
