@@ -26,6 +26,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/predict"
 	"github.com/neuroscale-platform/neuroscale/stacks"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
+	"github.com/neuroscale-platform/neuroscale/tests/rig/outputs"
 )
 
 const (
@@ -141,7 +142,7 @@ func (p *platform) comesUp(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(r.Stdout), &report))
 	require.NotNil(t, report.Prediction)
 	assert.Contains(t, report.Prediction.Body, `"predictions"`)
-	p.outputs = rig.Outputs(ctx, t, p.env, p.project.Dir, stack)
+	p.outputs = outputs.Of(ctx, t, p.env, p.project.Dir, stack)
 	assert.Equal(t, "https://gateway.models.example.org", p.outputs.GatewayURL)
 	assert.Equal(t, "https://portal.example.org", p.outputs.PortalURL)
 	assert.Contains(t, p.outputs.ForgeURL, "https://nodes.example.org:")

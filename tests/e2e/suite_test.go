@@ -15,6 +15,7 @@ import (
 
 	"github.com/neuroscale-platform/neuroscale/stacks"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
+	"github.com/neuroscale-platform/neuroscale/tests/rig/outputs"
 )
 
 const stack = "ci"
@@ -99,7 +100,7 @@ func (s *suite) pulumi(args ...string) rig.Command {
 // readOutputs decodes the stack's outputs; an unknown or missing one fails.
 func (s *suite) readOutputs(ctx context.Context, t *testing.T) *stacks.Outputs {
 	t.Helper()
-	return rig.Outputs(ctx, t, s.env, s.project.Dir, stack)
+	return outputs.Of(ctx, t, s.env, s.project.Dir, stack)
 }
 
 // resources are digests of the resources in the stack's state by their URN. They

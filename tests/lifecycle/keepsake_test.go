@@ -18,6 +18,7 @@ import (
 	"github.com/neuroscale-platform/neuroscale/internal/showback"
 	"github.com/neuroscale-platform/neuroscale/stacks"
 	"github.com/neuroscale-platform/neuroscale/tests/rig"
+	"github.com/neuroscale-platform/neuroscale/tests/rig/outputs"
 )
 
 // keepsake is what a node keeps when it ends and begins again.
@@ -88,7 +89,7 @@ func (l *life) history(ctx context.Context, t *testing.T) map[string]string {
 func (l *life) outputs(ctx context.Context, t *testing.T) *stacks.Outputs {
 	t.Helper()
 	work := filepath.Join(strings.TrimPrefix(rig.Lookup(l.env, "PULUMI_BACKEND_URL"), "file://"), "work", "neuroscale")
-	return rig.Outputs(ctx, t, l.env, work, stack)
+	return outputs.Of(ctx, t, l.env, work, stack)
 }
 
 // costs are all that was measured, as soon as something is: Prometheus looks once a

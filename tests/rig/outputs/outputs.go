@@ -1,4 +1,6 @@
-package rig
+// Package outputs reads what a stack that is up put out. It is apart from package rig,
+// which the tests of components use too: they cannot import stacks.
+package outputs
 
 import (
 	"context"
@@ -9,13 +11,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/neuroscale-platform/neuroscale/stacks"
+	"github.com/neuroscale-platform/neuroscale/tests/rig"
 )
 
-// Outputs decodes those of a stack, secrets among them; an unknown one fails.
-func Outputs(ctx context.Context, t *testing.T, env []string, dir, stack string) *stacks.Outputs {
+// Of decodes the outputs of a stack, secrets among them; an unknown one fails.
+func Of(ctx context.Context, t *testing.T, env []string, dir, stack string) *stacks.Outputs {
 	t.Helper()
-	r, err := Command{
-		Path: Program(env, "pulumi"), Env: env, Dir: dir,
+	r, err := rig.Command{
+		Path: rig.Program(env, "pulumi"), Env: env, Dir: dir,
 		Args: []string{"stack", "output", "--json", "--show-secrets", "--stack", stack, "--non-interactive"},
 	}.Run(ctx)
 	require.NoError(t, err)
