@@ -16,7 +16,7 @@ import (
 // servers are what has to run for anything to be delivered.
 var servers = slices.Concat([]string{
 	layerPaused.ID, forgeDown.ID, forgeCredentials.ID, redisDown.ID, repoServer.ID, applicationController.ID, applicationSetController.ID,
-	applicationsUnknown.ID, repositoryNotFollowed.ID, servingDown.ID, kserveIstio.ID, kserveStale.ID, knativeStuck.ID, kyvernoDown.ID, webhookUnanswered.ID,
+	applicationsUnknown.ID, repositoryNotFollowed.ID, servingDown.ID, kserveIstio.ID, kserveStale.ID, knativeStuck.ID, modelSecretMissing.ID, kyvernoDown.ID, webhookUnanswered.ID,
 	policyNotEnforced.ID, guardDown.ID, portalSecret.ID, portalTemplate.ID, portalDown.ID, prometheusDown.ID, openCostDown.ID,
 }, below)
 

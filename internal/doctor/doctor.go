@@ -36,7 +36,7 @@ var Areas = []Area{
 		applicationsUnknown, repositoryNotFollowed,
 	}},
 	{"Model serving", []Detector{
-		servingDown, kserveIstio, kserveStale, knativeStuck,
+		servingDown, kserveIstio, kserveStale, knativeStuck, modelSecretMissing,
 	}},
 	{"Guardrails and reviews", []Detector{
 		kyvernoDown, webhookUnanswered, policyNotEnforced, guardDown,

@@ -256,6 +256,10 @@ var broken = []disease{
 		o.SetGeneration(2)
 		o.SetCreationTimestamp(metav1.NewTime(time.Now().Add(-time.Hour)))
 	}, "knative-stuck", "is at generation 2, and its status is about 1", nil},
+	{"a tenant's Secret for its models is not there", func(x *patient) {
+		x.Config.Tenants[0].ModelAccess.Secrets = []string{"model-store"}
+		x.set(x.the("InferenceService", "default", "demo-iris-2"), []any{object{"type": "Ready", "status": "False", "lastTransitionTime": ago(time.Hour)}}, "status", "conditions")
+	}, "model-secret-missing", "tenant default gets no models: its Secret model-store is not there", []string{"endpoint demo-iris-2"}},
 	{"Kyverno is down", func(x *patient) {
 		x.set(x.the("Deployment", "kyverno", "server-kyverno"), int64(0), "spec", "replicas")
 		x.set(x.the("ValidatingPolicy", "", "require-cluster-ip-services"), object{"ready": false}, "status", "conditionStatus")

@@ -243,3 +243,28 @@ var knativeStuck = Detector{
 		return nil, nil
 	},
 }
+
+var modelSecretMissing = Detector{
+	ID: "model-secret-missing", Follows: []string{platformGone.ID, namespaceStuck.ID},
+	Symptom: "Endpoints of a tenant get no pod: KServe finds no Secret.",
+	Cause:   "The Secret by which the tenant's models are fetched, which `tenants[].modelAccess.secrets` names, is not in its namespace.",
+	ByHand:  "Make it as [docs/cloud.md](cloud.md) says, or take its name out of the settings. A pod that was refused is tried again at longer and longer intervals: `kubectl rollout restart deployment -n TENANT` does so at once.",
+	Look: func(ctx context.Context, p *Platform) ([]Finding, error) {
+		var found []Finding
+		for _, t := range p.Config.Tenants {
+			for _, name := range t.ModelAccess.Secrets {
+				o, err := p.get(ctx, kube.Secrets, t.Namespace, name)
+				if err != nil {
+					return found, err
+				}
+				if o == nil {
+					found = append(found, Finding{
+						Says: fmt.Sprintf("tenant %s gets no models: its Secret %s is not there", t.Namespace, name), Object: named("Secret", t.Namespace, name),
+						Saw: "tenants[].modelAccess.secrets names it", Where: t.Namespace,
+					})
+				}
+			}
+		}
+		return found, nil
+	},
+}
