@@ -59,7 +59,7 @@ func KyvernoLayers(policies []*policy.Policy) (layer.List, error) {
 	}
 	return layer.List{
 		{
-			Name: KyvernoLayer, Namespaces: []string{kyvernoNamespace}, DefinedFirst: true,
+			Name: KyvernoLayer, Namespaces: []string{kyvernoNamespace},
 			ClusterKinds: []schema.GroupKind{
 				{Kind: "Namespace"},
 				{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"},

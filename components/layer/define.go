@@ -17,6 +17,9 @@ const definitionsFile = "definitions.json.gz"
 
 // addDefinitions registers a Job that makes whole what Kinds outlined for the layer, in
 // Argo CD's name, with an account that may change these definitions and nothing else.
+// After each definition that changes while Argo CD runs, its controller asks for the
+// schemas of all kinds, compares nothing meanwhile, and takes what it saw before that
+// for what is there: on a busy machine it then applied a layer three times.
 func addDefinitions(set *manifest.Set, l *Layer, args *Args, kinds []kind, outlines []pulumi.Resource) pulumi.Resource {
 	d := args.Delivery
 	var whole, names []any

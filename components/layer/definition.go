@@ -38,11 +38,6 @@ type Definition struct {
 	// Holds are kinds whose objects, once deleted, are only gone when the layer's
 	// controllers, in its first namespace, say so.
 	Holds []kube.Hold
-	// DefinedFirst has a Job put its CustomResourceDefinitions in the place of their
-	// outlines before its Application comes. After each one that Argo CD itself changes,
-	// it asks for the schemas of all kinds, which costs the API server up to two seconds
-	// of a processor: this is for a layer with many large ones.
-	DefinedFirst bool
 	// Availability is how it outlives a node, if that is asked for.
 	Availability Availability
 	// ByProgram is a layer that Pulumi applies object by object instead of taking

@@ -115,7 +115,7 @@ func New(ctx *pulumi.Context, args *Args, opts ...pulumi.ResourceOption) (*Layer
 	push := set.Add(args.Name+"-push", layerPush(l, d.args), withNamespace, manifest.JobTimeout(),
 		pulumi.DependsOn(append([]pulumi.Resource{content}, d.pushReady...)))
 
-	if args.DefinedFirst && len(kinds) > 0 {
+	if len(kinds) > 0 {
 		known = append(slices.Clone(known), addDefinitions(set, l, args, kinds, known))
 	}
 	needs := slices.Concat([]pulumi.Resource{push}, known, d.args.ControllerReady, earlier, args.DependsOn)

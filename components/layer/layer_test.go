@@ -237,7 +237,6 @@ func TestKindsAreThereFirstAndGoLast(t *testing.T) {
 
 func TestDefinitionsAreWholeBeforeArgoCDLooks(t *testing.T) {
 	a := bringing(t)
-	a.DefinedFirst = true
 	other := args(t, "other")
 	r := recorder.Component(t, func(ctx *pulumi.Context, on pulumi.ResourceOption) error {
 		delivery := deliveryArgs(t)
@@ -268,7 +267,7 @@ func TestDefinitionsAreWholeBeforeArgoCDLooks(t *testing.T) {
 		"resourceNames": []any{"things.example.com"}, "verbs": []any{"get", "patch"},
 	}}, recorder.At(role.Object(), "rules"))
 	assert.Empty(t, role.DeletedWith, "it would stay after a destroy")
-	assert.Len(t, r.Kind("ClusterRole"), 1, "whose kinds Argo CD may define has no account for that")
+	assert.Len(t, r.Kind("ClusterRole"), 1, "what brings no kinds has an account for them")
 
 	packed, err := base64.StdEncoding.DecodeString(recorder.At(r.Get(t, "ConfigMap", "definitions-first-*").Object(), "binaryData").(map[string]any)[definitionsFile].(string))
 	require.NoError(t, err)
