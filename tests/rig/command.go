@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -152,20 +153,25 @@ func (p *Process) KillSession() error {
 // KillNamed ends the descendants that run a program of that name by SIGKILL; that there
 // is none is an error.
 func (p *Process) KillNamed(program string) error {
-	killed := 0
-	for _, pid := range p.Session() {
-		if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); err != nil || strings.TrimSpace(string(name)) != program {
-			continue
-		}
+	found := p.named(program)
+	for _, pid := range found {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return fmt.Errorf("kill process %d of %s: %w", pid, p.command, err)
 		}
-		killed++
 	}
-	if killed == 0 {
+	if len(found) == 0 {
 		return fmt.Errorf("%s has no process %s that could be killed", p.command, program)
 	}
 	return nil
+}
+
+// named are the processes of the command's session that run a program of that name. One
+// that was only just started runs that of its parent still.
+func (p *Process) named(program string) []int {
+	return slices.DeleteFunc(p.Session(), func(pid int) bool {
+		name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+		return err != nil || strings.TrimSpace(string(name)) != program
+	})
 }
 
 // Session lists the processes of the command's session that still run.

@@ -49,8 +49,8 @@ func TestKillsReachAsFarAsTheySay(t *testing.T) {
 			require.NoError(t, err)
 			defer func() { require.NoError(t, p.KillSession()) }()
 			require.NoError(t, Poll(t.Context(), 5*time.Second, 10*time.Millisecond, func(context.Context) (string, error) {
-				if len(p.Session()) != 3 {
-					return "not three processes yet", nil
+				if len(p.named("sleep")) != 2 {
+					return "the two do not sleep yet", nil
 				}
 				return "", nil
 			}))
