@@ -41,9 +41,9 @@ type Kinds struct {
 // NewKinds registers the layers' CustomResourceDefinitions, because Argo CD never
 // deletes one together with its Application and a destroyed platform would leave them
 // all behind. What is registered is an outline that accepts anything: the state would
-// be twice as large. Before the layer's Application comes, a Job puts the whole definition
-// in its place in Argo CD's name, and later changes are Argo CD's alone. The Application is deleted first, so
-// controllers see their objects go.
+// be twice as large. Before the layer's Application comes, a Job puts the whole
+// definition in its place in Argo CD's name, and later changes are Argo CD's alone. The
+// Application is deleted first, so controllers see their objects go.
 //
 // They come all at once: Pulumi's provider reads the schemas of all kinds anew after each
 // one that was made.

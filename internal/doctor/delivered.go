@@ -16,7 +16,7 @@ import (
 // servers are what has to run for anything to be delivered.
 var servers = slices.Concat([]string{
 	layerPaused.ID, forgeDown.ID, forgeCredentials.ID, redisDown.ID, repoServer.ID, applicationController.ID, applicationSetController.ID,
-	applicationsUnknown.ID, repositoryNotFollowed.ID, servingDown.ID, kserveIstio.ID, kserveStale.ID, knativeStuck.ID, modelSecretMissing.ID, kyvernoDown.ID, webhookUnanswered.ID,
+	applicationsUnknown.ID, repositoryNotFollowed.ID, servingDown.ID, kserveIstio.ID, kserveStale.ID, knativeStuck.ID, kyvernoDown.ID, webhookUnanswered.ID,
 	policyNotEnforced.ID, guardDown.ID, portalSecret.ID, portalTemplate.ID, portalDown.ID, prometheusDown.ID, openCostDown.ID,
 }, below)
 
@@ -87,7 +87,7 @@ var folderNotSynced = Detector{
 const newFor = 2 * time.Minute
 
 var endpointNotReady = Detector{
-	ID: "endpoint-not-ready", Follows: append([]string{folderNotSynced.ID}, servers...),
+	ID: "endpoint-not-ready", Follows: append([]string{folderNotSynced.ID, modelSecretMissing.ID}, servers...),
 	Symptom: "An endpoint does not answer, and all that serves models runs.",
 	Cause:   "Its model cannot be fetched or loaded, or asks for more than a node has.",
 	ByHand:  "`bin/neuroscale endpoints NAME -n TENANT --logs 50` has its conditions, warnings and what fails; correct it in Git. See *An endpoint is not ready* below.",

@@ -341,6 +341,17 @@ func TestEveryDetectorIsSeenFindingSomething(t *testing.T) {
 	}
 }
 
+func TestAMissingSecretDoesNotExplainWhatIsNotInTheCluster(t *testing.T) {
+	x := well(t)
+	x.Config.Tenants[0].ModelAccess.Secrets = []string{"model-store"}
+	x.set(x.app("demo-iris-2"), object{"phase": "Failed", "message": "denied the request"}, "status", "operationState")
+	x.set(x.app("demo-iris-2"), "OutOfSync", "status", "sync", "status")
+	p, _ := x.on()
+	r := Look(t.Context(), p, Detectors())
+	require.Len(t, r.Findings, 2, "%+v", r)
+	assert.Equal(t, []string{"model-secret-missing", "folder-not-synced"}, []string{r.Findings[0].Detector, r.Findings[1].Detector})
+}
+
 func TestTwoCausesAreTwoFindings(t *testing.T) {
 	x := well(t)
 	x.gone("EndpointSlice", "kserve", "webhook-1")
